@@ -1,0 +1,101 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// Driver is a transport: it opens chats on one server. Its methods may be called at once from many
+// goroutines; a Driver holds no chat and needs no closing.
+type Driver interface {
+	// Open starts a new chat and returns once the server has accepted it. It makes one attempt.
+	// Errors are [*Error]; Outcome NotSent means that no chat was started, Unknown that there may
+	// be one that nobody holds the keys of. Cancelling ctx after Open has returned does nothing.
+	Open(ctx context.Context, r Request) (Conn, error)
+}
+
+// Resumer is a Driver that can take up a chat again.
+type Resumer interface {
+	// Resume asks the server for the chat s and returns once it said that the chat lives. The
+	// lines from position on (all of them for the zero Position) come out of Receive. When the chat
+	// is over or unknown the error's Outcome is Gone. It makes one attempt.
+	Resume(ctx context.Context, s Session, from Position) (Conn, error)
+}
+
+// Conn is an open chat. Its methods may be called at once from different goroutines, Receive from
+// one at a time. After Close all of them fail with an error that matches [ErrClosed]; after
+// the chat has ended those that talk to the server fail with one that matches [ErrEnded].
+type Conn interface {
+	// Send does a, and returns once the wire tells what became of it. Sends, and the requests of
+	// the optional interfaces, are carried out one after the other, in the order of the calls.
+	// It makes one attempt. Errors are [*Error].
+	//
+	// Cancelling ctx while the request is under way gives up waiting, not the request: the
+	// outcome is then Unknown.
+	Send(ctx context.Context, a Action) (Receipt, error)
+
+	// Receive waits for the next batch. It returns io.EOF once the chat has ended and everything
+	// was given out. It does what the wire needs to get events (a poll wire polls in here), so the
+	// chat stays alive on the server only while somebody receives. Errors are [*Error]; but for
+	// Gone, Receive may be called again, and when to do so is the caller's choice.
+	//
+	// The first Receive of a connection returns at once, with what the answer to Open or Resume
+	// brought.
+	Receive(ctx context.Context) (Event, error)
+
+	// Session returns the keys of the chat as they are now. It does not block.
+	Session() Session
+
+	// Position returns where the reader stands: after the last Event that Receive returned. It
+	// does not block.
+	Position() Position
+
+	// Close lets go of the connection: it ends all calls under way. The chat stays on the
+	// server until that misses the visitor. Closing again does nothing and returns nil.
+	Close() error
+}
+
+// The interfaces below are abilities that some connections have. A caller finds them by asserting
+// the Conn's type; a wire without one does not implement it. They obey the rules of Conn.
+
+// Poller is a Conn that polls. Polling goes on inside of Receive; a new connection polls. The pace
+// is the protocol's: from the shortest interval, each poll multiplies it, up to the longest; activity in
+// either direction (a request of the visitor, a line of another party) sets it back.
+type Poller interface {
+	// Poll polls now. What it brings comes out of Receive. It fails with code busy while another
+	// poll is under way.
+	Poll(ctx context.Context) (Receipt, error)
+	// StartPoll makes Receive poll, beginning with the shortest interval, and reports whether it
+	// did not before.
+	StartPoll() bool
+	// StopPoll makes Receive wait without polling, for what answers to requests bring, and reports
+	// whether it polled before. A poll under way is finished. Without polls the server gives the
+	// visitor up after a while.
+	StopPoll() bool
+	// Polling reports whether Receive polls.
+	Polling() bool
+	// Sleep slows polling down to the pace of a sleeping visitor, or ends that.
+	Sleep(asleep bool)
+	// Preview sets a function that tells, at each poll, the text that the visitor has typed and
+	// not sent; nil for none. It must not block.
+	Preview(text func() string)
+}
+
+// Typer is a Conn that tells the other side whether the visitor types.
+type Typer interface {
+	// Typing says that the visitor began or ceased to type; preview is the text so far, or "".
+	Typing(ctx context.Context, on bool, preview string) (Receipt, error)
+}
+
+// DataUpdater is a Conn that can change the data attached to the chat.
+type DataUpdater interface {
+	// UpdateUserData merges data into what is attached to the chat. Values as in
+	// [Request.UserData]. Empty data does nothing.
+	UpdateUserData(ctx context.Context, data map[string]any) (Receipt, error)
+}
+
+// Notifier is a Conn that carries notices for the agent's software.
+type Notifier interface {
+	// CustomNotice sends text, or attributes (JSON), or both.
+	CustomNotice(ctx context.Context, text string, attributes json.RawMessage) (Receipt, error)
+}
