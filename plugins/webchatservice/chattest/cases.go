@@ -1,0 +1,561 @@
+package chattest
+
+import (
+	"context"
+	"io"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// cases is the suite. The comment of each case is the rule that it guards.
+var cases = []struct {
+	name string
+	run  func(*run)
+}{
+	{"OpenGivesSession", openGivesSession},
+	{"FirstReceiveBringsOwnJoin", firstReceiveBringsOwnJoin},
+	{"LinesInOrderOnce", linesInOrderOnce},
+	{"OwnLineComesBack", ownLineComesBack},
+	{"TextUnchanged", textUnchanged},
+	{"ReceiveHonoursContext", receiveHonoursContext},
+	{"SendHonoursContext", sendHonoursContext},
+	{"CloseEndsCallsNotTheChat", closeEndsCallsNotTheChat},
+	{"EndByServer", endByServer},
+	{"EndByVisitor", endByVisitor},
+	{"OpenNotSent", openNotSent},
+	{"OpenRejected", openRejected},
+	{"SendNotSent", sendNotSent},
+	{"SendUnknownWhenAnswerLost", sendUnknownWhenAnswerLost},
+	{"SendTimesOut", sendTimesOut},
+	{"RejectedCarriesCodes", rejectedCarriesCodes},
+	{"NetworkDownAndBack", networkDownAndBack},
+	{"SendsOneAfterTheOther", sendsOneAfterTheOther},
+	{"ResumeBringsTranscript", resumeBringsTranscript},
+	{"ResumeGone", resumeGone},
+	{"Typing", typing},
+	{"UserData", userData},
+	{"CustomNotice", customNotice},
+	{"Polling", polling},
+	{"SecretsNeverPrinted", secretsNeverPrinted},
+}
+
+// Open returns a connection that knows the chat's keys: an id and an authority over the chat, from the
+// first moment. What the request carries arrives at the server.
+func openGivesSession(r *run) {
+	conn := r.open()
+	s := conn.Session()
+	assert.NotEmpty(r, s.ID)
+	assert.False(r, s.SecureKey.IsZero())
+	assert.Equal(r, 1, r.server.Chats())
+	assert.Equal(r, "gold", r.server.UserData(s.ID)["tier"])
+	other := r.open()
+	assert.NotEqual(r, s.ID, other.Session().ID, "two chats have one id")
+}
+
+// The first Receive returns at once, with what the answer to Open brought: the transcript begins with
+// the visitor's own join, marked as own.
+func firstReceiveBringsOwnJoin(r *run) {
+	conn := r.open()
+	begin := time.Now()
+	ev, err := conn.Receive(r.ctx())
+	require.NoError(r, err)
+	assert.Zero(r, time.Since(begin), "the first Receive waited")
+	require.NotEmpty(r, ev.Messages)
+	join := ev.Messages[0]
+	assert.Equal(r, chat.KindParticipantJoined, join.Kind)
+	assert.Equal(r, chat.RoleClient, join.From.Role)
+	assert.Equal(r, "Ada", join.From.Name)
+	assert.True(r, join.Own)
+	assert.NotEmpty(r, join.Raw)
+	assert.False(r, join.Time.IsZero())
+	assert.Equal(r, ev.Position, conn.Position())
+}
+
+// Every line comes out exactly once and in the order of the transcript, whichever way it arrived:
+// with the answer to a send, by a poll, by a push.
+func linesInOrderOnce(r *run) {
+	conn := r.open()
+	id := conn.Session().ID
+	r.server.AgentJoin(id, "Ann")
+	var want []string
+	var got []chat.Message
+	for _, round := range []string{"1", "2", "3", "4"} {
+		r.server.AgentSay(id, "Ann", "ann "+round)
+		r.send(conn, "ada "+round)
+		r.server.AgentSay(id, "Ann", "ann again "+round)
+		want = append(want, "ann "+round, "ada "+round, "ann again "+round)
+		if round == "2" { // some are read in between, the rest pile up
+			got = append(got, r.lines(conn, said("ann again 2"))...)
+		}
+	}
+	got = append(got, r.lines(conn, said("ann again 4"))...)
+	assert.Equal(r, want, texts(got))
+	if r.features.Indexes {
+		for i := range got {
+			require.True(r, got[i].HasIndex)
+			if i > 0 {
+				assert.Less(r, got[i-1].Index, got[i].Index)
+			}
+		}
+	}
+	// Nothing more comes, however long one listens.
+	ctx, cancel := context.WithTimeout(r.ctx(), 30*time.Second)
+	defer cancel()
+	for {
+		ev, err := conn.Receive(ctx)
+		if err != nil {
+			break
+		}
+		assert.Empty(r, texts(ev.Messages))
+	}
+}
+
+// A line sent comes back as the visitor's own, once, with its label. A receipt confirms exactly when
+// the wire does; when not, the line that comes back is the confirmation.
+func ownLineComesBack(r *run) {
+	conn := r.open()
+	receipt, err := conn.Send(r.ctx(), chat.Action{Text: "Hello", MessageType: "greeting", ClientID: "m-1"})
+	require.NoError(r, err)
+	assert.Equal(r, r.features.Confirms, receipt.Confirmed)
+	got := r.lines(conn, said("Hello"))
+	require.Equal(r, []string{"Hello"}, texts(got))
+	line := got[len(got)-1]
+	assert.True(r, line.Own)
+	assert.Equal(r, chat.RoleClient, line.From.Role)
+	if r.features.ClientID {
+		assert.Equal(r, "m-1", line.ClientID)
+	} else {
+		assert.Empty(r, line.ClientID)
+	}
+	if receipt.ID != "" {
+		assert.Equal(r, receipt.ID, line.ID)
+	}
+	assert.Equal(r, []string{"Hello"}, r.server.VisitorLines(conn.Session().ID))
+}
+
+// Text is carried unchanged, both ways: any character that JSON and forms can carry, white space,
+// what looks like markup or like an escape.
+func textUnchanged(r *run) {
+	conn := r.open()
+	id := conn.Session().ID
+	r.server.AgentJoin(id, "Ann")
+	all := []string{
+		"a+b & c=d; 100% %41 ?x#y", "line one\nline two\ttab\r\n", "  spaces  ", `{"json":["\u0041", "\\"]}`, "<b>&amp;</b>",
+		"Zażółć gęślą jaźń", "שלום مرحبا", "日本語テキスト", "👩‍👩‍👧‍👦 e\u0301 \u200d\ufeff", "\u2028\u2029", "userData[x]=1",
+	}
+	for _, text := range all {
+		r.send(conn, text)
+		r.server.AgentSay(id, "Ann", text)
+	}
+	assert.Equal(r, all, r.server.VisitorLines(id))
+	r.send(conn, "that is all")
+	var own, theirs []string
+	for _, l := range r.lines(conn, said("that is all")) {
+		switch {
+		case l.Kind != chat.KindMessage:
+		case l.Own:
+			own = append(own, l.Text)
+		default:
+			theirs = append(theirs, l.Text)
+		}
+	}
+	assert.Equal(r, append(all, "that is all"), own)
+	assert.Equal(r, all, theirs)
+}
+
+// Receive returns when its context ends, with the context's error in the chain, and loses nothing:
+// the next Receive goes on.
+func receiveHonoursContext(r *run) {
+	conn := r.open()
+	_, err := conn.Receive(r.ctx())
+	require.NoError(r, err)
+	ctx, cancel := context.WithCancel(r.ctx())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	begin := time.Now()
+	for err == nil {
+		_, err = conn.Receive(ctx)
+	}
+	require.ErrorIs(r, err, context.Canceled)
+	assert.Equal(r, 100*time.Millisecond, time.Since(begin))
+	r.server.AgentJoin(conn.Session().ID, "Ann")
+	r.server.AgentSay(conn.Session().ID, "Ann", "still here?")
+	assert.Equal(r, []string{"still here?"}, texts(r.lines(conn, said("still here?"))))
+}
+
+// Send returns when its context ends. With the request under way the server may accept it: the
+// outcome is Unknown. With a context that had ended before, nothing is sent.
+func sendHonoursContext(r *run) {
+	conn := r.open()
+	r.server.Delay(time.Second)
+	ctx, cancel := context.WithTimeout(r.ctx(), 100*time.Millisecond)
+	defer cancel()
+	begin := time.Now()
+	_, err := conn.Send(ctx, chat.Action{Text: "never mind"})
+	assert.Equal(r, 100*time.Millisecond, time.Since(begin))
+	r.outcome(err, chat.Unknown)
+	require.ErrorIs(r, err, context.DeadlineExceeded)
+
+	before := len(r.server.VisitorLines(conn.Session().ID))
+	_, err = conn.Send(ctx, chat.Action{Text: "too late"})
+	r.outcome(err, chat.NotSent)
+	require.ErrorIs(r, err, context.DeadlineExceeded)
+	assert.NotContains(r, r.server.VisitorLines(conn.Session().ID)[before:], "too late")
+}
+
+// Close ends the calls under way and fails those to come, may be called twice, and leaves the chat on
+// the server alone.
+func closeEndsCallsNotTheChat(r *run) {
+	conn := r.open()
+	var wg sync.WaitGroup
+	var received, sent error
+	wg.Go(func() {
+		for received == nil {
+			_, received = conn.Receive(r.ctx())
+		}
+	})
+	synctest.Wait()
+	r.server.Delay(time.Second)
+	wg.Go(func() { _, sent = conn.Send(r.ctx(), chat.Action{Text: "in flight"}) })
+	time.Sleep(100 * time.Millisecond)
+	begin := time.Now()
+	require.NoError(r, conn.Close())
+	wg.Wait()
+	assert.Zero(r, time.Since(begin), "calls went on after Close")
+	require.ErrorIs(r, received, chat.ErrClosed)
+	require.ErrorIs(r, sent, chat.ErrClosed)
+	r.outcome(sent, chat.Unknown)
+	_, err := conn.Receive(r.ctx())
+	require.ErrorIs(r, err, chat.ErrClosed)
+	_, err = conn.Send(r.ctx(), chat.Action{Text: "after"})
+	require.ErrorIs(r, err, chat.ErrClosed)
+	r.outcome(err, chat.NotSent)
+	require.NoError(r, conn.Close())
+	assert.False(r, r.server.Ended(conn.Session().ID), "Close ended the chat")
+}
+
+// When the server ends the chat, the lines before the end come out, then one event says Ended,
+// then io.EOF for ever; requests are then Gone.
+func endByServer(r *run) {
+	conn := r.open()
+	id := conn.Session().ID
+	r.server.AgentJoin(id, "Ann")
+	r.server.AgentSay(id, "Ann", "Bye")
+	r.server.EndChat(id)
+	events := r.toEnd(conn)
+	var all []chat.Message
+	for i, ev := range events {
+		all = append(all, ev.Messages...)
+		assert.Equal(r, i == len(events)-1, ev.Ended, "event %d of %d", i+1, len(events))
+	}
+	assert.Equal(r, []string{"Bye"}, texts(all))
+	for range 3 {
+		_, err := conn.Receive(r.ctx())
+		require.Equal(r, io.EOF, err)
+	}
+	_, err := conn.Send(r.ctx(), chat.Action{Text: "too late"})
+	r.outcome(err, chat.Gone)
+	require.ErrorIs(r, err, chat.ErrEnded)
+}
+
+// An action of kind ActionEnd ends the chat on the server; after its receipt Receive gives out what is
+// left, the end, and io.EOF.
+func endByVisitor(r *run) {
+	conn := r.open()
+	r.send(conn, "Bye")
+	_, err := conn.Send(r.ctx(), chat.Action{Kind: chat.ActionEnd})
+	require.NoError(r, err)
+	assert.True(r, r.server.Ended(conn.Session().ID))
+	events := r.toEnd(conn)
+	require.NotEmpty(r, events)
+	last := events[len(events)-1]
+	assert.True(r, last.Ended)
+	assert.Equal(r, chat.EndVisitor, last.EndedBy)
+	var all []chat.Message
+	for _, ev := range events {
+		all = append(all, ev.Messages...)
+	}
+	assert.Equal(r, []string{"Bye"}, texts(all))
+	_, err = conn.Send(r.ctx(), chat.Action{Kind: chat.ActionEnd})
+	r.outcome(err, chat.Gone)
+}
+
+// An Open that cannot connect says NotSent, has started nothing, and may be made again.
+func openNotSent(r *run) {
+	r.server.Partition()
+	_, err := r.server.Driver().Open(r.ctx(), visitor())
+	e := r.outcome(err, chat.NotSent)
+	assert.True(r, e.Retryable())
+	assert.Equal(r, chat.CodeNetwork, e.Code)
+	assert.Zero(r, r.server.Chats())
+	r.server.Heal()
+	r.open()
+	assert.Equal(r, 1, r.server.Chats())
+}
+
+// An Open that the server refuses says Rejected, with the server's codes, and is not to be repeated
+// as it is.
+func openRejected(r *run) {
+	r.server.Refuse("161", "nickname")
+	_, err := r.server.Driver().Open(r.ctx(), visitor())
+	e := r.outcome(err, chat.Rejected)
+	assert.False(r, e.Retryable())
+	assert.Equal(r, []chat.ServerError{{Code: "161", Advice: "nickname"}}, e.Errors)
+	assert.Zero(r, r.server.Chats())
+}
+
+// A Send that fails before a byte was written says NotSent: the server has nothing, and sending again
+// makes one line.
+func sendNotSent(r *run) {
+	conn := r.open()
+	r.server.Partition()
+	synctest.Wait() // the cut reaches idle connections
+	_, err := conn.Send(r.ctx(), chat.Action{Text: "Hello"})
+	e := r.outcome(err, chat.NotSent)
+	assert.True(r, e.Retryable())
+	r.server.Heal()
+	assert.Empty(r, r.server.VisitorLines(conn.Session().ID))
+	r.send(conn, "Hello")
+	assert.Equal(r, []string{"Hello"}, r.server.VisitorLines(conn.Session().ID))
+}
+
+// A Send whose answer is lost says Unknown: here the server has the line. The driver does not send it
+// again by itself; the transcript shows it once.
+func sendUnknownWhenAnswerLost(r *run) {
+	conn := r.open()
+	r.server.LoseAnswer()
+	_, err := conn.Send(r.ctx(), chat.Action{Text: "Hello"})
+	e := r.outcome(err, chat.Unknown)
+	assert.False(r, e.Retryable())
+	assert.Equal(r, []string{"Hello"}, r.server.VisitorLines(conn.Session().ID))
+	r.send(conn, "World")
+	assert.Equal(r, []string{"Hello", "World"}, texts(r.lines(conn, said("World"))))
+}
+
+// A Send that the server does not answer in time gives up by itself, with outcome Unknown.
+func sendTimesOut(r *run) {
+	conn := r.open()
+	r.server.Delay(time.Hour)
+	begin := time.Now()
+	_, err := conn.Send(context.Background(), chat.Action{Text: "Hello?"})
+	r.outcome(err, chat.Unknown)
+	assert.Equal(r, Timeout, time.Since(begin))
+	r.server.Delay(0)
+}
+
+// A request that the server refuses carries the server's codes and advice, and the chat goes on.
+func rejectedCarriesCodes(r *run) {
+	conn := r.open()
+	r.server.Refuse("204", "too long")
+	_, err := conn.Send(r.ctx(), chat.Action{Text: "a very long line"})
+	e := r.outcome(err, chat.Rejected)
+	assert.False(r, e.Retryable())
+	assert.Equal(r, chat.CodeRefused, e.Code)
+	assert.Equal(r, []chat.ServerError{{Code: "204", Advice: "too long"}}, e.Errors)
+	assert.Contains(r, err.Error(), "204")
+	r.send(conn, "short")
+	assert.Equal(r, []string{"short"}, texts(r.lines(conn, said("short"))))
+}
+
+// With the network down Receive fails, each time it is called, and never hangs; with the network
+// back the next Receive reaches the server, and what was said meanwhile comes out once.
+func networkDownAndBack(r *run) {
+	conn := r.open()
+	id := conn.Session().ID
+	r.server.AgentJoin(id, "Ann")
+	r.lines(conn, saw(chat.KindParticipantJoined, chat.RoleAgent))
+	r.server.Partition()
+	r.server.AgentSay(id, "Ann", "can you hear me?")
+	for range 3 {
+		_, err := conn.Receive(r.ctx())
+		var e *chat.Error
+		require.ErrorAs(r, err, &e)
+		assert.Equal(r, chat.CodeNetwork, e.Code)
+		assert.NotEqual(r, chat.Gone, e.Outcome)
+	}
+	r.server.Heal()
+	begin := time.Now()
+	assert.Equal(r, []string{"can you hear me?"}, texts(r.lines(conn, said("can you hear me?"))))
+	assert.Less(r, time.Since(begin), 10*time.Second)
+
+	// Back with nothing new: an event all the same.
+	r.server.Partition()
+	_, err := conn.Receive(r.ctx())
+	require.Error(r, err)
+	r.server.Heal()
+	_, err = conn.Receive(r.ctx())
+	require.NoError(r, err)
+}
+
+// Sends are carried out one after the other, in the order of the calls, also when the server is slow.
+func sendsOneAfterTheOther(r *run) {
+	conn := r.open()
+	r.server.Delay(time.Second)
+	want := []string{"1", "2", "3", "4", "5", "6"}
+	errs := make([]error, len(want))
+	var wg sync.WaitGroup
+	for i, text := range want {
+		wg.Go(func() { _, errs[i] = conn.Send(r.ctx(), chat.Action{Text: text}) })
+		synctest.Wait() // the call has taken its place
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(r, err)
+	}
+	assert.Equal(r, want, r.server.VisitorLines(conn.Session().ID))
+	r.server.Delay(0)
+	assert.Equal(r, want, texts(r.lines(conn, said("6"))))
+}
+
+// A chat can be taken up again from its session alone: from the beginning, with the whole transcript,
+// or from a position, with what came after it.
+func resumeBringsTranscript(r *run) {
+	conn := r.open()
+	id := conn.Session().ID
+	r.server.AgentJoin(id, "Ann")
+	r.send(conn, "one")
+	r.server.AgentSay(id, "Ann", "two")
+	r.lines(conn, said("two"))
+	session, position := conn.Session(), conn.Position()
+	require.NoError(r, conn.Close())
+	r.server.AgentSay(id, "Ann", "three")
+
+	driver, ok := r.server.Driver().(chat.Resumer)
+	require.Equal(r, r.features.Resumes, ok, "declared and actual ability to resume")
+	if !ok {
+		return
+	}
+	whole, err := driver.Resume(r.ctx(), session, chat.Position{})
+	require.NoError(r, err)
+	r.closeLater(whole)
+	got := r.lines(whole, said("three"))
+	assert.Equal(r, []string{"one", "two", "three"}, texts(got))
+	assert.True(r, saw(chat.KindParticipantJoined, chat.RoleClient)(got))
+	assert.Equal(r, session.ID, whole.Session().ID)
+
+	rest, err := driver.Resume(r.ctx(), session, position)
+	require.NoError(r, err)
+	r.closeLater(rest)
+	assert.Equal(r, []string{"three"}, texts(r.lines(rest, said("three"))))
+	r.send(rest, "four")
+	assert.Equal(r, []string{"four"}, texts(r.lines(rest, said("four"))))
+}
+
+// A chat that is over, or that the server does not know, cannot be resumed: Gone, not to be tried
+// again. A network that is down is another matter: the chat may live.
+func resumeGone(r *run) {
+	conn := r.open()
+	driver, ok := r.server.Driver().(chat.Resumer)
+	require.Equal(r, r.features.Resumes, ok, "declared and actual ability to resume")
+	if !ok {
+		return
+	}
+	r.server.Partition()
+	_, err := driver.Resume(r.ctx(), conn.Session(), chat.Position{})
+	r.outcome(err, chat.NotSent)
+	r.server.Heal()
+
+	r.server.EndChat(conn.Session().ID)
+	_, err = driver.Resume(r.ctx(), conn.Session(), chat.Position{})
+	r.outcome(err, chat.Gone)
+	require.ErrorIs(r, err, chat.ErrEnded)
+
+	unknown := conn.Session()
+	unknown.ID = "0000000000000000"
+	_, err = driver.Resume(r.ctx(), unknown, chat.Position{})
+	r.outcome(err, chat.Gone)
+}
+
+// Typing is seen on the other side, and the other side's typing comes out of Receive.
+func typing(r *run) {
+	conn := r.open()
+	id := conn.Session().ID
+	r.server.AgentJoin(id, "Ann")
+	typer, ok := conn.(chat.Typer)
+	require.Equal(r, r.features.Types, ok, "declared and actual ability to type")
+	if ok {
+		_, err := typer.Typing(r.ctx(), true, "Hel")
+		require.NoError(r, err)
+		assert.True(r, r.server.VisitorTyping(id))
+		_, err = typer.Typing(r.ctx(), false, "")
+		require.NoError(r, err)
+		assert.False(r, r.server.VisitorTyping(id))
+	}
+	r.server.AgentTyping(id, "Ann", true)
+	got := r.lines(conn, saw(chat.KindTypingStarted, chat.RoleAgent))
+	assert.Equal(r, "Ann", got[len(got)-1].From.Name)
+}
+
+// User data sent later is merged over what the chat has; every kind of value arrives as text.
+func userData(r *run) {
+	conn := r.open()
+	updater, ok := conn.(chat.DataUpdater)
+	require.Equal(r, r.features.Updates, ok, "declared and actual ability to update user data")
+	if !ok {
+		return
+	}
+	_, err := updater.UpdateUserData(r.ctx(), map[string]any{"order": "A&B=1", "Größe[x]": "ü", "count": 3})
+	require.NoError(r, err)
+	data := r.server.UserData(conn.Session().ID)
+	assert.Equal(r, "gold", data["tier"])
+	assert.Equal(r, "A&B=1", data["order"])
+	assert.Equal(r, "ü", data["Größe[x]"])
+	assert.Equal(r, "3", data["count"])
+	_, err = updater.UpdateUserData(r.ctx(), map[string]any{"tier": "platinum"})
+	require.NoError(r, err)
+	assert.Equal(r, "platinum", r.server.UserData(conn.Session().ID)["tier"])
+}
+
+// A custom notice arrives as it was given, and is no message.
+func customNotice(r *run) {
+	conn := r.open()
+	notifier, ok := conn.(chat.Notifier)
+	require.Equal(r, r.features.Notifies, ok, "declared and actual ability to send notices")
+	if !ok {
+		return
+	}
+	_, err := notifier.CustomNotice(r.ctx(), `{"page":"cart"}`, nil)
+	require.NoError(r, err)
+	assert.Equal(r, []string{`{"page":"cart"}`}, r.server.Notices(conn.Session().ID))
+	assert.Empty(r, r.server.VisitorLines(conn.Session().ID))
+}
+
+// A connection that polls can be told not to: Receive then waits for answers to requests, and one
+// poll can still be made by hand. Started again it polls at once at its shortest interval.
+func polling(r *run) {
+	conn := r.open()
+	id := conn.Session().ID
+	poller, ok := conn.(chat.Poller)
+	require.Equal(r, r.features.Polls, ok, "declared and actual ability to poll")
+	if !ok {
+		return
+	}
+	assert.True(r, poller.Polling())
+	r.server.AgentJoin(id, "Ann")
+	r.lines(conn, saw(chat.KindParticipantJoined, chat.RoleAgent))
+	assert.True(r, poller.StopPoll())
+	assert.False(r, poller.StopPoll())
+	assert.False(r, poller.Polling())
+	r.server.AgentSay(id, "Ann", "one")
+	ctx, cancel := context.WithTimeout(r.ctx(), 10*time.Second)
+	defer cancel()
+	_, err := conn.Receive(ctx)
+	require.ErrorIs(r, err, context.DeadlineExceeded, "polled though stopped")
+
+	_, err = poller.Poll(r.ctx())
+	require.NoError(r, err)
+	begin := time.Now()
+	assert.Equal(r, []string{"one"}, texts(r.lines(conn, said("one"))))
+	assert.Zero(r, time.Since(begin))
+
+	r.server.AgentSay(id, "Ann", "two")
+	assert.True(r, poller.StartPoll())
+	assert.False(r, poller.StartPoll())
+	assert.Equal(r, []string{"two"}, texts(r.lines(conn, said("two"))))
+	assert.LessOrEqual(r, time.Since(begin), time.Second)
+}

@@ -1,0 +1,66 @@
+package chattest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// Harness says how the suite gets at a driver and at a server for it.
+type Harness struct {
+	// New starts a server that has no chats, and whose network is well. It is called in the bubble
+	// of each case; the suite calls Close before the bubble ends.
+	New func(t *testing.T) Server
+	// Features says what the wire can do.
+	Features Features
+}
+
+// Features is what differs between wires.
+type Features struct {
+	Confirms bool // a receipt for a message is confirmed by the server
+	Indexes  bool // lines carry indices
+	ClientID bool // the wire echoes Action.ClientID
+	Resumes  bool // the driver is a chat.Resumer
+	Polls    bool // connections are chat.Pollers
+	Types    bool // connections are chat.Typers
+	Updates  bool // connections are chat.DataUpdaters
+	Notifies bool // connections are chat.Notifiers
+}
+
+// Server is the far side: a chat server with a desk of agents, and the network to it. A chat is
+// named by the ID of its session. All methods are called from the case's goroutine, and what they do
+// has happened when they return.
+type Server interface {
+	// Driver returns a new driver that talks to this server. Its requests time out after [Timeout].
+	Driver() chat.Driver
+
+	// The desk.
+	AgentJoin(chatID, name string)
+	AgentSay(chatID, name, text string)
+	AgentTyping(chatID, name string, on bool)
+	AgentLeave(chatID, name string)
+	// EndChat ends the chat from the server's side.
+	EndChat(chatID string)
+
+	// What the server knows.
+	Chats() int                          // chats started so far
+	VisitorLines(chatID string) []string // texts of the visitor's messages, in transcript order
+	VisitorTyping(chatID string) bool    // whether the visitor is seen typing
+	UserData(chatID string) map[string]string
+	Notices(chatID string) []string // texts of the visitor's custom notices
+	Ended(chatID string) bool
+
+	// Faults.
+	Partition()                 // cut every connection, refuse new ones, until Heal
+	Heal()                      // end Partition
+	LoseAnswer()                // do the visitor's next request that is no poll, and cut before answering it
+	Refuse(code, advice string) // refuse the visitor's next request that is no poll, with this error
+	Delay(d time.Duration)      // take this long to answer each request that is no poll
+
+	// Close ends everything that New started, and waits for it.
+	Close()
+}
+
+// Timeout is the request time-out of the drivers under test.
+const Timeout = 3 * time.Second
