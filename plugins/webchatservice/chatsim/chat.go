@@ -1,0 +1,364 @@
+package chatsim
+
+import (
+	"context"
+
+	"errors"
+	"io"
+	"maps"
+	"sync"
+	"time"
+)
+
+// ErrEnded is returned by the methods of [Chat] and [Seat] once the chat has
+// ended.
+var ErrEnded = errors.New("chatsim: chat has ended")
+
+// ErrLeft is returned by the methods of [Seat] once its participant has left.
+var ErrLeft = errors.New("chatsim: participant has left the chat")
+
+// EndReason says what ended a chat.
+type EndReason string
+
+// The ways a chat ends.
+const (
+	EndedByVisitor EndReason = "visitor" // disconnect
+	EndedByAgent   EndReason = "agent"   // Seat.End, or the last agent left
+	EndedBySilence EndReason = "silence" // no request for Options.SilenceLimit
+	EndedByIdle    EndReason = "idle"    // no activity for IdleAlert and IdleClose
+	EndedByBadKey  EndReason = "key"     // Quirks.BadKeyEnds
+	EndedByServer  EndReason = "server"  // Chat.End, a fault, a restart without memory
+)
+
+// Chat is one conversation on a [Server]: who is in it, what was said, and a
+// way to take part. Safe for concurrent use.
+type Chat struct {
+	server *Server
+	seq    int // order of start, guarded by server.mu until published
+
+	id, secret, userID string
+	service            string
+	started            time.Time
+	form               Visitor
+	async              bool
+
+	ctx    context.Context // ends with the chat
+	cancel context.CancelFunc
+
+	mu        sync.Mutex
+	changed   chan struct{} // closed at the next change, nil while nobody waits
+	all       []*event      // everything, hidden and unnumbered too, in order
+	shown     []*event      // what the visitor can ask for by position, by rising index
+	loose     []*event      // unnumbered events the visitor has not had yet
+	last      int           // highest index given
+	visitor   *party
+	parties   []*party
+	userData  map[string]string
+	readUpTo  int
+	removed   bool // the visitor was put out: silence, bad key
+	ended     bool
+	reason    EndReason
+	silence   *time.Timer
+	idle      *time.Timer
+	idleUntil time.Time // when the chat closes, after an idle alert
+	files     fileStore
+}
+
+// Visitor is what a visitor gave with the start of a chat.
+type Visitor struct {
+	Nickname, FirstName, LastName, Email, Subject string
+}
+
+// Snapshot is the state of a chat at one moment. It shares nothing with the
+// chat.
+type Snapshot struct {
+	ID      string
+	Service string
+	Visitor Visitor
+	// UserData is what start and updateData gave, merged.
+	UserData map[string]string
+	// Events is the transcript with what the visitor does not see.
+	Events []Event
+	// Parties is everybody who ever joined, in that order.
+	Parties []Party
+	// Preview is what the visitor has typed and not sent, as far as told.
+	Preview string
+	// Typing says that the visitor's last word about it was startTyping.
+	Typing bool
+	// ReadUpTo is the position of the last read receipt, 0 without one.
+	ReadUpTo int
+	// Async says that it is a long-lived chat (wire-gms C).
+	Async bool
+	Files []File
+	// Started is when it began.
+	Started time.Time
+	// Ended says that it is over, and Reason why.
+	Ended  bool
+	Reason EndReason
+}
+
+// ID returns the chat's id on the wire.
+func (c *Chat) ID() string { return c.id }
+
+// Done is closed when the chat ends or the server is closed.
+func (c *Chat) Done() <-chan struct{} { return c.ctx.Done() }
+
+// Snapshot returns the state of the chat.
+func (c *Chat) Snapshot() Snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Snapshot{
+		ID: c.id, Service: c.service, Visitor: c.form, UserData: maps.Clone(c.userData),
+		Preview: c.visitor.preview, Typing: c.visitor.typing, ReadUpTo: c.readUpTo, Async: c.async,
+		Files: c.files.list(), Started: c.started, Ended: c.ended, Reason: c.reason,
+	}
+	for _, e := range c.all {
+		s.Events = append(s.Events, e.export())
+	}
+	for _, p := range c.parties {
+		s.Parties = append(s.Parties, p.export())
+	}
+	return s
+}
+
+// Lines returns the texts of the messages of the given kind of participant, in
+// order: Lines(chatsim.Client) is what the server accepted from the visitor.
+func (s Snapshot) Lines(from PartyType) []string {
+	var lines []string
+	for _, e := range s.Events {
+		if e.Type == Message && e.From.Type == from && !e.Hidden {
+			lines = append(lines, e.Text)
+		}
+	}
+	return lines
+}
+
+// Next waits for the event after the first n ones, hidden and unnumbered ones
+// included, and returns it: Next(ctx, 0) is the visitor's joining, Next(ctx, 1)
+// what came then. After the last event of an ended chat it returns io.EOF.
+func (c *Chat) Next(ctx context.Context, n int) (Event, error) {
+	for {
+		c.mu.Lock()
+		if n < len(c.all) {
+			e := c.all[n].export()
+			c.mu.Unlock()
+			return e, nil
+		}
+		ended, wait := c.ended, c.waitLocked()
+		c.mu.Unlock()
+		if ended {
+			return Event{}, io.EOF
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return Event{}, ctx.Err()
+		case <-c.server.ctx.Done():
+			return Event{}, ErrClosed
+		}
+	}
+}
+
+// WaitLine waits until the visitor has sent a message with this text and
+// returns it.
+func (c *Chat) WaitLine(ctx context.Context, text string) (Event, error) {
+	for n := 0; ; n++ {
+		e, err := c.Next(ctx, n)
+		if err != nil {
+			return Event{}, err
+		}
+		if e.Type == Message && e.From.Type == Client && e.Text == text {
+			return e, nil
+		}
+	}
+}
+
+// End ends the chat as the server does it when it is shut down: everybody is
+// out.
+func (c *Chat) End() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(EndedByServer)
+}
+
+// Forget removes the event with this index from the server's memory, so that
+// the transcript has a hole that nothing fills. It reports whether there was
+// one.
+func (c *Chat) Forget(index int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, e := range c.shown {
+		if e.index == index {
+			c.shown = append(c.shown[:i:i], c.shown[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// Alert gives the idle alert now, and closes the chat closeIn later unless
+// there is activity before.
+func (c *Chat) Alert(closeIn time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return ErrEnded
+	}
+	c.alertLocked(closeIn)
+	return nil
+}
+
+// addLocked puts an event into the transcript.
+func (c *Chat) addLocked(e *event) *event {
+	e.time = time.Now()
+	quirks := &c.server.opts.Quirks
+	switch {
+	case e.hidden && !quirks.HiddenTakeIndex, quirks.OwnTypingHidden && e.isTyping() && e.from == c.visitor:
+		// not for the visitor
+	case e.hidden:
+		c.last++
+	case e.isTyping() && quirks.TypingUnnumbered:
+		c.loose = append(c.loose, e)
+	default:
+		c.last++
+		e.index = c.last
+		c.shown = append(c.shown, e)
+	}
+	c.all = append(c.all, e)
+	c.wakeLocked()
+	return e
+}
+
+func (c *Chat) wakeLocked() {
+	if c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+func (c *Chat) waitLocked() <-chan struct{} {
+	if c.changed == nil {
+		c.changed = make(chan struct{})
+	}
+	return c.changed
+}
+
+// joinLocked brings in a participant. A routing strategy speaks without
+// joining: silent makes no event.
+func (c *Chat) joinLocked(nickname string, kind PartyType, bot, hidden, silent bool) *party {
+	p := &party{nickname: nickname, id: len(c.parties) + 1, kind: kind, bot: bot, hidden: hidden, present: true}
+	c.parties = append(c.parties, p)
+	if !silent {
+		c.addLocked(&event{kind: ParticipantJoined, from: p, hidden: hidden})
+	}
+	return p
+}
+
+func (c *Chat) leaveLocked(p *party) {
+	if !p.present {
+		return
+	}
+	p.present, p.typing, p.preview = false, false, ""
+	c.addLocked(&event{kind: ParticipantLeft, from: p, hidden: p.hidden})
+}
+
+// staffedLocked says whether an agent or supervisor that the visitor sees is
+// there.
+func (c *Chat) staffedLocked() bool {
+	for _, p := range c.parties {
+		if p.present && !p.hidden && (p.kind == Agent || p.kind == Supervisor) {
+			return true
+		}
+	}
+	return false
+}
+
+// endLocked ends the chat. The visitor leaves last, except that a visitor who
+// ended it leaves first.
+func (c *Chat) endLocked(reason EndReason) {
+	if c.ended {
+		return
+	}
+	if reason == EndedByVisitor || reason == EndedBySilence || reason == EndedByBadKey {
+		c.leaveLocked(c.visitor)
+	}
+	for _, p := range c.parties {
+		if p != c.visitor && p.kind != External {
+			c.leaveLocked(p)
+		}
+	}
+	c.leaveLocked(c.visitor)
+	for _, p := range c.parties {
+		p.present = false
+	}
+	c.ended, c.reason = true, reason
+	c.stopTimersLocked()
+	c.wakeLocked()
+	c.cancel()
+	c.server.retire(c)
+}
+
+func (c *Chat) stopTimersLocked() {
+	if c.silence != nil {
+		c.silence.Stop()
+	}
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+}
+
+// heardLocked notes a request of the visitor, which is what keeps him in
+// (wire-gms A.8, flex-disconnect-timeout). A long-lived chat has no such limit.
+func (c *Chat) heardLocked() {
+	limit := c.server.opts.SilenceLimit
+	if limit < 0 || c.async || c.ended {
+		return
+	}
+	if c.silence != nil {
+		c.silence.Reset(limit)
+		return
+	}
+	c.silence = time.AfterFunc(limit, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.ended || c.server.ctx.Err() != nil {
+			return
+		}
+		c.removed = true
+		c.endLocked(EndedBySilence)
+	})
+}
+
+// fromLocked returns the events that a position asks for (wire-gms A.7.3).
+func (c *Chat) fromLocked(position int) []*event {
+	quirks := &c.server.opts.Quirks
+	var events []*event
+	switch {
+	case position == 0:
+		return nil
+	case position == -1:
+		if n := len(c.shown); n > 0 {
+			events = c.shown[n-1:]
+		}
+		return events
+	}
+	i := len(c.shown)
+	for i > 0 && c.shown[i-1].index >= position {
+		i--
+	}
+	if position > 1 || !quirks.TypingNotKept {
+		events = append(events, c.shown[i:]...)
+	} else {
+		for _, e := range c.shown[i:] {
+			if !e.isTyping() {
+				events = append(events, e)
+			}
+		}
+	}
+	events = append(events, c.loose...)
+	c.loose = nil
+	return events
+}
+
+// botStyle marks an event as a bot's (wire-gms A.4).
+const botStyle = `{"GCTI_SYSTEM":{"party-info":{"style":"BOT"}}}`

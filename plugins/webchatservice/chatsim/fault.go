@@ -1,0 +1,167 @@
+package chatsim
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Fault says which requests go wrong, and how. Add it with [Faults.Add]. Of
+// several faults that match a request, the one added first has it, alone.
+//
+// The parts happen in this order: Drop before, Delay, Late, the answer in
+// place of the real one (Status, StatusCode, Errors), the operation, Drop
+// after, the changes to the answer, and the ways of sending it.
+type Fault struct {
+	// Op is the operation, as in [Request]; empty for any.
+	Op string
+	// Chat is the chat id; empty for any.
+	Chat string
+	// Match, if set, must agree too. Params and UserData are not known yet.
+	Match func(Request) bool
+	// Skip lets so many matching requests pass first.
+	Skip int
+	// Times is how many requests it hits: 0 means one, negative all until
+	// Remove.
+	Times int
+
+	// Drop breaks the connection with a reset: with DropBefore before the
+	// request is read, with DropAfter once it has been carried out, in place
+	// of the answer.
+	Drop Drop
+	// Delay passes before the request is carried out. A client that goes
+	// away meanwhile, or Close, ends it: then the request is never carried
+	// out.
+	Delay time.Duration
+	// Late breaks the connection at once and carries the request out so much
+	// later.
+	Late time.Duration
+
+	// StatusCode 1 or 2 answers with this statusCode in place of carrying
+	// out the request; with HTTP 200 unless Status is set.
+	StatusCode int
+	// Errors answers with these errors in place of carrying out the request;
+	// with HTTP 400 unless Status is set.
+	Errors []Error
+	// Status answers with this HTTP status and Body in place of carrying out
+	// the request.
+	Status int
+	// Header is added to the answer, whichever it is: Retry-After,
+	// Content-Type.
+	Header http.Header
+	// Body is the body of a Status answer, whatever it is: HTML, invalid
+	// UTF-8, JSON that is nested too deep.
+	Body []byte
+	// Accept carries the request out although StatusCode, Errors or Status
+	// is answered.
+	Accept bool
+
+	// EndChat ends the chat after the operation, so that this answer carries
+	// chatEnded.
+	EndChat bool
+	// Alias changes the server's alias before the answer, if not 0.
+	Alias int
+	// Overlap repeats so many earlier events before those of the answer.
+	Overlap int
+	// Double sends each event twice.
+	Double bool
+	// Shuffle turns the order of the events round.
+	Shuffle bool
+	// NoIndex leaves the index out of each event.
+	NoIndex bool
+	// Omit leaves the first so many events out. They can be asked for again.
+	Omit int
+	// Rewrite, if set, changes the finished body; it must not keep its
+	// argument.
+	Rewrite func(body []byte) []byte
+
+	// Truncate, if not 0, cuts the body after so many bytes: half a JSON
+	// object in a whole HTTP answer.
+	Truncate int
+	// Cut, if not 0, breaks the connection after so many bytes of the body.
+	Cut int
+	// Pad sends so many bytes of white space before the body.
+	Pad int64
+	// Slow spreads the sending of the body over this time.
+	Slow time.Duration
+}
+
+// Drop says when a [Fault] breaks the connection.
+type Drop int
+
+// The moments.
+const (
+	DropNever Drop = iota
+	DropBefore
+	DropAfter
+)
+
+func (f *Fault) replaces() bool { return f.Status != 0 || f.StatusCode != 0 || len(f.Errors) > 0 }
+
+// Faults is the fault switchboard of a server. Safe for concurrent use.
+type Faults struct {
+	mu     sync.Mutex
+	active []*Switch
+}
+
+// Switch is a fault that has been added.
+type Switch struct {
+	faults *Faults
+	fault  Fault
+	// guarded by faults.mu
+	seen, hits int
+}
+
+// Add switches a fault on and returns the handle to remove it.
+func (f *Faults) Add(fault Fault) *Switch {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := &Switch{faults: f, fault: fault}
+	f.active = append(f.active, s)
+	return s
+}
+
+// Clear removes all faults.
+func (f *Faults) Clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.active = nil
+}
+
+// Remove switches the fault off. Removing twice does nothing.
+func (s *Switch) Remove() {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.active = slices.DeleteFunc(s.faults.active, func(o *Switch) bool { return o == s })
+}
+
+// Hits returns how many requests the fault has hit.
+func (s *Switch) Hits() int {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	return s.hits
+}
+
+// take returns the fault for a request, or nil.
+func (f *Faults) take(r Request) *Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, s := range f.active {
+		if s.fault.Op != "" && s.fault.Op != r.Op || s.fault.Chat != "" && s.fault.Chat != r.Chat {
+			continue
+		}
+		if s.fault.Match != nil && !s.fault.Match(r) {
+			continue
+		}
+		if s.seen++; s.seen <= s.fault.Skip {
+			continue
+		}
+		s.hits++
+		if s.fault.Times >= 0 && s.hits >= max(1, s.fault.Times) {
+			f.active = slices.Delete(slices.Clone(f.active), i, i+1)
+		}
+		return &s.fault
+	}
+	return nil
+}

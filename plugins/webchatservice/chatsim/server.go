@@ -1,0 +1,393 @@
+package chatsim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// ErrClosed is returned by [Desk.Next] and [Chat.Next] once the server is
+// closed.
+var ErrClosed = errors.New("chatsim: server closed")
+
+// Options changes a [Server]. The zero value of each field is the default.
+type Options struct {
+	// Network is where the server listens, at Host. Default: a network of
+	// its own, closed with the server.
+	Network *Network
+	// Host is the server's address on the network, "host" or "host:port".
+	// Default "sim.test", port 80.
+	Host string
+	// Services are the names of the chat services. Default
+	// "customer-support" alone; the base URLs name the first.
+	Services []string
+	// Script plays the agents. Default [Scripted] with its defaults.
+	Script Script
+	// SilenceLimit is flex-disconnect-timeout: a visitor who has made no
+	// request for so long is put out and his chat ends. Default 45 s,
+	// negative for no limit. Long-lived chats have none.
+	SilenceLimit time.Duration
+	// IdleAlert is how long nothing may be said before the idle alert.
+	// Default 0: never. [UsualIdleAlert] is what servers come with.
+	IdleAlert time.Duration
+	// IdleClose is the time from the idle alert to the end of the chat.
+	// Default [UsualIdleClose].
+	IdleClose time.Duration
+	// MaxMessage is how many characters a message or a typing preview may
+	// have. Default 14,700. More than 32,768 bytes are refused in any case.
+	MaxMessage int
+	// MaxBody is how many bytes a request without a file may have.
+	// Default 256 KiB.
+	MaxBody int64
+	// Files sets the limits of file transfer.
+	Files FileLimits
+	// APIKey, if set, must come in the header "apikey" or "x-api-key", as a
+	// gateway in front of the server asks it; else HTTP 403.
+	APIKey string
+	// User and Password, if User is set, must come as HTTP basic
+	// authentication; else HTTP 401.
+	User, Password string
+	// Origins are the web origins that may call from a browser. Default: all.
+	Origins []string
+	// Quirks choose where servers, or the sources about them, differ.
+	Quirks Quirks
+	// Seed, if not 0, makes ids and keys the same in each run.
+	Seed uint64
+	// Keep is how many ended chats, and how many requests, are remembered.
+	// Default 10,000 of each.
+	Keep int
+}
+
+// Server is a simulated chat server with its agents. See the package comment.
+// All methods are safe for concurrent use.
+type Server struct {
+	opts    Options
+	network *Network
+	own     bool // network is the server's to close
+	host    string
+	client  *http.Client
+	handler http.Handler
+	keys    *keygen
+	faults  Faults
+	log     requestLog
+
+	http   *http.Server
+	serve  sync.WaitGroup // the accept loop
+	conns  sync.WaitGroup // connections of the in-memory listener
+	work   sync.WaitGroup // scripts and late requests
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // taken after a chat's mu, never before it
+	closed  bool
+	alias   int
+	seq     int
+	chats   map[string]*Chat
+	ended   []*Chat       // oldest first
+	arrived []*Chat       // not yet returned by Desk.Next
+	arrival chan struct{} // closed at the next arrival, nil while nobody waits
+	open    map[net.Conn]struct{}
+}
+
+// New starts a server on an in-memory network; nil means defaults. Close it.
+// It panics if Options.Host is taken on the network or malformed.
+func New(opts *Options) *Server {
+	s := &Server{chats: map[string]*Chat{}, open: map[net.Conn]struct{}{}, alias: 204}
+	if opts != nil {
+		s.opts = *opts
+	}
+	o := &s.opts
+	o.Host = cmp.Or(o.Host, "sim.test")
+	o.Services = slices.Clone(o.Services)
+	if len(o.Services) == 0 {
+		o.Services = []string{"customer-support"}
+	}
+	o.Origins = slices.Clone(o.Origins)
+	if o.Script == nil {
+		o.Script = Scripted(nil)
+	}
+	o.SilenceLimit = cmp.Or(o.SilenceLimit, 45*time.Second)
+	o.IdleClose = cmp.Or(o.IdleClose, UsualIdleClose)
+	o.MaxMessage = cmp.Or(o.MaxMessage, 14700)
+	o.MaxBody = cmp.Or(o.MaxBody, 256<<10)
+	o.Keep = cmp.Or(o.Keep, 10000)
+	o.Files = o.Files.withDefaults()
+	s.log.keep = o.Keep
+	s.keys = newKeygen(o.Seed)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+
+	s.network = o.Network
+	if s.network == nil {
+		s.network, s.own = NewNetwork(), true
+	}
+	s.host = o.Host
+	address := o.Host
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		address = net.JoinHostPort(address, "80")
+	}
+	l, err := s.network.Listen(address)
+	if err != nil {
+		panic(err.Error())
+	}
+	s.client = s.network.Client()
+	s.handler = s.routes()
+	s.http = &http.Server{
+		Handler:     s.handler,
+		BaseContext: func(net.Listener) context.Context { return s.ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c)
+		},
+		ConnState: s.connState,
+		ErrorLog:  log.New(io.Discard, "", 0), // broken connections are what it is for
+	}
+	s.serve.Go(func() { _ = s.http.Serve(l) })
+	return s
+}
+
+// Close ends the server: connections, scripts and requests under way. It
+// returns when they are gone. A second call does nothing.
+//
+// Requests that came through Handler from another HTTP server are asked to end
+// but not waited for; close that server too.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	_ = s.http.Close()
+	s.serve.Wait()
+	s.conns.Wait()
+	s.work.Wait()
+	for _, c := range s.list() {
+		c.mu.Lock()
+		c.stopTimersLocked()
+		c.mu.Unlock()
+	}
+	s.client.CloseIdleConnections()
+	if s.own {
+		return s.network.Close()
+	}
+	return nil
+}
+
+// Handler returns the HTTP handler of all wires, to be mounted at the root of
+// any HTTP server.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// BaseURLs returns, for each wire, the address a client is configured with if
+// Handler is served at hostport: {"gms": "http://HOSTPORT/genesys/2/chat/customer-support"}.
+func (s *Server) BaseURLs(hostport string) map[string]string {
+	return map[string]string{
+		"gms": "http://" + hostport + gmsRoot + s.opts.Services[0],
+	}
+}
+
+// GMSURL returns the base address of the GMS Chat API over REST on the
+// in-memory network: "http://sim.test/genesys/2/chat/customer-support".
+func (s *Server) GMSURL() string { return s.BaseURLs(s.host)["gms"] }
+
+// Client returns an HTTP client that reaches the server over its in-memory
+// network; each call returns the same one.
+func (s *Server) Client() *http.Client { return s.client }
+
+// DialContext dials on the server's network, see [Network.DialContext].
+func (s *Server) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return s.network.DialContext(ctx, network, address)
+}
+
+// Network returns the network the server listens on.
+func (s *Server) Network() *Network { return s.network }
+
+// Faults returns the fault switchboard.
+func (s *Server) Faults() *Faults { return &s.faults }
+
+// Desk returns the place where Go code takes chats.
+func (s *Server) Desk() *Desk { return &Desk{server: s} }
+
+// Requests returns what was asked of the server so far, oldest first, as far
+// as it remembers (Options.Keep). CORS preflights are not among them.
+func (s *Server) Requests() []Request { return s.log.list() }
+
+// Chat returns the chat with this id.
+func (s *Server) Chat(id string) (*Chat, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.chats[id]
+	return c, ok
+}
+
+// Chats returns the state of every chat remembered, in order of their start.
+func (s *Server) Chats() []Snapshot {
+	chats := s.list()
+	snapshots := make([]Snapshot, len(chats))
+	for i, c := range chats {
+		snapshots[i] = c.Snapshot()
+	}
+	return snapshots
+}
+
+// Alias returns the alias that answers carry.
+func (s *Server) Alias() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strconv.Itoa(s.alias)
+}
+
+// SetAlias changes the alias that answers carry, as a failover does.
+func (s *Server) SetAlias(alias int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alias = alias
+}
+
+// Restart breaks every connection of the in-memory listener. With memory, the
+// chats go on under a new alias (a failover); without, the server has never
+// heard of them. It is reachable again at once: for time in between use
+// [Network.Refuse].
+func (s *Server) Restart(memory bool) {
+	s.mu.Lock()
+	conns := make([]net.Conn, 0, len(s.open))
+	for c := range s.open {
+		conns = append(conns, c)
+	}
+	s.alias++
+	var lost []*Chat
+	if !memory {
+		for _, c := range s.chats {
+			lost = append(lost, c)
+		}
+		clear(s.chats)
+		s.ended, s.arrived = nil, nil
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		abort(c)
+	}
+	for _, c := range lost {
+		c.End()
+	}
+}
+
+func (s *Server) list() []*Chat {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	chats := make([]*Chat, 0, len(s.chats))
+	for _, c := range s.chats {
+		chats = append(chats, c)
+	}
+	slices.SortFunc(chats, func(a, b *Chat) int { return a.seq - b.seq })
+	return chats
+}
+
+// enter makes a chat, with the visitor in it, and lets the script in.
+func (s *Server) enter(service string, v Visitor, nickname string, userData map[string]string) (*Chat, error) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	c := &Chat{
+		server: s, id: s.keys.chatID(), secret: s.keys.secureKey(s.opts.Quirks.ShortKey), userID: s.keys.userID(),
+		service: service, started: time.Now(), form: v, userData: userData,
+		async: userData["GCTI_Chat_AsyncMode"] == "true", ctx: ctx, cancel: cancel,
+	}
+	c.mu.Lock()
+	c.visitor = c.joinLocked(nickname, Client, false, false, false)
+	c.heardLocked()
+	c.activeLocked()
+	c.mu.Unlock()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		cancel()
+		return nil, ErrClosed
+	}
+	s.seq++
+	c.seq = s.seq
+	s.chats[c.id] = c
+	s.arrived = append(s.arrived, c)
+	if s.arrival != nil {
+		close(s.arrival)
+		s.arrival = nil
+	}
+	s.work.Go(func() { s.opts.Script(ctx, c) })
+	return c, nil
+}
+
+// retire notes that a chat has ended and forgets the oldest ended ones. Called
+// with the chat's lock held.
+func (s *Server) retire(c *Chat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.chats[c.id] != c {
+		return
+	}
+	s.ended = append(s.ended, c)
+	for len(s.ended) > s.opts.Keep {
+		old := s.ended[0]
+		s.ended = s.ended[1:]
+		delete(s.chats, old.id)
+		if i := slices.Index(s.arrived, old); i >= 0 {
+			s.arrived = slices.Delete(s.arrived, i, i+1)
+		}
+	}
+}
+
+// later runs f once d has passed, unless the server is closed before.
+func (s *Server) later(d time.Duration, f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.work.Go(func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			f()
+		case <-s.ctx.Done():
+		}
+	})
+}
+
+func (s *Server) connState(c net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+		s.mu.Lock()
+		s.open[c] = struct{}{}
+		s.mu.Unlock()
+	case http.StateClosed, http.StateHijacked:
+		s.mu.Lock()
+		delete(s.open, c)
+		s.mu.Unlock()
+		s.conns.Done()
+	}
+}
+
+// connKey is the context key of a request's connection.
+type connKey struct{}
+
+// abort breaks a connection with a reset.
+func abort(c net.Conn) {
+	switch c := c.(type) {
+	case *conn:
+		c.reset()
+	case *net.TCPConn:
+		_ = c.SetLinger(0)
+		_ = c.Close()
+	case nil:
+	default:
+		_ = c.Close()
+	}
+}
