@@ -1,0 +1,301 @@
+// Package busconfig hands each plugin its section of one configuration file,
+// with the environment laid over it.
+//
+// A file is YAML, JSON or TOML, told by its name. Its top level holds one
+// section for each namespace; a section's options are the fields of the
+// plugin's own struct, named by their json tags:
+//
+//	cfg, err := busconfig.Load(&busconfig.Options{File: "busdemo.yaml"})
+//	...
+//	webchat := webchatservice.DefaultConfig()
+//	err = cfg.Section("webchat").Decode(&webchat)
+//	...
+//	err = cfg.CheckUnknown("webchat", "demo")
+//
+// # What a caller can rely on
+//
+// The environment wins over the file, the file over what the struct held when
+// it was given to Decode. Each option has a variable, whether the file names
+// it or not: webchat.cometD.channel is CXBUS_WEBCHAT_COMETD_CHANNEL. A
+// variable that is set and empty counts as not set.
+//
+// Decoding is strict. An option, section or variable that nobody knows, a
+// value of the wrong type or out of range, a key that is there twice: each is
+// an [*Error] with the full path, the place it came from and what mends it,
+// with the nearest known name for a misspelt one. All problems of a section
+// are reported at once, joined as by [errors.Join]. A Decode that fails leaves
+// the struct as it was.
+//
+// Names are exact, upper and lower case included, in the file and in
+// free-form maps; only variables are in upper case throughout. Errors never
+// hold the value of a text option.
+//
+// A [Config] never changes and may be used from many goroutines. To reload,
+// call [Load] again, decode, and swap what came out; a file that turned bad
+// leaves the old in force.
+//
+// # Options of a struct
+//
+// Fields are booleans, numbers, strings, [time.Duration], slices, maps with
+// string keys, structs, pointers to these, any, and types that implement
+// [encoding/json.Unmarshaler] or [encoding.TextUnmarshaler]. A nested struct
+// is a nested section. A map, a slice or an any is one option, replaced as a
+// whole; maps keep the case of their keys. Tags refine an option:
+//
+//	json:"pollRate"     its name; "-" hides the field
+//	unit:"ms"           unit of a number, for people; for a time.Duration one of ms (which is the default), s, min, h
+//	min:"1000"          smallest number allowed, in the unit
+//	max:"30000"         largest
+//	oneof:"full,half"   the strings allowed
+//	accept:"number"     a string that may be written as a number
+//	doc:"..."           meaning, for Describe
+//
+// A time is always written as a plain number in its unit.
+package busconfig
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// DefaultPrefix begins the name of each environment variable.
+const DefaultPrefix = "CXBUS"
+
+// maxFile bounds what is read of a file, in bytes.
+const maxFile = 4 << 20
+
+// Options say where a configuration comes from. The zero value reads the
+// environment only.
+type Options struct {
+	// File is the file to read: .yaml, .yml, .json or .toml. Empty means no
+	// file.
+	File string
+	// Data is the content of the file. nil means that File is opened; else
+	// File only tells name and format.
+	Data []byte
+	// Prefix begins the name of each environment variable; empty means
+	// [DefaultPrefix].
+	Prefix string
+	// Environ holds the environment as NAME=value. nil means [os.Environ]; an
+	// empty slice means no environment.
+	Environ []string
+}
+
+// Config is one configuration, read and not yet decoded. It is immutable.
+type Config struct {
+	file   string
+	prefix string // with the underscore
+	root   *node  // an object
+	env    []variable
+}
+
+type variable struct{ name, value string }
+
+// Load reads the file and the environment that opts name; nil means the zero
+// Options. It reports what can be found without knowing the options: errors
+// match [ErrFile], [ErrMalformed] or [ErrDuplicate].
+func Load(opts *Options) (*Config, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	c := &Config{file: opts.File, prefix: opts.Prefix, root: &node{kind: object}}
+	if c.prefix == "" {
+		c.prefix = DefaultPrefix
+	}
+	c.prefix += "_"
+
+	environ := opts.Environ
+	if environ == nil {
+		environ = os.Environ()
+	}
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, c.prefix) || value == "" {
+			continue
+		}
+		if !utf8.ValidString(value) {
+			return nil, &Error{Code: CodeMalformed, Source: name, Text: "is not UTF-8"}
+		}
+		c.env = append(c.env, variable{name, value})
+	}
+
+	if opts.File == "" {
+		return c, nil
+	}
+	parse, ok := parserFor(opts.File)
+	if !ok {
+		return nil, &Error{
+			Code: CodeFile, Source: opts.File,
+			Text: "unknown kind of configuration file",
+			Hint: "name it .yaml, .yml, .json or .toml",
+		}
+	}
+	data := opts.Data
+	if data == nil {
+		var err error
+		if data, err = readFile(opts.File); err != nil {
+			return nil, err
+		}
+	}
+	root, err := parseTree(opts.File, data, parse)
+	if err != nil {
+		return nil, err
+	}
+	c.root = root
+	return c, nil
+}
+
+func parserFor(file string) (func(*builder, []byte) (*node, error), bool) {
+	switch strings.ToLower(filepath.Ext(file)) {
+	case ".yaml", ".yml":
+		return parseYAML, true
+	case ".json":
+		return parseJSON, true
+	case ".toml":
+		return parseTOML, true
+	}
+	return nil, false
+}
+
+func readFile(name string) ([]byte, error) {
+	fail := func(text string, err error) error {
+		return &Error{Code: CodeFile, Source: name, Text: text, Err: err}
+	}
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail("no such configuration file", err)
+	}
+	if err != nil {
+		return nil, fail("cannot open the configuration file: "+reason(err), err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fail("cannot read the configuration file: "+reason(err), err)
+	}
+	if len(data) > maxFile {
+		return nil, fail(fmt.Sprintf("the configuration file is larger than %d MiB", maxFile>>20), nil)
+	}
+	return data, nil
+}
+
+// reason is err without the file's name, which the line names already.
+func reason(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// Namespaces returns the sections that the file holds, in its order.
+func (c *Config) Namespaces() []string {
+	var names []string
+	for _, m := range c.root.members {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// Section returns the section of a namespace. A section that the file does
+// not hold is empty; the environment may still fill it.
+func (c *Config) Section(namespace string) Section {
+	return Section{cfg: c, name: namespace}
+}
+
+// CheckUnknown reports sections and variables that belong to none of the
+// known namespaces, with the nearest known one. A program calls it once it
+// knows its plugins; without it, a misspelt section is silently nobody's.
+// Errors match [ErrUnknown] or [ErrDuplicate].
+func (c *Config) CheckUnknown(known ...string) error {
+	var errs []error
+	for _, m := range c.root.members {
+		if slices.Contains(known, m.name) {
+			continue
+		}
+		if e := c.otherSpelling(m, c.root, "", known); e != nil {
+			errs = append(errs, e)
+			continue
+		}
+		e := &Error{Code: CodeUnknown, Path: m.name, Source: c.at(m.line), Text: "unknown section"}
+		if n, ok := nearest(m.name, known); ok {
+			e.Hint = "did you mean " + n + "?"
+		} else if len(known) > 0 {
+			e.Hint = "known are " + strings.Join(known, ", ")
+		}
+		errs = append(errs, e)
+	}
+	for _, v := range c.env {
+		if slices.ContainsFunc(known, func(ns string) bool { return c.belongs(v.name, ns) }) {
+			continue
+		}
+		e := &Error{Code: CodeUnknown, Source: v.name, Text: "belongs to no section"}
+		section, option, _ := strings.Cut(strings.TrimPrefix(v.name, c.prefix), "_")
+		upper := make([]string, len(known))
+		for i, k := range known {
+			upper[i] = envWord(k)
+		}
+		if n, ok := nearest(section, upper); ok && option != "" {
+			e.Hint = "did you mean " + c.prefix + n + "_" + option + "?"
+		} else if len(upper) > 0 {
+			e.Hint = "variables begin with " + c.prefix + strings.Join(upper, "_ or "+c.prefix) + "_"
+		}
+		errs = append(errs, e)
+	}
+	return errors.Join(errs...)
+}
+
+// otherSpelling returns an error when m differs only in upper and lower case
+// from a known name that its object holds too.
+func (c *Config) otherSpelling(m member, in *node, path string, known []string) *Error {
+	for _, o := range in.members {
+		if o.name != m.name && strings.EqualFold(o.name, m.name) && slices.Contains(known, o.name) {
+			return &Error{
+				Code: CodeDuplicate, Path: join(path, m.name), Source: c.at(m.line),
+				Text: fmt.Sprintf("is %s a second time, spelt differently", join(path, o.name)),
+				Hint: "keep " + join(path, o.name),
+			}
+		}
+	}
+	return nil
+}
+
+// belongs reports whether the variable can only be meant for the namespace.
+func (c *Config) belongs(variable, namespace string) bool {
+	return strings.HasPrefix(variable, c.prefix+envWord(namespace)+"_")
+}
+
+// at names a line of the file.
+func (c *Config) at(line int) string {
+	if line == 0 {
+		return c.file
+	}
+	return fmt.Sprintf("%s:%d", c.file, line)
+}
+
+// envWord turns a name into its part of a variable's name.
+func envWord(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z':
+			return r - 'a' + 'A'
+		case r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			return r
+		}
+		return '_'
+	}, name)
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
