@@ -1,0 +1,351 @@
+package gmsrest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// conn is a chat. It starts no goroutines.
+type conn struct {
+	d    *Driver
+	life context.Context // ends with Close
+	stop context.CancelFunc
+	turn chan struct{} // holds a token while a request that is no poll is under way
+	wake chan struct{} // cap 1: something changed that Receive waits for
+
+	mu       sync.Mutex // guards everything below
+	session  chat.Session
+	told     chat.Session // session as of the last event
+	from     int64        // first index that is wanted
+	next     int64        // transcriptPosition to ask from
+	read     int64        // the same, as of the last event that Receive returned
+	seen     seen
+	queue    []queued
+	over     bool // the chat has ended; the end is in the queue or was given out
+	ending   bool // the visitor asked for the end
+	pace     pace
+	polling  bool
+	busy     bool // a poll is under way
+	preview  func() string
+	refused  string // preview that the server found too long
+	missing  int    // answers in a row that said 404
+	agents   int    // agents seen in the chat
+	left     bool   // an agent left, and none is there
+	idleShut bool   // the server said that it closes for idleness
+}
+
+// queued is an event with where a reader stands after it.
+type queued struct {
+	event chat.Event
+	next  int64
+}
+
+func newConn(d *Driver, s chat.Session, next int64, a answer) *conn {
+	c := &conn{
+		d: d, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		session: s, told: s, from: next, next: next, read: next, polling: true, pace: pace{poll: d.poll},
+	}
+	c.life, c.stop = context.WithCancel(context.Background())
+	c.pace.start(time.Now())
+	c.takeLocked(a, a.raw) // nobody else has c yet
+	return c
+}
+
+// keys is the form that every request after the start carries (wire-gms A.2).
+func keys(s chat.Session) url.Values {
+	return url.Values{"secureKey": {s.SecureKey.Reveal()}, "userId": {s.UserID}, "alias": {s.Alias}}
+}
+
+func setPosition(form url.Values, next int64) {
+	form.Set("transcriptPosition", strconv.FormatInt(next, 10))
+}
+
+// Session implements [chat.Conn].
+func (c *conn) Session() chat.Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
+}
+
+// Position implements [chat.Conn].
+func (c *conn) Position() chat.Position {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return chat.Position{Index: c.read}
+}
+
+// Close implements [chat.Conn].
+func (c *conn) Close() error {
+	c.stop()
+	return nil
+}
+
+// Send implements [chat.Conn].
+func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
+	switch a.Kind {
+	case chat.ActionMessage:
+		label := a.MessageType
+		if label == "" {
+			label = "text"
+		}
+		form := url.Values{"message": {a.Text}, "messageType": {label}}
+		if a.ParentID != "" {
+			attributes, err := json.Marshal(map[string]any{"general-properties": map[string]any{"related-event-id": a.ParentID}})
+			if err != nil {
+				return chat.Receipt{}, invalid("send", err.Error())
+			}
+			form.Set("eventAttributes", string(attributes))
+		}
+		return c.request(ctx, "send", "send", form, true)
+	case chat.ActionEnd:
+		return c.request(ctx, "end", "disconnect", nil, false)
+	}
+	return chat.Receipt{}, invalid("send", fmt.Sprintf("unknown action %d", a.Kind))
+}
+
+// Typing implements [chat.Typer].
+func (c *conn) Typing(ctx context.Context, on bool, preview string) (chat.Receipt, error) {
+	operation := "stopTyping"
+	if on {
+		operation = "startTyping"
+	}
+	return c.request(ctx, "typing", operation, url.Values{"message": {preview}}, true)
+}
+
+// UpdateUserData implements [chat.DataUpdater].
+func (c *conn) UpdateUserData(ctx context.Context, data map[string]any) (chat.Receipt, error) {
+	const op = "user data"
+	form := url.Values{}
+	if err := userData(form, data); err != nil {
+		return chat.Receipt{}, invalid(op, err.Error())
+	}
+	if len(form) == 0 {
+		return chat.Receipt{Confirmed: true}, nil
+	}
+	return c.request(ctx, op, "updateData", form, false)
+}
+
+// CustomNotice implements [chat.Notifier].
+func (c *conn) CustomNotice(ctx context.Context, text string, attributes json.RawMessage) (chat.Receipt, error) {
+	form := url.Values{"message": {text}}
+	if len(attributes) > 0 {
+		form.Set("eventAttributes", string(attributes))
+	}
+	return c.request(ctx, "notice", "customNotice", form, false)
+}
+
+// request takes its turn and makes one request that is no poll. positioned asks for what is new along
+// with the answer.
+func (c *conn) request(ctx context.Context, op, operation string, form url.Values, positioned bool) (chat.Receipt, error) {
+	for name, values := range form {
+		for _, v := range values {
+			if !utf8.ValidString(v) || !utf8.ValidString(name) {
+				return chat.Receipt{}, invalid(op, "text is not valid UTF-8")
+			}
+		}
+	}
+	select {
+	case <-c.life.Done():
+		return chat.Receipt{}, closedError(op)
+	default:
+	}
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return chat.Receipt{}, canceledError(ctx, op)
+	case <-c.life.Done():
+		return chat.Receipt{}, closedError(op)
+	}
+	if ctx.Err() != nil {
+		return chat.Receipt{}, canceledError(ctx, op)
+	}
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return chat.Receipt{}, &chat.Error{Outcome: chat.Gone, Code: chat.CodeEnded, Op: op, Text: "the chat is over"}
+	}
+	session, next := c.session, c.next
+	c.mu.Unlock()
+	full := keys(session)
+	for name, values := range form {
+		full[name] = values
+	}
+	if positioned {
+		setPosition(full, next)
+	}
+	resp, e := c.post(ctx, op, c.d.wire.path(session.ID, operation), full)
+	var a answer
+	if e == nil {
+		a, e = judge(op, resp, session.SecureKey)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pace.reset()
+	c.signal()
+	if operation == "disconnect" && (e == nil || e.Outcome == chat.Unknown) {
+		c.ending = true
+	}
+	if resp == nil {
+		return chat.Receipt{}, e
+	}
+	// After a disconnect the session is over whatever else the answer says (wire-gms A.7.5).
+	a.ended = a.ended || e == nil && operation == "disconnect"
+	if e = c.settleLocked(a, e, nil); e != nil {
+		return chat.Receipt{}, e
+	}
+	return chat.Receipt{Confirmed: true, Answer: a.raw}, nil
+}
+
+// post makes a request that ends with the connection, too.
+func (c *conn) post(ctx context.Context, op, address string, form url.Values) (*response, *chat.Error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	resp, e := c.d.wire.post(ctx, op, address, form)
+	if e != nil && c.life.Err() != nil {
+		e.Code, e.Text, e.Hint = chat.CodeClosed, "connection was closed while the request was under way", ""
+	}
+	return resp, e
+}
+
+// settleLocked takes in an answer and the error that came with it. raw is the envelope, if the event is
+// to carry it. The error comes back as Gone when it turns out to be an end.
+func (c *conn) settleLocked(a answer, e *chat.Error, raw json.RawMessage) *chat.Error {
+	if e != nil && e.Code == chat.CodeNotFound {
+		c.missing++
+	} else {
+		c.missing = 0
+	}
+	if e != nil {
+		// Only what an answer says about the end counts beside an error (wire-gms A.5); of a
+		// failure that may pass (statusCode 1) nothing does. An unknown chat is a 404 on some
+		// versions, a single one may be a gateway's slip (wire-gms Uncertain 11).
+		ended := e.Outcome == chat.Gone || c.missing >= 2 || a.ended && a.statusCode != statusRetry
+		if !ended {
+			return e
+		}
+		e.Outcome, e.Code = chat.Gone, chat.CodeEnded
+		a.ended = true
+	}
+	c.takeLocked(a, raw)
+	return e
+}
+
+// takeLocked takes in what an answer brought, and queues it if it is worth an event. raw is the
+// envelope for the event; with one there is always an event.
+func (c *conn) takeLocked(a answer, raw json.RawMessage) {
+	if c.over {
+		return
+	}
+	if a.statusCode == statusOK {
+		c.keysLocked(a.session)
+	}
+	ev := chat.Event{StatusCode: a.statusCode, IdleTimerExpire: a.idle, Raw: raw}
+	if a.statusCode != statusRetry { // then the other fields are not reliable
+		for _, m := range a.messages {
+			if m.HasIndex {
+				// An old node may send everything, whatever it was asked for (wire-gms Uncertain 16).
+				if m.Index < c.from || !c.seen.add(m.Index) {
+					continue
+				}
+				c.next = max(c.next, m.Index+1)
+			}
+			ev.Messages = append(ev.Messages, m)
+			c.lineLocked(m)
+		}
+		ev.Ended = a.ended
+	}
+	if ev.Ended {
+		c.over = true
+		ev.Errors = a.errors
+		switch {
+		case c.ending:
+			ev.EndedBy = chat.EndVisitor
+		case c.idleShut:
+			ev.EndedBy = chat.EndIdle
+		case c.left:
+			ev.EndedBy = chat.EndAgent
+		default:
+			ev.EndedBy = chat.EndServer
+		}
+	}
+	if c.told != c.session {
+		c.told = c.session
+		s := c.session
+		ev.Session = &s
+	}
+	ev.Position = chat.Position{Index: c.next}
+	if raw == nil && len(ev.Messages) == 0 && !ev.Ended && ev.Session == nil {
+		return
+	}
+	c.queue = append(c.queue, queued{ev, c.next})
+	c.signal()
+}
+
+// keysLocked overwrites the session's keys with those that the answer has (wire-gms A.2).
+func (c *conn) keysLocked(s chat.Session) {
+	if s.ID != "" {
+		c.session.ID = s.ID
+	}
+	if s.UserID != "" {
+		c.session.UserID = s.UserID
+	}
+	if s.Alias != "" {
+		c.session.Alias = s.Alias
+	}
+	if !s.SecureKey.IsZero() {
+		c.session.SecureKey = s.SecureKey
+	}
+}
+
+// lineLocked notes what a new line means for the pace and for the reason of an end.
+func (c *conn) lineLocked(m chat.Message) {
+	if !m.Own {
+		c.pace.reset()
+	}
+	agent := m.From.Role == chat.RoleAgent
+	switch {
+	case m.Kind == chat.KindIdleClose:
+		c.idleShut = true
+	case m.Kind == chat.KindParticipantJoined && agent:
+		c.agents++
+		c.left = false
+	case m.Kind == chat.KindParticipantLeft && agent:
+		c.agents--
+		c.left = c.agents <= 0
+	case m.Kind == chat.KindMessage:
+		c.idleShut = false
+	}
+}
+
+func (c *conn) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func closedError(op string) *chat.Error {
+	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeClosed, Op: op, Text: "connection was closed"}
+}
+
+func canceledError(ctx context.Context, op string) *chat.Error {
+	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeCanceled, Op: op, Text: "given up before the request was sent", Err: context.Cause(ctx)}
+}
+
+var (
+	_ chat.Conn        = (*conn)(nil)
+	_ chat.Poller      = (*conn)(nil)
+	_ chat.Typer       = (*conn)(nil)
+	_ chat.DataUpdater = (*conn)(nil)
+	_ chat.Notifier    = (*conn)(nil)
+)

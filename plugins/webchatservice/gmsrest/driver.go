@@ -1,0 +1,136 @@
+// Package gmsrest carries chats over the GMS Chat API version 2 in its REST form.
+//
+// Every request is a POST of a form, every answer a JSON object; events are polled. A connection
+// starts no goroutine: it polls inside of Receive, at the pace of wire-gms A.8, so an idle chat costs
+// the goroutine that receives and nothing else. At most two requests of a connection are under way at
+// once, one of them a poll.
+//
+// An answer is at most 8 MiB long unless configured otherwise, and is refused as a whole when it is
+// not valid JSON in valid UTF-8: the next poll asks for the same lines again. Redirects are not
+// followed. Within a valid answer the driver is lenient: numbers may be written as text and the
+// reverse, unknown members and unknown kinds of lines are passed on in the raw line.
+package gmsrest
+
+import (
+	"context"
+	"net/url"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// Name is the name of this wire.
+const Name = "gms"
+
+// Factory returns the factory of this wire. It matches a configuration that selects neither another
+// transport nor CometD.
+func Factory() chat.Factory {
+	return chat.Factory{
+		Name:    Name,
+		Matches: func(c chat.Config) bool { return c.Transport == "" && !c.CometD.Enabled },
+		New: func(c chat.Config, o chat.Options) (chat.Driver, error) {
+			d, err := New(c, o)
+			if err != nil {
+				return nil, err
+			}
+			return d, nil
+		},
+	}
+}
+
+// Driver opens chats on one GMS chat service. It may be used from many goroutines at once.
+type Driver struct {
+	wire     *wire
+	endpoint string
+	poll     chat.Poll
+}
+
+// New returns a driver for c. It does not touch the network. Its error is a [*chat.Error] with code
+// [chat.CodeInvalid] that names the option.
+func New(c chat.Config, o chat.Options) (*Driver, error) {
+	poll, err := pollDefaults(c.Poll)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWire(c, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Driver{wire: w, endpoint: c.Endpoint, poll: poll}, nil
+}
+
+// Open implements [chat.Driver].
+func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
+	const op = "open"
+	form := url.Values{
+		"nickname": {r.Nickname}, "firstName": {r.FirstName}, "lastName": {r.LastName},
+		"emailAddress": {r.Email}, "subject": {r.Subject}, "text": {""},
+		"alias": {""}, "secureKey": {""}, "userId": {""},
+	}
+	if d.endpoint != "" {
+		form.Set("endpoint", d.endpoint)
+	}
+	if err := userData(form, r.UserData); err != nil {
+		return nil, invalid(op, err.Error())
+	}
+	if r.Async {
+		form.Set("userData[GCTI_Chat_AsyncMode]", "true")
+	}
+	resp, e := d.wire.post(ctx, op, d.wire.start, form)
+	if e != nil {
+		return nil, e
+	}
+	a, e := judge(op, resp, chat.Secret{})
+	if e != nil {
+		return nil, e
+	}
+	if a.session.ID == "" || a.session.SecureKey.IsZero() {
+		return nil, &chat.Error{
+			Code: chat.CodeBadAnswer, Op: op, Status: resp.status, Answer: a.raw,
+			Text: "the server started a chat without telling its chatId and secureKey", Hint: "check that webchat.dataURL is a GMS chat service",
+		}
+	}
+	return newConn(d, a.session, 1, a), nil
+}
+
+// Resume implements [chat.Resumer]. As the reference client does, it takes an answer that does not
+// say whether the chat has ended for an end (wire-gms A.5).
+func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position) (chat.Conn, error) {
+	const op = "resume"
+	if s.ID == "" || s.SecureKey.IsZero() {
+		return nil, invalid(op, "a session without chatId and secureKey cannot be resumed")
+	}
+	next := max(from.Index, 1)
+	form := keys(s)
+	setPosition(form, next)
+	form.Set("message", "")
+	resp, e := d.wire.post(ctx, op, d.wire.path(s.ID, "refresh"), form)
+	if e != nil {
+		return nil, e
+	}
+	a, e := judge(op, resp, s.SecureKey)
+	switch {
+	case e == nil && !a.ended && a.endedTold:
+	case e != nil && a.statusCode == statusRetry && a.endedTold && !a.ended:
+		// The session lives, the chat server behind GMS cannot be reached: resumed, offline.
+	case e != nil && a.statusCode == statusRetry:
+		return nil, e
+	case e == nil, a.ended, e.Code == chat.CodeNotFound:
+		if e == nil {
+			e = &chat.Error{Op: op, Status: resp.status, Answer: a.raw}
+		}
+		e.Outcome, e.Code, e.Text, e.Hint = chat.Gone, chat.CodeEnded, "the chat is over, or the server no longer knows it", "start a new one"
+		return nil, e
+	default:
+		return nil, e
+	}
+	return newConn(d, s, next, a), nil
+}
+
+func invalid(op, text string) *chat.Error {
+	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: op, Text: text}
+}
+
+var (
+	_ chat.Driver  = (*Driver)(nil)
+	_ chat.Resumer = (*Driver)(nil)
+)

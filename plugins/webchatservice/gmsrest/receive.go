@@ -1,0 +1,193 @@
+package gmsrest
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// Receive implements [chat.Conn].
+func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
+	const op = "receive"
+	for {
+		if c.life.Err() != nil {
+			return chat.Event{}, closedError(op)
+		}
+		c.mu.Lock()
+		if len(c.queue) > 0 {
+			q := c.queue[0]
+			c.queue[0] = queued{}
+			c.queue = c.queue[1:]
+			c.read = q.next
+			c.mu.Unlock()
+			return q.event, nil
+		}
+		if c.over {
+			c.mu.Unlock()
+			return chat.Event{}, io.EOF
+		}
+		if ctx.Err() != nil {
+			c.mu.Unlock()
+			return chat.Event{}, canceledError(ctx, op)
+		}
+		var timer *time.Timer
+		var due <-chan time.Time
+		if c.polling && !c.busy {
+			wait := time.Until(c.pace.due())
+			if wait <= 0 {
+				c.busy = true
+				c.mu.Unlock()
+				if _, err := c.poll(ctx, op); err != nil && !c.tooLong(err) {
+					return chat.Event{}, err
+				}
+				continue
+			}
+			timer = time.NewTimer(wait)
+			due = timer.C
+		}
+		c.mu.Unlock()
+		select {
+		case <-due:
+		case <-c.wake:
+		case <-ctx.Done():
+		case <-c.life.Done():
+		}
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// poll makes one poll. The caller has set busy.
+func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) {
+	begun := time.Now()
+	c.mu.Lock()
+	session, next, text := c.session, c.next, c.preview
+	c.mu.Unlock()
+	preview := ""
+	if text != nil {
+		preview = text() // no lock is held: it is somebody else's code
+	}
+	c.mu.Lock()
+	if preview == c.refused {
+		preview = ""
+	}
+	c.mu.Unlock()
+	form := keys(session)
+	setPosition(form, next)
+	form.Set("message", preview)
+	resp, e := c.post(ctx, op, c.d.wire.path(session.ID, "refresh"), form)
+	var a answer
+	if e == nil {
+		a, e = judge(op, resp, session.SecureKey)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = false
+	c.pace.polled(begun, time.Now())
+	defer c.signal()
+	switch {
+	case e != nil && resp == nil: // no answer
+		return chat.Receipt{}, e
+	case e != nil && a.statusCode == statusRetry && e.Status < 300:
+		// The server was reached; what is behind it was not. That is for the caller to count.
+		c.missing = 0
+		c.takeLocked(a, a.raw)
+		return chat.Receipt{Answer: a.raw}, nil
+	}
+	if preview != "" && e != nil && hasCode(e, "204") {
+		c.refused = preview
+	}
+	if e = c.settleLocked(a, e, a.raw); e != nil && e.Outcome != chat.Gone {
+		return chat.Receipt{}, e
+	}
+	return chat.Receipt{Confirmed: true, Answer: a.raw}, nil
+}
+
+// tooLong reports whether a poll failed for nothing but its preview (wire-gms A.6, code 204). The next
+// one goes without.
+func (c *conn) tooLong(e *chat.Error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused != "" && e.Outcome == chat.Rejected && hasCode(e, "204")
+}
+
+func hasCode(e *chat.Error, code string) bool {
+	for _, s := range e.Errors {
+		if s.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// Poll implements [chat.Poller].
+func (c *conn) Poll(ctx context.Context) (chat.Receipt, error) {
+	const op = "poll"
+	c.mu.Lock()
+	switch {
+	case c.life.Err() != nil:
+		c.mu.Unlock()
+		return chat.Receipt{}, closedError(op)
+	case c.over:
+		c.mu.Unlock()
+		return chat.Receipt{}, &chat.Error{Outcome: chat.Gone, Code: chat.CodeEnded, Op: op, Text: "the chat is over"}
+	case c.busy:
+		c.mu.Unlock()
+		return chat.Receipt{}, &chat.Error{Outcome: chat.NotSent, Code: chat.CodeBusy, Op: op, Text: "previous poll has not finished"}
+	}
+	c.busy = true
+	c.mu.Unlock()
+	receipt, e := c.poll(ctx, op)
+	if e != nil {
+		return chat.Receipt{}, e
+	}
+	return receipt, nil
+}
+
+// StartPoll implements [chat.Poller].
+func (c *conn) StartPoll() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.polling || c.over {
+		return false
+	}
+	c.polling = true
+	c.pace.start(time.Now())
+	c.signal()
+	return true
+}
+
+// StopPoll implements [chat.Poller].
+func (c *conn) StopPoll() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.polling
+	c.polling = false
+	c.signal()
+	return was
+}
+
+// Polling implements [chat.Poller].
+func (c *conn) Polling() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.polling && !c.over
+}
+
+// Sleep implements [chat.Poller].
+func (c *conn) Sleep(asleep bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pace.sleep(asleep)
+	c.signal()
+}
+
+// Preview implements [chat.Poller].
+func (c *conn) Preview(text func() string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.preview, c.refused = text, ""
+}
