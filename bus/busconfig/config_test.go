@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -244,6 +246,41 @@ func TestEnvironment(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
+// secret is a text or a number, and a level decodes text.
+type secret struct{ text string }
+
+func (s *secret) UnmarshalJSON(b []byte) error {
+	if json.Unmarshal(b, &s.text) != nil {
+		s.text = string(b)
+	}
+	return nil
+}
+
+func TestTypesThatDecodeThemselves(t *testing.T) {
+	type config struct {
+		Key   secret     `json:"key"`
+		Level slog.Level `json:"level"`
+		Limit *limit     `json:"limit"`
+		Addr  netip.Addr `json:"addr"`
+	}
+	for _, key := range []string{"abc", "true", "null", "[1", "12"} {
+		var got config
+		require.NoError(t, load(t, "", "", "CXBUS_X_KEY="+key).Section("x").Decode(&got))
+		assert.Equal(t, key, got.Key.text)
+	}
+	var got config
+	require.NoError(t, load(t, "c.yaml", "x: {key: 12345678901234567890123, level: WARN}", "CXBUS_X_LIMIT=false").Section("x").Decode(&got))
+	zero := limit(0)
+	assert.Equal(t, config{Key: secret{"12345678901234567890123"}, Level: slog.LevelWarn, Limit: &zero}, got)
+
+	err := load(t, "c.yaml", "x: {level: loud}").Section("x").Decode(&got)
+	assert.EqualError(t, err, "c.yaml:1: x.level: is not accepted")
+	err = load(t, "c.yaml", "x: {addr: 1}").Section("x").Decode(&got)
+	assert.EqualError(t, err, "c.yaml:1: x.addr: is not accepted; want text")
+	require.NoError(t, load(t, "c.yaml", "x: {addr: 192.0.2.1}").Section("x").Decode(&got))
+	assert.True(t, got.Addr.Is4())
+}
+
 func TestEnvironmentOfTheProcess(t *testing.T) {
 	t.Setenv("MYAPP_WEBCHAT_DATAURL", "http://env.example")
 	cfg, err := busconfig.Load(&busconfig.Options{Prefix: "MYAPP"})
@@ -413,6 +450,8 @@ func TestBadInput(t *testing.T) {
 			want: "c.yaml:1: webchat: is text; want a group of options"},
 		{name: "own decoder", data: "webchat: {maxMessageLength: many}", is: busconfig.ErrType,
 			want: "c.yaml:1: webchat.maxMessageLength: is not accepted; want a number or false"},
+		{name: "octal for an own decoder", data: "webchat: {maxMessageLength: 0123}", is: busconfig.ErrType,
+			want: "c.yaml:1: webchat.maxMessageLength: is not a plain number; put it in quotes, or write it in decimal digits"},
 
 		{name: "too small", data: "webchat: {pollRate: 200}", is: busconfig.ErrRange,
 			want: "c.yaml:1: webchat.pollRate: 200 is out of range; want a whole number of ms, 1000 to 30000"},

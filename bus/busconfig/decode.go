@@ -1,8 +1,10 @@
 package busconfig
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -265,16 +267,31 @@ func (d *decoder) text(n *node, t reflect.Type, tg tags, at place) (string, bool
 
 // itself lets the type decode: JSON of the value, else its text.
 func (d *decoder) itself(n *node, v reflect.Value, tg tags, at place) {
-	var err error
-	switch u := v.Addr().Interface().(type) {
-	case json.Unmarshaler:
-		err = u.UnmarshalJSON(n.json())
-	case encoding.TextUnmarshaler:
-		s, ok := d.text(n, reflect.TypeFor[string](), tg, at)
-		if !ok {
-			return
+	if n.kind == number && !json.Valid([]byte(n.raw)) {
+		// The type may want the digits: a key 0123 is not 83.
+		d.fail(CodeType, at, "is not a plain number", "put it in quotes, or write it in decimal digits")
+		return
+	}
+	take := func(n *node) error {
+		fresh := reflect.New(v.Type())
+		var err error
+		switch u := fresh.Interface().(type) {
+		case json.Unmarshaler:
+			err = u.UnmarshalJSON(n.json())
+		case encoding.TextUnmarshaler:
+			if n.kind != text && (n.kind != number || !tg.number) {
+				return errors.New(want(reflect.TypeFor[string](), tg))
+			}
+			err = u.UnmarshalText([]byte(cmp.Or(n.raw, n.text)))
 		}
-		err = u.UnmarshalText([]byte(s))
+		if err == nil {
+			v.Set(fresh.Elem())
+		}
+		return err
+	}
+	err := take(n)
+	if err != nil && n.second != nil {
+		err = take(n.second)
 	}
 	if err == nil {
 		return
@@ -283,7 +300,7 @@ func (d *decoder) itself(n *node, v reflect.Value, tg tags, at place) {
 	if n.quoted(hint) { // strconv and others repeat what they were given
 		hint = ""
 	}
-	d.fail(CodeType, at, "is not accepted", strings.ReplaceAll(hint, "\n", " "))
+	d.fail(CodeType, at, "is not accepted", hint)
 }
 
 // quoted reports whether s holds a text of n.
@@ -337,7 +354,12 @@ func (n *node) free() any {
 // json is n in JSON, with the digits of its numbers.
 func (n *node) json() []byte {
 	switch n.kind {
-	case boolean, number:
+	case boolean:
+		return []byte(n.text)
+	case number:
+		if json.Valid([]byte(n.raw)) { // with all the digits that the file has
+			return []byte(n.raw)
+		}
 		return []byte(n.text)
 	case text:
 		out, _ := json.Marshal(n.text) // a string always has a JSON form
@@ -380,9 +402,8 @@ func fromEnv(value string, t reflect.Type) *node {
 	plain := &node{kind: text, text: value}
 	trimmed := strings.TrimSpace(value)
 	if decodesItself(t) {
-		if n, ok := asJSON(); ok && reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
-			return n
-		}
+		// A key may look like JSON: as a text it comes first.
+		plain.second, _ = asJSON()
 		return plain
 	}
 	switch t.Kind() {

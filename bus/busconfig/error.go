@@ -1,6 +1,9 @@
 package busconfig
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // A Code says what is wrong. Codes are stable: programs may compare them.
 type Code string
@@ -53,7 +56,7 @@ type Error struct {
 	Err error
 }
 
-// Error returns one line: source, path, what is wrong and what mends it.
+// Error returns one line of printable characters: source, path, what is wrong and what mends it.
 func (e *Error) Error() string {
 	var b strings.Builder
 	for _, s := range []string{e.Source, e.Path} {
@@ -70,7 +73,13 @@ func (e *Error) Error() string {
 		b.WriteString("; ")
 		b.WriteString(e.Hint)
 	}
-	return b.String()
+	// A key of the file may hold anything, also what moves a cursor.
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, strings.ToValidUTF8(b.String(), "\uFFFD"))
 }
 
 // Is reports whether target is the sentinel of e's code.

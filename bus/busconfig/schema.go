@@ -107,6 +107,9 @@ func schemaOf(t reflect.Type, outer ...reflect.Type) *schema {
 			f := &field{name: name, index: at, typ: sf.Type, tags: tagsOf(t, sf)}
 			if inner := deref(sf.Type); inner.Kind() == reflect.Struct && !decodesItself(inner) && !slices.Contains(outer, inner) {
 				f.sub = schemaOf(inner, outer...)
+				if len(f.sub.fields) == 0 && inner.NumField() > 0 {
+					panic(fmt.Sprintf("busconfig: type %s of field %s.%s keeps its fields to itself and decodes neither JSON nor text", inner, t, sf.Name))
+				}
 			} else if !supported(sf.Type) {
 				panic(fmt.Sprintf("busconfig: field %s.%s of type %s cannot be an option; give it the tag json:\"-\"", t, sf.Name, sf.Type))
 			}

@@ -44,6 +44,7 @@ type node struct {
 	raw     string   // a number as the file writes it
 	items   []*node  // of a list
 	members []member // of an object
+	second  *node    // another reading of a variable, for a type that decodes itself
 }
 
 type member struct {
