@@ -118,6 +118,9 @@ func (s *Server) message(e *event) message {
 		m.From.ParticipantID = strconv.Itoa(e.from.id)
 	}
 	m.From.Type = string(e.from.kind)
+	if s.opts.Quirks.AttributesNotEchoed && e.from.kind == Client {
+		m.Attributes = nil
+	}
 	if e.index > 0 {
 		m.Index = ptr(e.index)
 	}

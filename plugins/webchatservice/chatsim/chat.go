@@ -70,7 +70,7 @@ type Visitor struct {
 }
 
 // Snapshot is the state of a chat at one moment. It shares nothing with the
-// chat.
+// chat but the bytes of files.
 type Snapshot struct {
 	ID      string
 	Service string

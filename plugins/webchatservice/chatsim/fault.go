@@ -32,7 +32,7 @@ type Fault struct {
 	Drop Drop
 	// Delay passes before the request is carried out. A client that goes
 	// away meanwhile, or Close, ends it: then the request is never carried
-	// out.
+	// out. The visitor counts as silent meanwhile.
 	Delay time.Duration
 	// Late breaks the connection at once and carries the request out so much
 	// later.

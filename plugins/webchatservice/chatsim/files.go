@@ -2,6 +2,7 @@ package chatsim
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -63,7 +64,9 @@ type fileStore struct {
 func (s *fileStore) list() []File {
 	var out []File
 	for _, f := range s.files {
-		out = append(out, f.File)
+		file := f.File
+		file.UserData = maps.Clone(file.UserData)
+		out = append(out, file)
 	}
 	return out
 }

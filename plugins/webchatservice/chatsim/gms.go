@@ -31,7 +31,6 @@ func (s *Server) serveGMS(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	defer func() { s.log.add(x.log) }()
 	service, fileID, ok := x.route()
 	switch {
 	case s.ctx.Err() != nil:
@@ -284,9 +283,10 @@ func (x *exchange) send(status int, contentType string, body []byte) {
 	}
 	h.Set("Content-Length", strconv.FormatInt(f.Pad+int64(len(body)), 10))
 	x.log.Status = status
+	x.server.log.add(x.log) // before the client can know
 	x.w.WriteHeader(status)
 	if !x.pad(f.Pad) {
-		x.abort()
+		x.hangUp()
 	}
 	if f.Cut > 0 {
 		_, _ = x.w.Write(body[:min(f.Cut, len(body))])
@@ -300,7 +300,7 @@ func (x *exchange) send(status int, contentType string, body []byte) {
 	const parts = 10
 	for i := range parts {
 		if !x.wait(f.Slow / parts) {
-			x.abort()
+			x.hangUp()
 		}
 		_, _ = x.w.Write(body[len(body)*i/parts : len(body)*(i+1)/parts])
 		_ = http.NewResponseController(x.w).Flush()
@@ -338,9 +338,10 @@ func (x *exchange) wait(d time.Duration) bool {
 	return false
 }
 
-// abort ends the exchange with a reset of the connection. It does not return.
+// abort ends the exchange, with a reset of the connection in place of an
+// answer. It does not return.
 func (x *exchange) abort() {
-	x.log.Status = 0
+	x.server.log.add(x.log)
 	if c, ok := x.r.Context().Value(connKey{}).(net.Conn); ok {
 		abort(c)
 	} else if c, _, err := http.NewResponseController(x.w).Hijack(); err == nil {
@@ -349,7 +350,8 @@ func (x *exchange) abort() {
 	panic(http.ErrAbortHandler)
 }
 
-// hangUp ends the exchange by closing the connection. It does not return.
+// hangUp ends the exchange in the middle of the answer, by closing the
+// connection. It does not return.
 func (x *exchange) hangUp() { panic(http.ErrAbortHandler) }
 
 const corsHeaders = "Accept, Authorization, Content-Type, apikey, gms_user, x-api-key"

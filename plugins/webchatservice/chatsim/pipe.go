@@ -90,7 +90,7 @@ func (s *stream) put(p []byte) (n int, wait <-chan struct{}, err error) {
 	if room <= 0 {
 		return 0, s.waitLocked(), nil
 	}
-	if s.off > 0 {
+	if s.off > 0 && s.off >= len(s.buf)-s.off { // each byte is moved once at most
 		s.buf, s.off = append(s.buf[:0], s.buf[s.off:]...), 0
 	}
 	n = min(room, len(p))

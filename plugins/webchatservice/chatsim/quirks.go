@@ -33,6 +33,9 @@ type Quirks struct {
 	// HiddenTakeIndex lets whispers and hidden participants use up positions,
 	// so that the visitor's transcript has holes that were never lines.
 	HiddenTakeIndex bool
+	// AttributesNotEchoed leaves the visitor's eventAttributes out of the
+	// events that answers carry. The transcript in [Snapshot] has them.
+	AttributesNotEchoed bool
 	// PartyIDString sends from.participantId as a numeric string.
 	PartyIDString bool
 
