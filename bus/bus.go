@@ -1,0 +1,257 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bus is a message bus: the namespaces, commands and events of any number of
+// plugins in one process. Its methods are safe for concurrent use. A bus at
+// rest has no goroutine and costs a few kilobytes, so a server may keep one
+// for each of its visitors.
+type Bus struct {
+	opts Options
+	log  *slog.Logger
+
+	topics   table[topic]   // by full name
+	commands table[command] // by full name
+	readers  readers
+
+	closing atomic.Bool
+	closed  chan struct{} // closed when Close has finished
+
+	mu       sync.Mutex // guards what follows
+	clients  map[string]*Client
+	order    []*Client // as registered
+	patterns patterns
+	seq      uint64 // of wildcard subscriptions
+	strays   int    // topics made by publishing undeclared names
+	closeErr error
+}
+
+// Options are the settings of a bus. The zero value is good.
+type Options struct {
+	// Logger gets what cannot be returned to anybody: contained panics,
+	// overflows, commands that wait. nil means no log.
+	Logger *slog.Logger
+	// MailboxSoft is how many events may wait in a plugin's mailbox, besides
+	// the batch that is being handled, before publishers wait for room.
+	// 0 means 1024.
+	MailboxSoft int
+	// MailboxHard is how many may wait at most, which handlers can reach that
+	// publish to a full mailbox. 0 means 1,048,576, and it is never less than
+	// MailboxSoft. An empty queue takes memory for no more than 64 events.
+	MailboxHard int
+	// BufferLimit is how many commands wait for a plugin that is not ready.
+	// 0 means 1024.
+	BufferLimit int
+	// BufferTimeout is how long each of them waits. 0 means 30 seconds.
+	BufferTimeout time.Duration
+	// Configure fills into, a pointer to a plugin's configuration, from the
+	// section of its namespace; into keeps its values where the section is
+	// silent. It serves [Client.Configure]. nil leaves into as it is.
+	Configure func(namespace string, into any) error
+}
+
+// New returns an empty bus. opts may be nil and is not changed.
+func New(opts *Options) *Bus {
+	b := &Bus{clients: map[string]*Client{}, closed: make(chan struct{})}
+	if opts != nil {
+		b.opts = *opts
+	}
+	o := &b.opts
+	setDefault(&o.MailboxSoft, 1024)
+	setDefault(&o.MailboxHard, 1<<20)
+	setDefault(&o.BufferLimit, 1024)
+	setDefault(&o.BufferTimeout, 30*time.Second)
+	o.MailboxHard = max(o.MailboxHard, o.MailboxSoft)
+	b.log = o.Logger
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
+	b.readers.turn = make(chan struct{}, 1)
+	return b
+}
+
+func setDefault[N int | time.Duration](v *N, def N) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// Register takes a namespace for application code and returns its client, as
+// CXBus.registerPlugin does. The client is not ready until [Client.Ready] is
+// called; only then do commands of others reach it. It returns [ErrBadName],
+// [ErrNameTaken] or [ErrClosed].
+func (b *Bus) Register(namespace string) (*Client, error) {
+	return b.register(namespace, nil)
+}
+
+func (b *Bus) register(namespace string, p Plugin) (*Client, error) {
+	if err := checkNamespace(namespace); err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closing.Load() {
+		return nil, ErrClosed.with("register "+namespace, "")
+	}
+	if b.clients[namespace] != nil {
+		return nil, ErrNameTaken.with("register "+namespace, "choose another namespace")
+	}
+	c := newClient(b, namespace, p)
+	b.clients[namespace] = c
+	b.order = append(b.order, c)
+	return c, nil
+}
+
+func (b *Bus) client(namespace string) *Client {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.clients[namespace]
+}
+
+func (b *Bus) namespaces() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make([]string, 0, len(b.clients))
+	for ns := range b.clients {
+		list = append(list, ns)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// maxStrays is how many undeclared event names the bus remembers the route of.
+const maxStrays = 4096
+
+// topic returns the topic of a full name. One that is new is made and, if keep
+// is set, entered into the table.
+func (b *Bus) topic(name, namespace string, keep bool) *topic {
+	if t := b.topics.get(name); t != nil {
+		return t
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if t := b.topics.get(name); t != nil {
+		return t
+	}
+	t := newTopic(b, name, namespace)
+	if subs := b.patterns.match(name, nil); len(subs) > 0 {
+		t.subs = subs
+		t.snap.Store(t.kind.build(t))
+	}
+	if keep {
+		b.topics.put(name, t)
+	}
+	return t
+}
+
+// subscribeWild adds a wildcard subscription to the topics there are; those
+// made later pick it up themselves.
+func (b *Bus) subscribeWild(s *Subscription) error {
+	b.mu.Lock()
+	b.seq++
+	s.seq = b.seq
+	b.patterns.add(s)
+	var drain []*serial
+	var errs []error
+	for name, t := range b.topics.all() {
+		if s.pattern.matches(name) {
+			d, _, err := t.attach(s, kindOf[any]{})
+			drain, errs = append(drain, d...), append(errs, err)
+		}
+	}
+	b.mu.Unlock()
+	drainAll(drain)
+	return errors.Join(errs...)
+}
+
+// stray counts one more route of an undeclared name, if there may be one.
+func (b *Bus) stray() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.strays >= maxStrays {
+		return false
+	}
+	b.strays++
+	return true
+}
+
+// detach takes s out of every topic it is in.
+func (b *Bus) detach(s *Subscription) {
+	if !s.isWild {
+		if t := b.topics.get(s.name); t != nil {
+			t.detach(s)
+			b.collect(t)
+		}
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.patterns.remove(s)
+	for name, t := range b.topics.all() {
+		if s.pattern.matches(name) {
+			t.detach(s)
+		}
+	}
+}
+
+func (t *topic) detach(s *Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.subs, s); i >= 0 {
+		t.subs = slices.Concat(t.subs[:i], t.subs[i+1:])
+		t.snap.Store(t.kind.build(t))
+	}
+}
+
+// collect forgets a topic that only subscriptions had made.
+func (b *Bus) collect(t *topic) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.subs) == 0 && !t.declared && !t.cached && !t.keeps && !t.gone {
+		t.gone = true
+		b.topics.drop(t.name, t)
+	}
+}
+
+// Close ends the bus. It stops the plugins in the reverse order of their
+// start, while everything still works, so that what they publish last is
+// delivered; then it refuses new commands and subscriptions, ends every
+// handler's context, lets the mailboxes run empty and waits for the handlers.
+// Whatever comes later gets [ErrClosed].
+//
+// If ctx ends first, Close returns [ErrStillRunning] with a list of what has
+// not stopped; no further handler starts. Called with a handler's own context
+// it leaves that handler out of the wait; what waits in that handler's mailbox
+// is dropped. A second Close waits for the first.
+func (b *Bus) Close(ctx context.Context) error {
+	if !b.closing.CompareAndSwap(false, true) {
+		select {
+		case <-b.closed:
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.closeErr
+		case <-ctx.Done():
+			return ctxError("close", ctx)
+		}
+	}
+	b.mu.Lock()
+	order := slices.Clone(b.order)
+	b.mu.Unlock()
+	slices.Reverse(order)
+	err := b.shutDown(ctx, order, ErrClosed)
+	b.mu.Lock()
+	b.closeErr = err
+	b.mu.Unlock()
+	close(b.closed)
+	return err
+}

@@ -1,0 +1,477 @@
+package bus
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Client is a plugin's handle to the bus: CXBus's plugin interface (cxbus 3).
+// Whoever holds it acts in its namespace; there is no other way to publish its
+// events or handle its commands. All methods are safe for concurrent use and
+// may be called from handlers.
+type Client struct {
+	bus       *Bus
+	namespace string
+	plugin    Plugin // nil for a client made by Register
+	log       *slog.Logger
+
+	state   atomic.Int32
+	claimed atomic.Bool  // somebody takes the plugin down
+	inlined atomic.Bool  // had an inline subscription
+	events  table[topic] // own events by short name
+	routes  table[route] // commands called by name
+	gate    gate
+	box     *mailbox
+
+	life      context.Context // of the plugin
+	end       context.CancelCauseFunc
+	lifeCtx   *scope // what Context returns
+	boxCtx    *scope // of mailbox handlers
+	inlineCtx *scope // of inline handlers
+
+	wake chan struct{} // tells whoever takes the plugin down to look again
+	down chan struct{} // closed once the plugin is down
+
+	mu       sync.Mutex // guards what follows
+	subs     map[*Subscription]struct{}
+	commands map[string]*command
+}
+
+// The states of a client, in the only order they can follow each other.
+const (
+	stateStarting int32 = iota // registered: others' commands wait
+	stateReady
+	stateStopping // commands are refused, handlers end
+	stateStopped  // terminal
+)
+
+func newClient(b *Bus, namespace string, p Plugin) *Client {
+	c := &Client{bus: b, namespace: namespace, plugin: p, log: b.log.With("plugin", namespace),
+		wake: make(chan struct{}, 1), down: make(chan struct{})}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	c.lifeCtx = &scope{Context: context.Background(), client: c}
+	c.boxCtx = &scope{Context: context.Background(), client: c, mailbox: true}
+	c.inlineCtx = &scope{Context: context.Background(), client: c, inline: true}
+	c.box = &mailbox{client: c, soft: b.opts.MailboxSoft, hard: b.opts.MailboxHard}
+	c.gate.client, c.gate.gone = c, make(chan struct{})
+	return c
+}
+
+// Namespace returns the plugin's name, the first part of all its names.
+func (c *Client) Namespace() string { return c.namespace }
+
+// Logger returns the bus's logger with the attribute plugin.
+func (c *Client) Logger() *slog.Logger { return c.log }
+
+// Context returns a context that lasts as long as the plugin. Its cause is
+// [ErrStopped] or [ErrClosed]. Publishing with it never waits for a mailbox.
+func (c *Client) Context() context.Context { return c.lifeCtx }
+
+// Configure fills into, a pointer to the plugin's configuration with its
+// defaults in it, from the section of the plugin's namespace, by
+// [Options.Configure]. Without one, into keeps its defaults.
+func (c *Client) Configure(into any) error { return c.ConfigureFrom(c.namespace, into) }
+
+// ConfigureFrom is Configure for a plugin whose section has another name.
+func (c *Client) ConfigureFrom(section string, into any) error {
+	if c.bus.opts.Configure == nil {
+		return nil
+	}
+	return c.bus.opts.Configure(section, into)
+}
+
+// Ready opens the plugin to the commands of others, runs those that waited, in
+// call order, and republishes the event <Namespace>.ready with an empty
+// payload, so that late subscribers learn of it too. A plugin that the host
+// starts becomes ready when its Start returns. Calling Ready again does nothing.
+func (c *Client) Ready() {
+	if !c.gate.release() {
+		return
+	}
+	t, err := c.declare("ready", "The plugin accepts commands (retained).", kindOf[struct{}]{})
+	if err == nil {
+		err = t.republish(struct{}{})
+	}
+	if err != nil {
+		c.log.Error("cannot publish ready", "error", err)
+	}
+}
+
+// Call runs a command by name. A name without a dot is one of the client's own.
+// in is the command's input type, a map[string]any or json.RawMessage that is
+// decoded into it strictly, or nil for its zero value. See [Caller.Call].
+func (c *Client) Call(ctx context.Context, name string, in any) (any, error) {
+	r := c.routes.get(name)
+	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
+		var err error
+		if r, err = c.routeTo(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	return r.cmd.h.callAny(ctx, r, in)
+}
+
+// Go starts a command by name. See [Client.Call] for name and in and
+// [Caller.Go] for the rest.
+func (c *Client) Go(ctx context.Context, name string, in any) *Future[any] {
+	r, owner, err := c.find(name)
+	if r == nil {
+		return goLate[any](ctx, c, owner, name, in, err)
+	}
+	return r.cmd.h.startAny(ctx, r, in)
+}
+
+// Publish publishes one of the client's own events by its short name; the
+// namespace is always added, so a plugin cannot publish in another's. An event
+// that was not declared carries any payload. A declared one takes its payload
+// type, a map or raw JSON that is decoded strictly, or nil for the zero value;
+// anything else is [ErrWrongType]. See [Publisher.Publish] for the rest.
+func (c *Client) Publish(ctx context.Context, event string, payload any) error {
+	t := c.events.get(event)
+	if t == nil {
+		var err error
+		if t, err = c.ownTopic(event, false); err != nil {
+			return err
+		}
+	}
+	if c.state.Load() >= stateStopped {
+		return c.gone("publish " + t.name)
+	}
+	return t.snap.Load().list.publishAny(ctx, t, payload)
+}
+
+// PublishDirect is Publish as [Publisher.PublishDirect].
+func (c *Client) PublishDirect(ctx context.Context, event string, payload any) error {
+	return c.Publish(ctx, event, payload)
+}
+
+// Republish publishes and retains an own event by its short name. See
+// [Publisher.Republish].
+func (c *Client) Republish(ctx context.Context, event string, payload any) error {
+	t, err := c.ownTopic(event, true)
+	if err != nil {
+		return err
+	}
+	if c.state.Load() >= stateStopped {
+		return c.gone("republish " + t.name)
+	}
+	return t.republish(payload)
+}
+
+// ClearRetained forgets the retained value of an own event.
+func (c *Client) ClearRetained(event string) {
+	if t := c.events.get(event); t != nil {
+		t.clearRetained()
+	}
+}
+
+// Subscribe calls h for every event whose full name is or fits name. In a
+// pattern a final "*" stands for one or more parts, a leading "*" for exactly
+// one, and "*" alone for everything. See the function [Subscribe] for the
+// rest; a pattern sees each event once.
+func (c *Client) Subscribe(name string, h func(ctx context.Context, e Event[any]), opts ...SubscribeOption) (*Subscription, error) {
+	if h == nil {
+		return nil, ErrNilHandler.with("subscribe "+name, "pass a function")
+	}
+	s := newSubscription(c, name, opts)
+	s.typed = h
+	if !s.inline {
+		s.lane = newLane(s, h)
+	}
+	if !wild(name) {
+		if err := checkFull(name, checkEvent); err != nil {
+			return nil, err
+		}
+		return s, c.subscribeExact(s, name, kindOf[any]{})
+	}
+	p, err := parsePattern(name)
+	if err != nil {
+		return nil, err
+	}
+	s.pattern, s.isWild = p, true
+	if err := c.remember(s); err != nil {
+		return nil, err
+	}
+	return s, c.bus.subscribeWild(s)
+}
+
+// WaitFor waits for the next event of that name (or pattern) that match
+// accepts; a nil match accepts every one. A retained event counts at once.
+// match runs in the publisher's goroutine and must be quick. It returns
+// [ErrCancelled] or [ErrTimeout] when ctx ends, and what Subscribe returns.
+func (c *Client) WaitFor(ctx context.Context, event string, match func(Event[any]) bool) (Event[any], error) {
+	got := make(chan Event[any], 1)
+	s, err := c.Subscribe(event, func(_ context.Context, e Event[any]) {
+		if match == nil || match(e) {
+			select {
+			case got <- e:
+			default: // an earlier one was taken
+			}
+		}
+	}, Inline())
+	if err != nil {
+		return Event[any]{}, err
+	}
+	defer s.Unsubscribe()
+	select {
+	case e := <-got:
+		return e, nil
+	case <-c.down:
+		return Event[any]{}, c.gone("wait for " + event)
+	case <-ctx.Done():
+		return Event[any]{}, ctxError("wait for "+event, ctx)
+	}
+}
+
+// Flush waits until every event that was queued for the client before has been
+// handled. It returns [ErrSelfWait] when called with the context of one of the
+// client's own mailbox handlers, else [ErrCancelled] or [ErrTimeout].
+func (c *Client) Flush(ctx context.Context) error {
+	for s := range scopes(ctx) {
+		if s.mailbox && s.client == c {
+			return ErrSelfWait.with("flush "+c.namespace, "call Flush from elsewhere")
+		}
+	}
+	return c.box.flush(ctx)
+}
+
+// gone is the error for a client that is no longer there.
+func (c *Client) gone(op string) error {
+	if c.bus.closing.Load() {
+		return ErrClosed.with(op, "")
+	}
+	return ErrStopped.with(op, "the plugin "+c.namespace+" was unloaded")
+}
+
+// usable reports why the client can no longer add anything.
+func (c *Client) usable(op string) error {
+	if c.state.Load() >= stateStopping {
+		return c.gone(op)
+	}
+	return nil
+}
+
+func (c *Client) subscribeExact(s *Subscription, name string, k kind) error {
+	if err := c.remember(s); err != nil {
+		return err
+	}
+	ns, _, _ := splitName(name)
+	for {
+		drain, ok, err := c.bus.topic(name, ns, true).attach(s, k)
+		drainAll(drain)
+		if err != nil {
+			s.Unsubscribe()
+			return err
+		}
+		if ok {
+			return nil
+		}
+	}
+}
+
+// remember notes a subscription so that it ends with the plugin.
+func (c *Client) remember(s *Subscription) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usable("subscribe " + s.name); err != nil {
+		return err
+	}
+	if c.subs == nil {
+		c.subs = map[*Subscription]struct{}{}
+	}
+	c.subs[s] = struct{}{}
+	if s.inline {
+		c.inlined.Store(true)
+	}
+	return nil
+}
+
+func (c *Client) forget(s *Subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.subs, s)
+}
+
+// declare makes an own event with a payload type.
+func (c *Client) declare(member, doc string, k kind) (*topic, error) {
+	if err := c.usable("declare " + c.namespace + "." + member); err != nil {
+		return nil, err
+	}
+	t, err := c.ownTopic(member, true)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.setKind(k); err != nil {
+		return nil, err
+	}
+	t.declared = true
+	if t.doc == "" {
+		t.doc = doc
+	}
+	t.snap.Store(t.kind.build(t))
+	return t, nil
+}
+
+// ownTopic returns the topic of an own event that may not be declared. Unless
+// it must last, the routes of no more than maxStrays such names are kept.
+func (c *Client) ownTopic(member string, must bool) (*topic, error) {
+	if err := checkEvent(member); err != nil {
+		return nil, err
+	}
+	name := c.namespace + "." + member
+	for {
+		t := c.bus.topics.get(name)
+		keep := must || t != nil || c.bus.stray()
+		if t == nil {
+			t = c.bus.topic(name, c.namespace, keep)
+		}
+		if !keep {
+			return t, nil
+		}
+		if t.cache() {
+			c.events.put(member, t)
+			return t, nil
+		}
+	}
+}
+
+// cache marks the topic as held by a client; it reports false if the topic has
+// left the table meanwhile.
+func (t *topic) cache() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cached = t.cached || !t.gone
+	return !t.gone
+}
+
+// handle registers a command.
+func (c *Client) handle(name, doc string, h commandHandler) error {
+	if err := checkFull(name, checkCommand); err != nil {
+		return err
+	}
+	if ns, _, _ := splitName(name); ns != c.namespace {
+		return ErrNotOwner.with("handle "+name, "only the client of "+ns+" can handle it")
+	}
+	k := &command{name: name, doc: doc, owner: c, h: h}
+	h.bindTo(k)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usable("handle " + name); err != nil {
+		return err
+	}
+	if c.commands[name] != nil {
+		return ErrDuplicate.with("handle "+name, "a command has one handler")
+	}
+	if c.commands == nil {
+		c.commands = map[string]*command{}
+	}
+	c.commands[name] = k
+	c.bus.commands.put(name, k)
+	return nil
+}
+
+// find finds a command by name. If its plugin is not ready and has not
+// registered it, find returns the plugin alone: the command may come.
+func (c *Client) find(name string) (*route, *Client, error) {
+	if r := c.routes.get(name); r != nil && r.cmd.owner.state.Load() < stateStopping {
+		return r, nil, nil
+	}
+	full := name
+	ns, member, dotted := splitName(name)
+	if !dotted {
+		ns, member = c.namespace, name
+		full = ns + "." + name
+	}
+	k := c.bus.commands.get(full)
+	if k == nil {
+		if err := checkFull(full, checkCommand); err != nil {
+			return nil, nil, err
+		}
+		owner := c.bus.client(ns)
+		switch {
+		case owner == nil && c.bus.closing.Load():
+			return nil, nil, ErrClosed.with("call "+full, "")
+		case owner == nil:
+			return nil, nil, ErrUnknownPlugin.with("call "+full, didYouMean(ns, c.bus.namespaces()))
+		case owner != c && owner.state.Load() == stateStarting:
+			return nil, owner, nil
+		}
+		if k = c.bus.commands.get(full); k == nil { // it may have come just now
+			return nil, nil, owner.noCommand(full, member)
+		}
+	}
+	if k.owner.state.Load() >= stateStopping {
+		return nil, nil, k.owner.gone("call " + full)
+	}
+	r := &route{cmd: k, mine: k.owner == c}
+	r.ctx = &scope{Context: context.Background(), client: k.owner, command: k, commander: c}
+	c.routes.put(name, r)
+	return r, nil, nil
+}
+
+// routeTo is find for a caller that waits until the plugin is ready.
+func (c *Client) routeTo(ctx context.Context, name string) (*route, error) {
+	r, owner, err := c.find(name)
+	if owner == nil {
+		return r, err
+	}
+	if err := owner.gate.wait(ctx, name); err != nil {
+		return nil, err
+	}
+	if r, owner, err = c.find(name); owner != nil {
+		return nil, owner.gone("call " + name) // unloaded and registered again meanwhile
+	}
+	return r, err
+}
+
+// goLate starts a command that could not be found: it fails, or waits for
+// owner to become ready.
+func goLate[Out any](ctx context.Context, c, owner *Client, name string, in any, err error) *Future[Out] {
+	if err != nil {
+		return failedFuture[Out](err)
+	}
+	d := &Future[any]{}
+	f := &d.f
+	start := func(err error) {
+		var r *route
+		if err == nil {
+			r, err = c.routeTo(ctx, name)
+		}
+		if err != nil {
+			f.settle(nil, err)
+			return
+		}
+		r.cmd.h.startAny(ctx, r, in).f.forward(f)
+	}
+	if !owner.gate.queue(ctx, name, start) {
+		start(nil)
+	}
+	return (*Future[Out])(d)
+}
+
+// noCommand is the error for a command that c does not have.
+func (c *Client) noCommand(full, member string) error {
+	if err := c.usable("call " + full); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	names := slices.Collect(maps.Keys(c.commands))
+	c.mu.Unlock()
+	return ErrUnknownCommand.with("call "+full, didYouMean(c.namespace+"."+member, names))
+}
+
+// kick tells whoever takes the client down that something has ended.
+func (c *Client) kick() {
+	if c.state.Load() >= stateStopping {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+}

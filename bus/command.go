@@ -1,0 +1,315 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"sync/atomic"
+)
+
+// CommandOf describes a command: its full name, its meaning, and in In and Out
+// what it takes and gives. A description is immutable and belongs in a package
+// variable; any number of buses share it. The plugin that owns the namespace
+// handles it with [Handle] or [HandleAsync]; anybody calls it through Bind or
+// by name.
+type CommandOf[In, Out any] struct{ name, doc string }
+
+// NewCommand describes the command with the full name name ("WebChat.open").
+// doc says in one sentence what it does. A malformed name is reported by the
+// first Bind or Handle.
+func NewCommand[In, Out any](name, doc string) CommandOf[In, Out] {
+	return CommandOf[In, Out]{name, doc}
+}
+
+// Name returns the full name.
+func (d CommandOf[In, Out]) Name() string { return d.name }
+
+// Doc returns the sentence on what the command does.
+func (d CommandOf[In, Out]) Doc() string { return d.doc }
+
+// Bind returns a handle for c to call the command with. The plugin that
+// handles it need not exist yet. It returns [ErrBadName].
+func (d CommandOf[In, Out]) Bind(c *Client) (*Caller[In, Out], error) {
+	if err := checkFull(d.name, checkCommand); err != nil {
+		return nil, err
+	}
+	return &Caller[In, Out]{client: c, name: d.name}, nil
+}
+
+// Caller calls one command for one client. It is safe for concurrent use.
+type Caller[In, Out any] struct {
+	client *Client
+	name   string
+	route  atomic.Pointer[route]
+}
+
+// Call runs the command and returns its result. A plain handler runs in the
+// caller's goroutine and gets a context that ends with ctx or with its plugin,
+// and with the call; for an async handler Call waits for the settlement, no longer
+// than ctx lives. A plugin that is not ready yet buffers the call, bounded in
+// number and time. The error is the handler's own, or [ErrUnknownPlugin],
+// [ErrUnknownCommand], [ErrNotReady], [ErrWrongType] (declared with other
+// types), [ErrStopped], [ErrClosed], [ErrPanic], [ErrCancelled] or
+// [ErrTimeout].
+func (k *Caller[In, Out]) Call(ctx context.Context, in In) (Out, error) {
+	r := k.route.Load()
+	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
+		var err error
+		if r, err = k.client.routeTo(ctx, k.name); err != nil {
+			var zero Out
+			return zero, err
+		}
+		k.route.Store(r)
+	}
+	if h, ok := r.cmd.h.(*handler[In, Out]); ok {
+		return h.call(ctx, r, in)
+	}
+	out, err := r.cmd.h.callAny(ctx, r, in)
+	if err != nil {
+		var zero Out
+		return zero, err
+	}
+	return convert[Out]("result of "+k.name, out)
+}
+
+// Go starts the command and returns at once. An async handler has run when Go
+// returns, in the caller's goroutine, so commands started one after the other
+// reach it in that order; a plain handler gets a goroutine of its own and no
+// order is promised. ctx stays in force until the command settles.
+func (k *Caller[In, Out]) Go(ctx context.Context, in In) *Future[Out] {
+	r := k.route.Load()
+	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
+		var owner *Client
+		var err error
+		if r, owner, err = k.client.find(k.name); r == nil {
+			return goLate[Out](ctx, k.client, owner, k.name, in, err)
+		}
+		k.route.Store(r)
+	}
+	if h, ok := r.cmd.h.(*handler[In, Out]); ok {
+		return h.start(ctx, r, in)
+	}
+	return (*Future[Out])(r.cmd.h.startAny(ctx, r, in))
+}
+
+// Handle makes h the handler of the command d of c's namespace. What h returns
+// settles the command. h runs in the caller's goroutine and may overlap itself
+// and everything else of the plugin; its context ends with the caller's, with
+// the plugin or when h has returned. A panic in h becomes [ErrPanic].
+//
+// It returns [ErrNilHandler], [ErrBadName], [ErrNotOwner], [ErrDuplicate],
+// [ErrStopped] or [ErrClosed].
+func Handle[In, Out any](c *Client, d CommandOf[In, Out], h func(ctx context.Context, in In) (Out, error)) error {
+	if h == nil {
+		return ErrNilHandler.with("handle "+d.name, "pass a function")
+	}
+	return c.handle(d.name, d.doc, &handler[In, Out]{plain: h})
+}
+
+// HandleAsync makes h the handler of the command d of c's namespace. h must
+// not block; it settles d, the token of this one call, now or later. Commands
+// that one caller starts with Go reach h in that order. The context lives until
+// the command settles. If h panics, the command is rejected with [ErrPanic];
+// if the plugin stops first, with [ErrStopped].
+//
+// It returns what [Handle] returns.
+func HandleAsync[In, Out any](c *Client, d CommandOf[In, Out], h func(ctx context.Context, in In, d *Deferred[Out])) error {
+	if h == nil {
+		return ErrNilHandler.with("handle "+d.name, "pass a function")
+	}
+	return c.handle(d.name, d.doc, &handler[In, Out]{async: h})
+}
+
+// A command is a registered one. It never changes; unloading its plugin takes
+// it out of the bus's table.
+type command struct {
+	name    string
+	doc     string
+	owner   *Client
+	h       commandHandler
+	running atomic.Int64 // handlers at work
+}
+
+// commandHandler is a handler[In, Out] to those who know only its name.
+type commandHandler interface {
+	callAny(ctx context.Context, r *route, in any) (any, error)
+	startAny(ctx context.Context, r *route, in any) *Future[any]
+	types() (in, out reflect.Type)
+	isAsync() bool
+	bindTo(*command)
+}
+
+// handler has one of the two functions.
+type handler[In, Out any] struct {
+	cmd   *command
+	plain func(context.Context, In) (Out, error)
+	async func(context.Context, In, *Deferred[Out])
+}
+
+func (h *handler[In, Out]) types() (in, out reflect.Type) {
+	return reflect.TypeFor[In](), reflect.TypeFor[Out]()
+}
+func (h *handler[In, Out]) isAsync() bool     { return h.async != nil }
+func (h *handler[In, Out]) bindTo(c *command) { h.cmd = c }
+
+// A route is how one client reaches one command.
+type route struct {
+	cmd  *command
+	ctx  *scope // for calls made with context.Background()
+	mine bool   // the caller owns the command: it need not be ready
+}
+
+// begin counts a handler in; it fails if the plugin is going.
+func (k *command) begin() error {
+	k.running.Add(1)
+	if k.owner.state.Load() >= stateStopping {
+		k.end()
+		return k.owner.gone(k.name)
+	}
+	return nil
+}
+
+// end counts it out.
+func (k *command) end() {
+	if k.running.Add(-1) == 0 && k.owner.state.Load() >= stateStopping {
+		k.owner.kick()
+	}
+}
+
+// scopeFor returns the context for a handler, and whether it must be ended.
+func (r *route) scopeFor(ctx context.Context) (*scope, bool) {
+	if ctx == context.Background() {
+		return r.ctx, false
+	}
+	return &scope{Context: ctx, client: r.cmd.owner, command: r.cmd, commander: r.ctx.commander}, true
+}
+
+func (h *handler[In, Out]) callAny(ctx context.Context, r *route, in any) (any, error) {
+	v, ok := in.(In)
+	if !ok {
+		var err error
+		if v, err = convert[In](r.cmd.name, in); err != nil {
+			return nil, err
+		}
+	}
+	out, err := h.call(ctx, r, v)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (h *handler[In, Out]) call(ctx context.Context, r *route, in In) (out Out, err error) {
+	if !r.mine && r.cmd.owner.state.Load() == stateStarting {
+		if err := r.cmd.owner.gate.wait(ctx, r.cmd.name); err != nil {
+			return out, err
+		}
+	}
+	if h.async != nil {
+		return h.start(ctx, r, in).Result(ctx)
+	}
+	if err := h.cmd.begin(); err != nil {
+		return out, err
+	}
+	sc, own := r.scopeFor(ctx)
+	if own && ctx.Err() != nil {
+		h.cmd.end()
+		return out, ctxError(h.cmd.name, ctx)
+	}
+	normal := false
+	defer func() {
+		if own {
+			sc.end()
+		}
+		h.cmd.end()
+		if !normal {
+			if p := recover(); p != nil {
+				err = h.cmd.panicked(p)
+			}
+		}
+	}()
+	out, err = h.plain(sc, in)
+	normal = true
+	return out, err
+}
+
+func (h *handler[In, Out]) startAny(ctx context.Context, r *route, in any) *Future[any] {
+	v, ok := in.(In)
+	if !ok {
+		var err error
+		if v, err = convert[In](r.cmd.name, in); err != nil {
+			return failedFuture[any](err)
+		}
+	}
+	return (*Future[any])(h.start(ctx, r, v))
+}
+
+// start begins a command and returns its future.
+func (h *handler[In, Out]) start(ctx context.Context, r *route, in In) *Future[Out] {
+	d := &Deferred[Out]{}
+	d.f.cmd = h.cmd
+	owner := h.cmd.owner
+	if !r.mine && owner.state.Load() == stateStarting {
+		if owner.gate.queue(ctx, h.cmd.name, func(err error) {
+			if err != nil {
+				d.f.settle(nil, err)
+				return
+			}
+			h.run(ctx, r, in, d)
+		}) {
+			return (*Future[Out])(d)
+		}
+	}
+	h.run(ctx, r, in, d)
+	return (*Future[Out])(d)
+}
+
+// run runs the handler for d: an async one here, a plain one in a goroutine.
+func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred[Out]) {
+	if err := h.cmd.begin(); err != nil {
+		d.f.settle(nil, err)
+		return
+	}
+	sc, own := r.scopeFor(ctx)
+	if own {
+		d.f.scope = sc
+		if ctx.Err() != nil {
+			h.cmd.end()
+			d.f.settle(nil, ctxError(h.cmd.name, ctx))
+			return
+		}
+	}
+	if h.async == nil {
+		go func() {
+			defer h.contain(d)
+			out, err := h.plain(sc, in)
+			if err != nil {
+				d.Reject(err)
+				return
+			}
+			d.Resolve(out)
+		}()
+		return
+	}
+	d.f.life = h.cmd.owner.life
+	defer h.contain(d)
+	h.async(sc, in, d)
+}
+
+// contain counts the handler out and rejects d if it panicked or ended its
+// goroutine.
+func (h *handler[In, Out]) contain(d *Deferred[Out]) {
+	defer h.cmd.end()
+	if p := recover(); p != nil {
+		d.Reject(h.cmd.panicked(p))
+	} else if h.async == nil {
+		d.Reject(ErrPanic.with(h.cmd.name, "the handler ended its goroutine")) // no effect once settled
+	}
+}
+
+// panicked reports a contained panic and returns the error for the caller.
+func (k *command) panicked(p any) error {
+	k.owner.bus.log.Error("command handler panicked", "command", k.name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	return panicError(k.name, p)
+}

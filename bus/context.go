@@ -1,0 +1,119 @@
+package bus
+
+import (
+	"context"
+	"iter"
+	"sync"
+	"time"
+)
+
+// A scope is a context of the bus: a plugin's life, one of its mailbox or
+// inline handlers, or one command. It lets the bus know who is calling it from
+// inside a handler. Scopes are made once per plugin and caller; a command
+// called with a context of its own gets one for the occasion.
+type scope struct {
+	context.Context         // the caller's; Background for those made once
+	client          *Client // whose code runs
+	mailbox         bool    // a mailbox handler
+	inline          bool    // an inline handler
+	command         *command
+	commander       *Client
+
+	mu    sync.Mutex // guards what follows, which only Done makes
+	both  context.Context
+	free  func()
+	ended bool
+}
+
+type scopeKey struct{}
+
+// Value answers for the scope itself, then for the caller's context.
+func (s *scope) Value(key any) any {
+	if key == (scopeKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
+// home is the life of the plugin whose code runs.
+func (s *scope) home() context.Context { return s.client.life }
+
+// Done is closed when the caller's context or the plugin ends, whichever is
+// first. The context that joins the two is made when somebody asks for it.
+func (s *scope) Done() <-chan struct{} {
+	if s.Context.Done() == nil {
+		return s.home().Done()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.both == nil {
+		ctx, cancel := context.WithCancelCause(s.Context)
+		stop := context.AfterFunc(s.home(), func() { cancel(context.Cause(s.home())) })
+		s.both = ctx
+		s.free = func() { stop(); cancel(context.Canceled) }
+		if s.ended {
+			s.free()
+		}
+	}
+	return s.both.Done()
+}
+
+// Err is the reason why Done is closed.
+func (s *scope) Err() error {
+	if err := s.Context.Err(); err != nil {
+		return err
+	}
+	if err := s.home().Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return context.Canceled
+	}
+	return nil
+}
+
+// Deadline is the caller's.
+func (s *scope) Deadline() (time.Time, bool) { return s.Context.Deadline() }
+
+// end releases what Done made; the command has settled.
+func (s *scope) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.free != nil {
+		s.free()
+	}
+}
+
+// scopes walks the handlers that ctx is inside of, innermost first.
+func scopes(ctx context.Context) iter.Seq[*scope] {
+	return func(yield func(*scope) bool) {
+		for ctx != nil {
+			s, _ := ctx.Value(scopeKey{}).(*scope)
+			if s == nil || !yield(s) {
+				return
+			}
+			ctx = s.Context
+		}
+	}
+}
+
+// insideBus reports whether ctx comes from the bus. Publishing with such a
+// context never waits: the handler that publishes may be what the full mailbox
+// is waiting for.
+func insideBus(ctx context.Context) bool {
+	_, ok := ctx.Value(scopeKey{}).(*scope)
+	return ok
+}
+
+// Commander returns the namespace of the plugin that called the command whose
+// handler got ctx, or "" outside a command handler. It is what permission
+// checks use (cxbus 4).
+func Commander(ctx context.Context) string {
+	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil && s.commander != nil {
+		return s.commander.namespace
+	}
+	return ""
+}

@@ -1,0 +1,184 @@
+package bus
+
+import (
+	"context"
+	"reflect"
+	"time"
+)
+
+// Event is what a subscriber is handed: the payload and where it came from.
+// Events are passed by value and are the subscriber's own; Data is shared with
+// the other subscribers and must be treated as immutable.
+type Event[T any] struct {
+	Data T
+	m    *meta
+}
+
+// meta is what an event carries besides its payload. One that needs nothing of
+// its own shares its topic's.
+type meta struct {
+	topic    *topic
+	time     time.Time
+	revision uint64
+	replay   bool
+}
+
+var noMeta = meta{topic: &topic{}}
+
+func (e Event[T]) info() *meta {
+	if e.m == nil {
+		return &noMeta
+	}
+	return e.m
+}
+
+// Name returns the full name, "Namespace.event".
+func (e Event[T]) Name() string { return e.info().topic.name }
+
+// Publisher returns the namespace that published the event.
+func (e Event[T]) Publisher() string { return e.info().topic.namespace }
+
+// Time returns when the event was published. It is zero unless the event is a
+// retained one or some subscriber asked for it with [Timed]; reading the clock
+// for every event would cost more than delivering it.
+func (e Event[T]) Time() time.Time { return e.info().time }
+
+// Retained reports whether this is the replay of a retained event to a late
+// subscriber, rather than a live one. CXBus cannot tell (cxbus 3).
+func (e Event[T]) Retained() bool { return e.info().replay }
+
+// Revision returns the number of a retained event's value, from 1 and rising
+// by one with each [Publisher.Republish]; 0 for an event published plainly.
+func (e Event[T]) Revision() uint64 { return e.info().revision }
+
+// EventOf describes an event: its full name, its meaning and, in T, its
+// payload. A description is immutable and belongs in a package variable; any
+// number of buses share it. The plugin that owns the namespace binds it to
+// publish; anybody subscribes with it.
+type EventOf[T any] struct{ name, doc string }
+
+// NewEvent describes the event with the full name name ("WebChat.opened"). doc
+// says in one sentence when it is published. A malformed name is reported by
+// the first Bind or Subscribe.
+func NewEvent[T any](name, doc string) EventOf[T] { return EventOf[T]{name, doc} }
+
+// Name returns the full name.
+func (d EventOf[T]) Name() string { return d.name }
+
+// Doc returns the sentence on when the event is published.
+func (d EventOf[T]) Doc() string { return d.doc }
+
+// Bind declares the event as one of c's and returns the handle to publish it
+// with. Binding twice is fine. It returns [ErrNotOwner] if the event is in
+// another plugin's namespace, [ErrWrongType] if the name was declared or
+// subscribed to with another payload type, [ErrBadName], [ErrStopped] or
+// [ErrClosed].
+func (d EventOf[T]) Bind(c *Client) (*Publisher[T], error) {
+	if err := checkFull(d.name, checkEvent); err != nil {
+		return nil, err
+	}
+	ns, member, _ := splitName(d.name)
+	if ns != c.namespace {
+		return nil, ErrNotOwner.with("bind "+d.name, "only the client of "+ns+" can publish it")
+	}
+	t, err := c.declare(member, d.doc, kindOf[T]{})
+	if err != nil {
+		return nil, err
+	}
+	return &Publisher[T]{topic: t, client: c}, nil
+}
+
+// Publisher publishes one event of one client. It is safe for concurrent use
+// and the fastest way to publish: it holds the event's route.
+type Publisher[T any] struct {
+	topic  *topic
+	client *Client
+}
+
+// Publish hands v to every subscriber of the event and returns once it is
+// queued for all who have a mailbox and inline subscribers have run. Events
+// published one after the other reach each subscriber in that order.
+//
+// When a mailbox is at its soft limit, Publish waits for room, for as long as
+// ctx lives; a ctx that comes from the bus (a handler's, or [Client.Context])
+// never waits. The event still reaches the other subscribers if it returns
+// [ErrOverflow] (a mailbox at its hard limit), [ErrCancelled] or [ErrTimeout];
+// it reaches nobody with [ErrStopped] or [ErrClosed]. ctx is looked at only
+// when a mailbox is full.
+func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
+	if p.client.state.Load() >= stateStopped {
+		return p.client.gone("publish " + p.topic.name)
+	}
+	s := p.topic.snap.Load()
+	if f, ok := s.list.(*fanout[T]); ok {
+		if f.plain {
+			if len(f.inline) > 0 {
+				f.runInline(Event[T]{v, &p.topic.meta})
+			}
+			return nil
+		}
+		return f.publish(ctx, p.topic, v, nil)
+	}
+	return s.list.publishAny(ctx, p.topic, v)
+}
+
+// PublishDirect is Publish for very frequent events: the debugging tools that
+// watch everything on the bus see it only when somebody is subscribed
+// (cxbus 3, publishDirect).
+func (p *Publisher[T]) PublishDirect(ctx context.Context, v T) error { return p.Publish(ctx, v) }
+
+// Republish publishes v and keeps it: whoever subscribes later is handed it at
+// once. Each subscriber sees every value exactly once, live or as the replay,
+// in the order of revisions. Republish never waits for a mailbox; it returns
+// what Publish returns otherwise. The value survives the last subscriber and
+// is not changed by a plain Publish.
+func (p *Publisher[T]) Republish(ctx context.Context, v T) error {
+	if p.client.state.Load() >= stateStopped {
+		return p.client.gone("republish " + p.topic.name)
+	}
+	return p.topic.republish(v)
+}
+
+// ClearRetained forgets the retained value. Later subscribers get no replay.
+func (p *Publisher[T]) ClearRetained() { p.topic.clearRetained() }
+
+// Subscribe calls h for every event described by d, in the order they were
+// published. By default h runs from c's mailbox: one handler of c at a time,
+// in a goroutine of its own, with a context that ends when c is taken down.
+// The plugin that publishes the event need not exist yet. The same function
+// may be subscribed twice and is then called twice.
+//
+// It returns [ErrNilHandler], [ErrBadName], [ErrWrongType] if the event was
+// declared with another payload type, [ErrStopped] or [ErrClosed].
+func Subscribe[T any](c *Client, d EventOf[T], h func(ctx context.Context, e Event[T]), opts ...SubscribeOption) (*Subscription, error) {
+	if h == nil {
+		return nil, ErrNilHandler.with("subscribe "+d.name, "pass a function")
+	}
+	if err := checkFull(d.name, checkEvent); err != nil {
+		return nil, err
+	}
+	s := newSubscription(c, d.name, opts)
+	s.typed = h
+	if !s.inline {
+		s.lane = newLane(s, h)
+	}
+	return s, c.subscribeExact(s, d.name, kindOf[T]{})
+}
+
+// kind is the payload type of a topic: it builds snapshots for it and decodes
+// into it.
+type kind interface {
+	typ() reflect.Type
+	build(t *topic) *snapshot
+	// convert turns a payload given by name into one of this kind.
+	convert(op string, v any) (any, error)
+	untyped() bool
+}
+
+type kindOf[T any] struct{}
+
+func (kindOf[T]) typ() reflect.Type { return reflect.TypeFor[T]() }
+func (kindOf[T]) untyped() bool     { return reflect.TypeFor[T]() == reflect.TypeFor[any]() }
+func (kindOf[T]) convert(op string, v any) (any, error) {
+	return convert[T](op, v)
+}

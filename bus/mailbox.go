@@ -1,0 +1,319 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A mailbox queues the events of one plugin and runs its handlers one after
+// the other. Publishers append to one slice while the consumer works through
+// the other. The consumer is a goroutine that starts with the first event and
+// ends when nothing is left, so an idle mailbox holds none.
+type mailbox struct {
+	client     *Client
+	soft, hard int // events that may wait, besides the batch in work
+
+	mu      sync.Mutex // guards what follows
+	fill    []item
+	work    []item // the batch in work; the consumer alone moves through it
+	lanes   []swapper
+	running bool
+	space   chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
+	pushed  uint64        // counts what was ever queued
+	dropped uint64        // counts overflows
+
+	pos     atomic.Int64 // index in work of the handler that runs
+	flooded atomic.Bool  // an overflow was logged since the mailbox was last empty
+}
+
+// item is one event for one subscription; the payload waits in its lane.
+type item struct {
+	lane runner
+	m    *meta
+}
+
+type runner interface {
+	deliver(m *meta)
+	subscription() *Subscription
+}
+
+// swapper is a lane as the mailbox sees it.
+type swapper interface {
+	runner
+	swap()
+}
+
+// A lane holds the payloads that wait for one subscription, by value and in
+// order, so that queueing allocates nothing per event.
+type lane[T any] struct {
+	sub   *Subscription
+	fn    func(context.Context, Event[T])
+	fill  []T // guarded by the mailbox's mutex
+	dirty bool
+	work  []T // the consumer's
+	at    int
+}
+
+func newLane[T any](s *Subscription, fn func(context.Context, Event[T])) *lane[T] {
+	return &lane[T]{sub: s, fn: fn}
+}
+
+func (l *lane[T]) subscription() *Subscription { return l.sub }
+
+// put queues a payload; the mailbox's mutex is held.
+func (l *lane[T]) put(v T, m *meta) {
+	if l.sub.dead.Load() {
+		return // a publish that began before the subscription ended
+	}
+	mb := l.sub.client.box
+	if !l.dirty {
+		l.dirty = true
+		mb.lanes = append(mb.lanes, l)
+	}
+	l.fill = append(l.fill, v)
+	mb.fill = append(mb.fill, item{l, m})
+	mb.pushed++
+}
+
+// keepCap is how many slots an idle queue keeps for the next burst.
+const keepCap = 64
+
+// swap hands what waits to the consumer, which has finished the last batch;
+// the mailbox's mutex is held.
+func (l *lane[T]) swap() {
+	l.fill, l.work = l.work[:0], l.fill
+	l.at, l.dirty = 0, false
+}
+
+func (l *lane[T]) deliver(m *meta) {
+	v := l.work[l.at]
+	var zero T
+	l.work[l.at] = zero
+	l.at++
+	if !l.sub.dead.Load() {
+		l.fn(l.sub.ctx, Event[T]{v, m})
+	}
+}
+
+// wakeLocked reports whether the caller must start the consumer once it has
+// unlocked.
+func (mb *mailbox) wakeLocked() bool {
+	if mb.running || len(mb.fill) == 0 {
+		return false
+	}
+	mb.running = true
+	return true
+}
+
+// room waits until n more events fit below the soft limit, or decides that the
+// publish may pass it. It is called with mu held; it returns with mu held, or,
+// if it returns an error, without.
+func (mb *mailbox) room(ctx context.Context, n int, t *topic) error {
+	patient := !insideBus(ctx)
+	for {
+		if len(mb.fill)+n > mb.hard {
+			return mb.overflowLocked(n, t)
+		}
+		if len(mb.fill) == 0 || len(mb.fill)+n <= mb.soft || !patient {
+			return nil
+		}
+		if mb.space == nil {
+			mb.space = make(chan struct{})
+		}
+		space := mb.space
+		mb.mu.Unlock()
+		select {
+		case <-space:
+		case <-mb.client.gate.gone: // taken down: what is put now is dropped
+		case <-ctx.Done():
+			return ctxError("publish "+t.name+" to "+mb.client.namespace, ctx)
+		}
+		mb.mu.Lock()
+		if mb.client.state.Load() >= stateStopped {
+			return nil // the lanes are dead
+		}
+	}
+}
+
+// overflowLocked counts and reports an event that does not fit; it unlocks mu.
+func (mb *mailbox) overflowLocked(n int, t *topic) error {
+	mb.dropped += uint64(n)
+	depth, busy := len(mb.fill), mb.busyLocked()
+	mb.mu.Unlock()
+	return ErrOverflow.because("publish "+t.name, &overflow{mb, depth, busy}, "the event was not delivered to it; make its handlers faster or raise MailboxHard")
+}
+
+// overflowed logs the overflows in err, once per incident: until the mailbox
+// has been empty. The caller holds no lock.
+func (b *Bus) overflowed(err error) {
+	if err == nil {
+		return
+	}
+	var list interface{ Unwrap() []error }
+	if errors.As(err, &list) {
+		for _, err := range list.Unwrap() {
+			b.overflowed(err)
+		}
+		return
+	}
+	var o *overflow
+	if errors.As(err, &o) && o.box.flooded.CompareAndSwap(false, true) {
+		b.log.Error("mailbox overflow", "error", err)
+	}
+}
+
+// overflow is the cause of an ErrOverflow.
+type overflow struct {
+	box   *mailbox
+	depth int
+	busy  string
+}
+
+func (o *overflow) Error() string {
+	return fmt.Sprintf("subscriber %s has %d events waiting behind %s", o.box.client.namespace, o.depth, o.busy)
+}
+
+// busyLocked names the handler that runs, or "nothing".
+func (mb *mailbox) busyLocked() string {
+	if s := mb.currentLocked(); s != nil {
+		return s.String()
+	}
+	return "nothing"
+}
+
+func (mb *mailbox) currentLocked() *Subscription {
+	if i := int(mb.pos.Load()); mb.running && i < len(mb.work) {
+		return mb.work[i].lane.subscription()
+	}
+	return nil
+}
+
+// run works until nothing is left.
+func (mb *mailbox) run() {
+	for mb.next() {
+		for i, n := 0, len(mb.work); i < n; {
+			i = mb.runFrom(i)
+		}
+	}
+}
+
+// resume goes on after a handler ended its goroutine with runtime.Goexit.
+func (mb *mailbox) resume(i int) {
+	for n := len(mb.work); i < n; {
+		i = mb.runFrom(i)
+	}
+	mb.run()
+}
+
+// next takes the next batch.
+func (mb *mailbox) next() bool {
+	mb.mu.Lock()
+	defer mb.mu.Unlock()
+	clear(mb.work)
+	mb.pos.Store(0)
+	if len(mb.fill) == 0 {
+		mb.running = false
+		if cap(mb.fill) > keepCap {
+			mb.fill = nil
+		}
+		mb.work = nil
+		mb.flooded.Store(false)
+		mb.client.kick()
+		return false
+	}
+	mb.fill, mb.work = mb.work[:0], mb.fill
+	for i, l := range mb.lanes {
+		l.swap()
+		mb.lanes[i] = nil
+	}
+	mb.lanes = mb.lanes[:0]
+	if mb.space != nil {
+		close(mb.space)
+		mb.space = nil
+	}
+	return true
+}
+
+// runFrom runs the handlers from i on and returns where to go on: at the end,
+// or behind a handler that panicked.
+func (mb *mailbox) runFrom(i int) (next int) {
+	work, at := mb.work, i
+	defer func() {
+		if at == len(work) {
+			return
+		}
+		if p := recover(); p != nil {
+			work[at].lane.subscription().panicked(p)
+			next = at + 1
+			return
+		}
+		next = len(work)     // the handler called runtime.Goexit: this goroutine ends here,
+		go mb.resume(at + 1) // another takes its place
+	}()
+	for ; i < len(work); i++ {
+		at = i
+		mb.pos.Store(int64(i))
+		it := &work[i]
+		it.lane.deliver(it.m)
+	}
+	at = len(work)
+	return at
+}
+
+// marker is an item that only says that it was reached.
+type marker struct {
+	sub  *Subscription
+	done chan struct{}
+}
+
+func (k marker) deliver(*meta)               { close(k.done) }
+func (k marker) subscription() *Subscription { return k.sub }
+
+// flush waits until everything queued so far was handled.
+func (mb *mailbox) flush(ctx context.Context) error {
+	mb.mu.Lock()
+	if !mb.running {
+		mb.mu.Unlock()
+		return nil
+	}
+	k := marker{&Subscription{client: mb.client, name: "flush"}, make(chan struct{})}
+	mb.fill = append(mb.fill, item{k, nil})
+	mb.mu.Unlock()
+	select {
+	case <-k.done:
+		return nil
+	case <-ctx.Done():
+		return ctxError("flush "+mb.client.namespace, ctx)
+	}
+}
+
+// idle reports whether nothing waits and no handler runs, apart from self (the
+// mailbox's own handler is asking, so its queue cannot drain).
+func (mb *mailbox) idle(self bool) bool {
+	mb.mu.Lock()
+	defer mb.mu.Unlock()
+	return self || !mb.running
+}
+
+// waitCall waits until no call of s runs.
+func (mb *mailbox) waitCall(ctx context.Context, s *Subscription) error {
+	for pause := time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
+		mb.mu.Lock()
+		busy := mb.currentLocked() == s
+		mb.mu.Unlock()
+		if !busy {
+			return nil
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctxError("unsubscribe "+s.name, ctx)
+		}
+	}
+}

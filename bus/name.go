@@ -1,0 +1,199 @@
+package bus
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxName bounds names, so that one taken from the network cannot grow memory.
+const maxName = 256
+
+// splitName cuts "Namespace.member" at its first dot.
+func splitName(name string) (namespace, member string, ok bool) {
+	return strings.Cut(name, ".")
+}
+
+func badName(name, why string) error {
+	return ErrBadName.with(quoteName(name), why)
+}
+
+// quoteName shortens and quotes a name for an error.
+func quoteName(name string) string {
+	if len(name) > 64 {
+		name = name[:64] + "..."
+	}
+	return "name " + strconv.Quote(name)
+}
+
+// checkSegment accepts one part between dots: any printable text without
+// white space, dots or stars. CXBus event names use colons, dashes and more.
+func checkSegment(s string) string {
+	if s == "" {
+		return "a part between dots is empty"
+	}
+	for _, r := range s {
+		switch {
+		case r == utf8.RuneError:
+			return "not valid UTF-8"
+		case r == '*':
+			return `"*" is for subscriptions`
+		case unicode.IsSpace(r) || !unicode.IsPrint(r):
+			return "white space and control characters are not allowed"
+		}
+	}
+	return ""
+}
+
+func checkNamespace(ns string) error {
+	if len(ns) > maxName {
+		return badName(ns, "longer than 256 bytes")
+	}
+	if strings.Contains(ns, ".") {
+		return badName(ns, "a namespace has no dot")
+	}
+	if why := checkSegment(ns); why != "" {
+		return badName(ns, why)
+	}
+	return nil
+}
+
+// checkEvent checks the member part of an event, which may have dots.
+func checkEvent(member string) error {
+	if len(member) > maxName {
+		return badName(member, "longer than 256 bytes")
+	}
+	for part := range strings.SplitSeq(member, ".") {
+		if why := checkSegment(part); why != "" {
+			return badName(member, why)
+		}
+	}
+	return nil
+}
+
+// checkCommand checks the member part of a command, which has no dot
+// (cxbus 1: full names of commands have exactly one).
+func checkCommand(member string) error {
+	if strings.Contains(member, ".") {
+		return badName(member, "a command is Namespace.member with exactly one dot")
+	}
+	return checkEvent(member)
+}
+
+// checkFull checks a full name, "Namespace.member".
+func checkFull(name string, member func(string) error) error {
+	ns, m, ok := splitName(name)
+	if !ok {
+		return badName(name, "a full name is Namespace.member")
+	}
+	if err := checkNamespace(ns); err != nil {
+		return badName(name, err.(*Error).Hint)
+	}
+	if err := member(m); err != nil {
+		return badName(name, err.(*Error).Hint)
+	}
+	return nil
+}
+
+// A pattern is a parsed subscription name. A leading star stands for exactly
+// one segment, a final star for one or more; a star alone for everything.
+type pattern struct {
+	parts []string // without a final star
+	lead  bool     // parts[0] is "*"
+	tail  bool     // ends in "*"
+}
+
+// wild reports whether the name needs parsePattern.
+func wild(name string) bool { return strings.Contains(name, "*") }
+
+func parsePattern(name string) (pattern, error) {
+	if len(name) > maxName {
+		return pattern{}, badName(name, "longer than 256 bytes")
+	}
+	if name == "*" {
+		return pattern{tail: true}, nil
+	}
+	var p pattern
+	p.parts = strings.Split(name, ".")
+	last := len(p.parts) - 1
+	if p.parts[last] == "*" {
+		p.tail = true
+		p.parts = p.parts[:last]
+	}
+	for i, part := range p.parts {
+		if i == 0 && part == "*" {
+			p.lead = true
+			continue
+		}
+		if part == "*" {
+			return pattern{}, badName(name, `"*" may be the first or the last part, not one between`)
+		}
+		if why := checkSegment(part); why != "" {
+			return pattern{}, badName(name, why)
+		}
+	}
+	return p, nil
+}
+
+// matches reports whether a full event name fits.
+func (p pattern) matches(name string) bool {
+	for i, part := range p.parts {
+		seg, rest, more := strings.Cut(name, ".")
+		if (i > 0 || !p.lead) && seg != part {
+			return false
+		}
+		if i == len(p.parts)-1 {
+			return more == p.tail
+		}
+		if !more {
+			return false
+		}
+		name = rest
+	}
+	return p.tail
+}
+
+// nearest returns the candidate most like name, or "" when none is close:
+// differing in case only, or by few edits.
+func nearest(name string, candidates []string) string {
+	best, bestDist := "", len(name)/3+2
+	lower := strings.ToLower(name)
+	for _, c := range candidates {
+		if d := distance(lower, strings.ToLower(c), bestDist); d < bestDist || d == bestDist && best != "" && c < best {
+			best, bestDist = c, d
+		}
+	}
+	return best
+}
+
+// distance is the edit distance of a and b, or limit if it is not below it.
+func distance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diag := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diag
+			if a[i] != b[j] {
+				cost++
+			}
+			diag = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return min(row[len(b)], limit)
+}
+
+func didYouMean(name string, candidates []string) string {
+	if n := nearest(name, candidates); n != "" {
+		return "did you mean " + n + "?"
+	}
+	return ""
+}

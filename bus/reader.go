@@ -1,0 +1,73 @@
+package bus
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// readers counts the publishes that are calling inline subscribers, so that
+// whoever removed one can wait until none may still call it. A publish adds to
+// one of a few counters, chosen by its stack, so that publishers on different
+// cores do not share a cache line. There are two sets of counters: a waiter
+// turns to the other set and waits for the first to drain, so that a steady
+// stream of new publishes cannot keep it waiting.
+type readers struct {
+	epoch  atomic.Uint32
+	shards [readerShards]readerShard
+	turn   chan struct{} // one waiter at a time
+}
+
+const readerShards = 8
+
+type readerShard struct {
+	n [2]reader
+	_ [64 - 8]byte
+}
+
+type reader struct{ n atomic.Int32 }
+
+// enter must come before the snapshot's subscribers are called; what is called
+// is safe because a waiter removes its subscription before it looks at the
+// counters.
+func (rs *readers) enter() *reader {
+	var here byte
+	shard := uintptr(unsafe.Pointer(&here)) >> 13 // stacks are apart by kilobytes
+	r := &rs.shards[shard%readerShards].n[rs.epoch.Load()&1]
+	r.n.Add(1)
+	return r
+}
+
+func (r *reader) leave() { r.n.Add(-1) }
+
+// wait returns once every publish that was calling inline subscribers when it
+// was called has finished, but for own, the caller's own.
+func (rs *readers) wait(ctx context.Context, own int32) error {
+	select {
+	case rs.turn <- struct{}{}:
+		defer func() { <-rs.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for range 2 {
+		old := rs.epoch.Add(1) - 1
+		for pause := time.Microsecond; rs.count(old&1) > own; pause = min(2*pause, time.Millisecond) {
+			t := time.NewTimer(pause)
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				t.Stop()
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+func (rs *readers) count(set uint32) (n int32) {
+	for i := range rs.shards {
+		n += rs.shards[i].n[set].n.Load()
+	}
+	return n
+}

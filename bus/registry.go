@@ -1,0 +1,106 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"reflect"
+	"slices"
+)
+
+// PluginInfo is one namespace as [Client.Registry] shows it.
+type PluginInfo struct {
+	Namespace string
+	State     string // "starting", "ready", "stopping" or "stopped"
+	Commands  []CommandInfo
+	Events    []EventInfo
+}
+
+// CommandInfo is one registered command.
+type CommandInfo struct {
+	Name  string // full name
+	Doc   string
+	In    reflect.Type
+	Out   reflect.Type
+	Async bool // registered with HandleAsync
+}
+
+// EventInfo is one declared event.
+type EventInfo struct {
+	Name     string // full name
+	Doc      string
+	Type     reflect.Type // of the payload; interface{} if any
+	Retained bool         // has a retained value now
+}
+
+// Registry returns what is registered now: a snapshot, by namespace, with
+// commands and events in order of their names (cxbus 3, registry).
+func (c *Client) Registry() map[string]PluginInfo {
+	b := c.bus
+	b.mu.Lock()
+	clients := slices.Clone(b.order)
+	b.mu.Unlock()
+	list := make(map[string]PluginInfo, len(clients))
+	for _, c := range clients {
+		list[c.namespace] = c.info()
+	}
+	return list
+}
+
+func (c *Client) info() PluginInfo {
+	p := PluginInfo{Namespace: c.namespace, State: [...]string{"starting", "ready", "stopping", "stopped"}[c.state.Load()]}
+	c.mu.Lock()
+	for _, k := range c.commands {
+		in, out := k.h.types()
+		p.Commands = append(p.Commands, CommandInfo{k.name, k.doc, in, out, k.h.isAsync()})
+	}
+	c.mu.Unlock()
+	for _, t := range c.events.all() {
+		t.retain.Lock()
+		has := t.has
+		t.retain.Unlock()
+		t.mu.Lock()
+		if t.declared {
+			p.Events = append(p.Events, EventInfo{t.name, t.doc, t.kind.typ(), has})
+		}
+		t.mu.Unlock()
+	}
+	slices.SortFunc(p.Commands, func(a, b CommandInfo) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(p.Events, func(a, b EventInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return p
+}
+
+// Subscribers returns, for each event of the client's namespace that somebody
+// is subscribed to, the subscribing namespaces in subscription order; one that
+// subscribed twice is listed twice. Namespaces match exactly; CXBus mixes up
+// those with a common beginning (cxbus 10, row 34).
+func (c *Client) Subscribers() map[string][]string {
+	list := map[string][]string{}
+	for name, t := range c.bus.topics.all() {
+		if t.namespace != c.namespace {
+			continue
+		}
+		t.mu.Lock()
+		for _, s := range t.subs {
+			list[name] = append(list[name], s.client.namespace)
+		}
+		t.mu.Unlock()
+	}
+	return list
+}
+
+// RegisterCommand registers a command by its short name, with a handler that
+// takes and gives any value; see [Handle].
+func (c *Client) RegisterCommand(name string, h func(ctx context.Context, in any) (any, error)) error {
+	return Handle(c, NewCommand[any, any](c.namespace+"."+name, ""), h)
+}
+
+// RegisterEvents declares events by their short names, with any payload.
+// Declaring one twice is fine (cxbus 10, vector 30).
+func (c *Client) RegisterEvents(names ...string) error {
+	for _, name := range names {
+		if _, err := c.declare(name, "", kindOf[any]{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,209 @@
+package bus
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// Retained events. All that touches the value of one (publishing, clearing,
+// subscribing) takes the topic's retain mutex and queues under it without
+// waiting, so every subscriber gets each value once, as replay or live, and the
+// last value queued is the one retained.
+
+// A serial runs the inline calls of one subscription to a retained topic one at
+// a time and in order: whoever finds it idle drains it, with no lock held.
+type serial struct {
+	sub   *Subscription
+	mu    sync.Mutex // guards what follows
+	queue []func()
+	busy  bool
+}
+
+func (q *serial) put(f func()) {
+	q.mu.Lock()
+	q.queue = append(q.queue, f)
+	q.mu.Unlock()
+}
+
+func (q *serial) drain() {
+	q.mu.Lock()
+	if q.busy {
+		q.mu.Unlock()
+		return
+	}
+	q.busy = true
+	q.mu.Unlock()
+	for q.step() {
+	}
+}
+
+// step runs one call; it reports false when nothing was left.
+func (q *serial) step() bool {
+	q.mu.Lock()
+	if len(q.queue) == 0 {
+		q.busy = false
+		q.mu.Unlock()
+		return false
+	}
+	f := q.queue[0]
+	q.queue = q.queue[1:]
+	q.mu.Unlock()
+	r := q.sub.client.bus.readers.enter()
+	normal := false
+	defer func() {
+		r.leave()
+		if normal {
+			return
+		}
+		if p := recover(); p != nil {
+			q.sub.panicked(p)
+			return
+		}
+		q.mu.Lock() // runtime.Goexit: the next publish goes on
+		q.busy = false
+		q.mu.Unlock()
+	}()
+	if !q.sub.dead.Load() {
+		f()
+	}
+	normal = true
+	return true
+}
+
+func drainAll(list []*serial) {
+	for _, q := range list {
+		q.drain()
+	}
+}
+
+// queueKept implements fan; t.retain is held.
+func (f *fanout[T]) queueKept(v any, m *meta) ([]*serial, error) {
+	p, err := convert[T]("publish "+m.topic.name, v)
+	if err != nil {
+		return nil, err
+	}
+	e := Event[T]{p, m}
+	var errs []error
+	for i := range f.boxes {
+		if err := f.boxes[i].force(e, &v); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return f.serials(e, v), errors.Join(errs...)
+}
+
+// serials queues e for the inline subscriptions and returns their queues.
+func (f *fanout[T]) serials(e Event[T], v any) (list []*serial) {
+	for i := range f.inline {
+		s := &f.inline[i]
+		s.sub.serial.put(func() { s.fn(s.ctx, e) })
+		list = append(list, s.sub.serial)
+	}
+	for i := range f.mixed {
+		s := &f.mixed[i]
+		s.sub.serial.put(func() {
+			if s.any != nil {
+				s.any(s.ctx, Event[any]{v, e.m})
+			} else {
+				s.fn(s.ctx, e)
+			}
+		})
+		list = append(list, s.sub.serial)
+	}
+	return list
+}
+
+// publishKept publishes plainly on a retained topic.
+func (t *topic) publishKept(v any) error {
+	t.retain.Lock()
+	m := &t.meta
+	if t.snapTimed() {
+		m = &meta{topic: t, time: time.Now()}
+	}
+	list, err := t.snap.Load().list.queueKept(v, m)
+	t.retain.Unlock()
+	drainAll(list)
+	t.bus.overflowed(err)
+	return err
+}
+
+func (t *topic) snapTimed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.subs {
+		if s.timed {
+			return true
+		}
+	}
+	return false
+}
+
+// republish publishes v and retains it.
+func (t *topic) republish(v any) error {
+	t.mu.Lock()
+	v, err := t.kind.convert("republish "+t.name, v)
+	if err != nil {
+		t.mu.Unlock()
+		return err
+	}
+	if !t.keeps {
+		t.keeps = true
+		t.snap.Store(t.kind.build(t))
+	}
+	t.mu.Unlock()
+	t.retain.Lock()
+	t.rev++
+	t.value, t.has, t.at = v, true, time.Now()
+	list, err := t.snap.Load().list.queueKept(v, &meta{topic: t, time: t.at, revision: t.rev})
+	t.retain.Unlock()
+	drainAll(list)
+	t.bus.overflowed(err)
+	return err
+}
+
+func (t *topic) clearRetained() {
+	t.retain.Lock()
+	t.value, t.has = nil, false
+	t.retain.Unlock()
+}
+
+// attach adds s to t's subscriptions and queues the retained value for it. It
+// returns false if the topic has left the bus's table, and what to drain once
+// the caller holds no lock.
+func (t *topic) attach(s *Subscription, k kind) ([]*serial, bool, error) {
+	t.mu.Lock()
+	if t.keeps {
+		t.mu.Unlock()
+		return t.attachKept(s, k)
+	}
+	defer t.mu.Unlock()
+	ok, err := t.attachLocked(s, k)
+	return nil, ok, err
+}
+
+func (t *topic) attachKept(s *Subscription, k kind) ([]*serial, bool, error) {
+	t.retain.Lock()
+	t.mu.Lock()
+	ok, err := t.attachLocked(s, k)
+	solo := &topic{meta: t.meta, bus: t.bus, name: t.name, kind: t.kind, subs: []*Subscription{s}, keeps: true}
+	t.mu.Unlock()
+	var list []*serial
+	if ok && err == nil && t.has {
+		list, err = solo.kind.build(solo).list.queueKept(t.value, &meta{topic: t, time: t.at, revision: t.rev, replay: true})
+	}
+	t.retain.Unlock()
+	return list, ok, err
+}
+
+func (t *topic) attachLocked(s *Subscription, k kind) (bool, error) {
+	if t.gone {
+		return false, nil
+	}
+	if err := t.setKind(k); err != nil {
+		return true, err
+	}
+	t.subs = append(t.subs, s)
+	t.snap.Store(t.kind.build(t))
+	return true, nil
+}

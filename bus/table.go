@@ -1,0 +1,86 @@
+package bus
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+)
+
+// A table maps names to values that stay the same objects for as long as they
+// are in it. Reading one that is there takes one atomic load and one map
+// lookup, no lock. New names gather in a second map until they have been asked
+// for often enough to pay for publishing a new read-only one, so adding n names
+// costs O(n), not O(n²).
+type table[V any] struct {
+	read    atomic.Pointer[map[string]*V]
+	amended atomic.Bool // dirty has names that read lacks
+
+	mu     sync.Mutex // guards what follows
+	dirty  map[string]*V
+	misses int
+}
+
+func (t *table[V]) get(name string) *V {
+	if m := t.read.Load(); m != nil {
+		if v := (*m)[name]; v != nil {
+			return v
+		}
+	}
+	if !t.amended.Load() {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	v := t.dirty[name]
+	if t.misses++; v != nil && t.misses >= len(t.dirty)/8 {
+		t.promote()
+	}
+	return v
+}
+
+// promote publishes the dirty map; mu is held.
+func (t *table[V]) promote() {
+	m := maps.Clone(t.dirty)
+	t.read.Store(&m)
+	t.amended.Store(false)
+	t.misses = 0
+}
+
+// put adds or replaces a name.
+func (t *table[V]) put(name string, v *V) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dirty == nil {
+		t.dirty = map[string]*V{}
+	}
+	_, there := t.dirty[name]
+	t.dirty[name] = v
+	if there || len(t.dirty) < 16 {
+		t.promote() // readers must not see the old value
+		return
+	}
+	t.amended.Store(true)
+}
+
+// drop removes a name if it still maps to v.
+func (t *table[V]) drop(name string, v *V) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dirty[name] == v {
+		delete(t.dirty, name)
+		t.promote()
+	}
+}
+
+// all returns a copy of the whole table.
+func (t *table[V]) all() map[string]*V {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.dirty)
+}
+
+func (t *table[V]) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.dirty)
+}

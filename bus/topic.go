@@ -1,0 +1,340 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A topic is one event name. Publishing reads its snapshot; everything else
+// changes the list of subscriptions under mu and stores a new one.
+type topic struct {
+	snap      atomic.Pointer[snapshot]
+	meta      meta // shared by the events that carry nothing of their own
+	bus       *Bus
+	name      string
+	namespace string
+
+	mu       sync.Mutex // guards what follows; after bus.mu and retain, before mailboxes
+	kind     kind
+	subs     []*Subscription // in the order they were made
+	doc      string
+	declared bool
+	cached   bool // some client holds the topic by short name
+	gone     bool // removed from the bus's table
+	keeps    bool // republished at least once: every publish takes retain
+
+	retain sync.Mutex // orders publishing, clearing and subscribing once keeps is set
+	value  any        // guarded by retain
+	rev    uint64     // guarded by retain
+	has    bool       // guarded by retain
+	at     time.Time  // guarded by retain
+}
+
+// snapshot is the head of a fanout[T]; list points to the whole of it.
+type snapshot struct{ list fan }
+
+type fan interface {
+	publishAny(ctx context.Context, t *topic, v any) error
+	inlineAgain(v any, m *meta)
+	// queueKept queues an event of a retained topic for everybody and returns
+	// the inline subscriptions to drain once no lock is held.
+	queueKept(v any, m *meta) ([]*serial, error)
+}
+
+// fanout is where events of one topic go: immutable once stored.
+type fanout[T any] struct {
+	snapshot
+	plain  bool // inline typed subscribers only: the short path
+	inline []inlineSub[T]
+	mixed  []mixedSub[T] // used instead of inline when some take any payload
+	boxes  []boxGroup[T]
+	timed  bool
+	keeps  bool
+}
+
+type inlineSub[T any] struct {
+	fn  func(context.Context, Event[T])
+	ctx context.Context
+	sub *Subscription
+}
+
+// mixedSub has one of the two functions.
+type mixedSub[T any] struct {
+	inlineSub[T]
+	any func(context.Context, Event[any])
+}
+
+// boxGroup is the subscriptions of one mailbox.
+type boxGroup[T any] struct {
+	box  *mailbox
+	subs []boxSub[T]
+}
+
+// boxSub has one of the two lanes.
+type boxSub[T any] struct {
+	typed *lane[T]
+	any   *lane[any]
+}
+
+func newTopic(b *Bus, name, namespace string) *topic {
+	t := &topic{bus: b, name: name, namespace: namespace, kind: kindOf[any]{}}
+	t.meta.topic = t
+	t.snap.Store(t.kind.build(t))
+	return t
+}
+
+// build makes the snapshot of t's subscriptions; t.mu is held.
+func (kindOf[T]) build(t *topic) *snapshot {
+	f := &fanout[T]{keeps: t.keeps}
+	mixed := false
+	for _, s := range t.subs {
+		f.timed = f.timed || s.timed
+		if s.inline {
+			fn, typed := s.typed.(func(context.Context, Event[T]))
+			mixed = mixed || !typed
+			f.inline = append(f.inline, inlineSub[T]{fn, s.ctx, s})
+			continue
+		}
+		var b boxSub[T]
+		if l, ok := s.lane.(*lane[T]); ok {
+			b.typed = l
+		} else {
+			b.any = s.lane.(*lane[any])
+		}
+		i := slices.IndexFunc(f.boxes, func(g boxGroup[T]) bool { return g.box == s.client.box })
+		if i < 0 {
+			i = len(f.boxes)
+			f.boxes = append(f.boxes, boxGroup[T]{box: s.client.box})
+		}
+		f.boxes[i].subs = append(f.boxes[i].subs, b)
+	}
+	if mixed {
+		for _, s := range f.inline {
+			m := mixedSub[T]{inlineSub: s}
+			if s.fn == nil {
+				m.any = s.sub.typed.(func(context.Context, Event[any]))
+			}
+			f.mixed = append(f.mixed, m)
+		}
+		f.inline = nil
+	}
+	f.plain = len(f.boxes) == 0 && !mixed && !f.timed && !f.keeps
+	f.list = f
+	return &f.snapshot
+}
+
+// setKind gives the topic its payload type; t.mu is held. A topic that was
+// only ever used by name takes any type.
+func (t *topic) setKind(k kind) error {
+	if t.kind.typ() == k.typ() || k.untyped() {
+		return nil
+	}
+	if !t.kind.untyped() {
+		return ErrWrongType.with(t.name, "the event carries "+t.kind.typ().String()+", not "+k.typ().String())
+	}
+	t.kind = k
+	return nil
+}
+
+// publishAny is publish for a payload that came by name.
+func (f *fanout[T]) publishAny(ctx context.Context, t *topic, v any) error {
+	p, ok := v.(T)
+	if !ok {
+		var err error
+		if p, err = convert[T]("publish "+t.name, v); err != nil {
+			return err
+		}
+		v = p
+	}
+	if f.plain {
+		if len(f.inline) > 0 {
+			f.runInline(Event[T]{p, &t.meta})
+		}
+		return nil
+	}
+	return f.publish(ctx, t, p, v)
+}
+
+// publish is the whole path; boxed is the payload as an interface if it is at
+// hand.
+func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error {
+	if f.keeps {
+		return t.publishKept(v)
+	}
+	e := Event[T]{v, &t.meta}
+	if f.timed {
+		e.m = &meta{topic: t, time: time.Now()}
+	}
+	var first error
+	for i := range f.boxes {
+		if err := f.boxes[i].push(ctx, e, &boxed); err != nil {
+			first = errors.Join(first, err)
+		}
+	}
+	switch {
+	case f.mixed != nil:
+		f.runMixed(e, boxed)
+	case len(f.inline) > 0:
+		f.runInline(e)
+	}
+	if first != nil {
+		t.bus.overflowed(first)
+	}
+	return first
+}
+
+// enter marks a publish that is about to call s's inline subscribers. It
+// returns nil if s is out of date: who was removed from it may have been told
+// that no call will come any more.
+func (t *topic) enter(s *snapshot) *reader {
+	r := t.bus.readers.enter()
+	if t.snap.Load() != s {
+		r.leave()
+		return nil
+	}
+	return r
+}
+
+// inlineAgain calls the inline subscribers of a snapshot that replaced the one
+// the publish had begun with.
+func (f *fanout[T]) inlineAgain(v any, m *meta) {
+	p, err := convert[T]("publish "+m.topic.name, v)
+	switch e := (Event[T]{p, m}); {
+	case err != nil:
+		m.topic.bus.log.Error("event lost: its type was declared while it was published", "event", m.topic.name, "error", err)
+	case f.keeps:
+		drainAll(f.serials(e, v))
+	case f.mixed != nil:
+		f.runMixed(e, v)
+	case len(f.inline) > 0:
+		f.runInline(e)
+	}
+}
+
+// runInline calls the inline subscribers. One recover serves the whole loop,
+// which goes on behind the subscriber that panicked.
+func (f *fanout[T]) runInline(e Event[T]) {
+	r := e.m.topic.enter(&f.snapshot)
+	if r == nil {
+		e.m.topic.snap.Load().list.inlineAgain(e.Data, e.m)
+		return
+	}
+	for i, done := 0, false; !done; {
+		i, done = f.runFrom(i, e, r)
+	}
+}
+
+func (f *fanout[T]) runFrom(from int, e Event[T], r *reader) (next int, done bool) {
+	at := from
+	defer func() {
+		if at < len(f.inline) {
+			if p := recover(); p != nil { // nil: runtime.Goexit, the goroutine ends
+				f.inline[at].sub.panicked(p)
+				next = at + 1
+				return
+			}
+		}
+		r.leave()
+	}()
+	for i := from; i < len(f.inline); i++ {
+		at = i
+		s := &f.inline[i]
+		s.fn(s.ctx, e)
+	}
+	at = len(f.inline)
+	return at, true
+}
+
+// runMixed is runInline where some subscribers take any payload, which is
+// boxed once.
+func (f *fanout[T]) runMixed(e Event[T], boxed any) {
+	if boxed == nil {
+		boxed = e.Data
+	}
+	r := e.m.topic.enter(&f.snapshot)
+	if r == nil {
+		e.m.topic.snap.Load().list.inlineAgain(boxed, e.m)
+		return
+	}
+	for i, done := 0, false; !done; {
+		i, done = f.runMixedFrom(i, e, Event[any]{boxed, e.m}, r)
+	}
+}
+
+func (f *fanout[T]) runMixedFrom(from int, e Event[T], a Event[any], r *reader) (next int, done bool) {
+	at := from
+	defer func() {
+		if at < len(f.mixed) {
+			if p := recover(); p != nil {
+				f.mixed[at].sub.panicked(p)
+				next = at + 1
+				return
+			}
+		}
+		r.leave()
+	}()
+	for i := from; i < len(f.mixed); i++ {
+		at = i
+		s := &f.mixed[i]
+		if s.any != nil {
+			s.any(s.ctx, a)
+		} else {
+			s.fn(s.ctx, e)
+		}
+	}
+	at = len(f.mixed)
+	return at, true
+}
+
+// push queues e for the subscriptions of one mailbox.
+func (g *boxGroup[T]) push(ctx context.Context, e Event[T], boxed *any) error {
+	mb := g.box
+	mb.mu.Lock()
+	if len(mb.fill)+len(g.subs) > mb.soft {
+		if err := mb.room(ctx, len(g.subs), e.m.topic); err != nil {
+			return err // room has unlocked
+		}
+	}
+	g.add(e, boxed)
+	wake := mb.wakeLocked()
+	mb.mu.Unlock()
+	if wake {
+		go mb.run()
+	}
+	return nil
+}
+
+// force is push without waiting, up to the hard limit.
+func (g *boxGroup[T]) force(e Event[T], boxed *any) error {
+	mb := g.box
+	mb.mu.Lock()
+	if len(mb.fill)+len(g.subs) > mb.hard {
+		return mb.overflowLocked(len(g.subs), e.m.topic) // has unlocked
+	}
+	g.add(e, boxed)
+	wake := mb.wakeLocked()
+	mb.mu.Unlock()
+	if wake {
+		go mb.run()
+	}
+	return nil
+}
+
+// add appends to the lanes; the mailbox's mutex is held.
+func (g *boxGroup[T]) add(e Event[T], boxed *any) {
+	for i := range g.subs {
+		s := &g.subs[i]
+		if s.typed != nil {
+			s.typed.put(e.Data, e.m)
+			continue
+		}
+		if *boxed == nil {
+			*boxed = e.Data
+		}
+		s.any.put(*boxed, e.m)
+	}
+}
