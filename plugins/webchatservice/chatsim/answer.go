@@ -75,15 +75,15 @@ func ptr[T any](v T) *T { return &v }
 // answerLocked begins the answer to an operation on the chat.
 func (c *Chat) answerLocked(first bool) *answer {
 	quirks := &c.server.opts.Quirks
-	a := &answer{StatusCode: ptr(0), ChatID: c.id, NextPosition: ptr(c.last + 1)}
+	a := &answer{StatusCode: ptr(0), ChatID: c.id}
 	if first || !quirks.Terse {
 		a.Alias, a.UserID, a.SecureKey = c.server.Alias(), c.userID, c.secret
-		a.Messages = ptr([]message{})
+		a.NextPosition, a.Messages = ptr(c.last+1), ptr([]message{})
 	}
 	if c.ended || !quirks.OmitChatEnded {
 		a.ChatEnded = ptr(c.ended)
 	}
-	if c.ended && quirks.NextPositionZero {
+	if c.ended && quirks.NextPositionZero && a.NextPosition != nil {
 		a.NextPosition = ptr(0)
 	}
 	return a

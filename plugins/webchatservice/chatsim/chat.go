@@ -62,6 +62,7 @@ type Chat struct {
 	idle      *time.Timer
 	idleUntil time.Time // when the chat closes, after an idle alert
 	files     fileStore
+	answered  *answer // the last answer that had events; immutable
 }
 
 // Visitor is what a visitor gave with the start of a chat.
@@ -135,7 +136,8 @@ func (s Snapshot) Lines(from PartyType) []string {
 
 // Next waits for the event after the first n ones, hidden and unnumbered ones
 // included, and returns it: Next(ctx, 0) is the visitor's joining, Next(ctx, 1)
-// what came then. After the last event of an ended chat it returns io.EOF.
+// what came then. After the last event of an ended chat it returns io.EOF, and
+// [ErrClosed] once the server is closed.
 func (c *Chat) Next(ctx context.Context, n int) (Event, error) {
 	for {
 		c.mu.Lock()
@@ -159,8 +161,17 @@ func (c *Chat) Next(ctx context.Context, n int) (Event, error) {
 	}
 }
 
+// Changed returns a channel that is closed at the next change of the chat: an
+// event, user data, what the visitor has typed and not sent, the end. To miss
+// nothing, call it before looking.
+func (c *Chat) Changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waitLocked()
+}
+
 // WaitLine waits until the visitor has sent a message with this text and
-// returns it.
+// returns the first one. Its errors are those of Next.
 func (c *Chat) WaitLine(ctx context.Context, text string) (Event, error) {
 	for n := 0; ; n++ {
 		e, err := c.Next(ctx, n)
@@ -336,7 +347,7 @@ func (c *Chat) fromLocked(position int) []*event {
 	switch {
 	case position == 0:
 		return nil
-	case position == -1:
+	case position == -1 && !quirks.MinusOneIsAll:
 		if n := len(c.shown); n > 0 {
 			events = c.shown[n-1:]
 		}

@@ -10,15 +10,17 @@ import (
 // Fault says which requests go wrong, and how. Add it with [Faults.Add]. Of
 // several faults that match a request, the one added first has it, alone.
 //
-// The parts happen in this order: Drop before, Delay, Late, the answer in
-// place of the real one (Status, StatusCode, Errors), the operation, Drop
-// after, the changes to the answer, and the ways of sending it.
+// The parts happen in this order: DropBefore, Delay, Late, the answer in place
+// of the real one (StatusCode, Errors, Status), the operation, DelayAnswer,
+// DropAfter, the changes to the answer, and the ways of sending it.
 type Fault struct {
 	// Op is the operation, as in [Request]; empty for any.
 	Op string
 	// Chat is the chat id; empty for any.
 	Chat string
-	// Match, if set, must agree too. Params and UserData are not known yet.
+	// Match, if set, must agree too. It is called once for each request that
+	// Op and Chat fit, with no lock held; Params, UserData and Status are not
+	// known yet.
 	Match func(Request) bool
 	// Skip lets so many matching requests pass first.
 	Skip int
@@ -34,6 +36,9 @@ type Fault struct {
 	// away meanwhile, or Close, ends it: then the request is never carried
 	// out. The visitor counts as silent meanwhile.
 	Delay time.Duration
+	// DelayAnswer passes after the request has been carried out. A client
+	// that goes away meanwhile gets no answer.
+	DelayAnswer time.Duration
 	// Late breaks the connection at once and carries the request out so much
 	// later.
 	Late time.Duration
@@ -62,6 +67,9 @@ type Fault struct {
 	EndChat bool
 	// Alias changes the server's alias before the answer, if not 0.
 	Alias int
+	// Repeat sends the chat's previous answer that had events once more, in
+	// place of this one. The request is carried out.
+	Repeat bool
 	// Overlap repeats so many earlier events before those of the answer.
 	Overlap int
 	// Double sends each event twice.
@@ -111,6 +119,7 @@ type Switch struct {
 	fault  Fault
 	// guarded by faults.mu
 	seen, hits int
+	off        bool
 }
 
 // Add switches a fault on and returns the handle to remove it.
@@ -126,6 +135,9 @@ func (f *Faults) Add(fault Fault) *Switch {
 func (f *Faults) Clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, s := range f.active {
+		s.off = true
+	}
 	f.active = nil
 }
 
@@ -133,7 +145,7 @@ func (f *Faults) Clear() {
 func (s *Switch) Remove() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
-	s.faults.active = slices.DeleteFunc(s.faults.active, func(o *Switch) bool { return o == s })
+	s.faults.dropLocked(s)
 }
 
 // Hits returns how many requests the fault has hit.
@@ -143,25 +155,42 @@ func (s *Switch) Hits() int {
 	return s.hits
 }
 
+func (f *Faults) dropLocked(s *Switch) {
+	s.off = true
+	f.active = slices.DeleteFunc(slices.Clone(f.active), func(o *Switch) bool { return o == s })
+}
+
 // take returns the fault for a request, or nil.
 func (f *Faults) take(r Request) *Fault {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i, s := range f.active {
-		if s.fault.Op != "" && s.fault.Op != r.Op || s.fault.Chat != "" && s.fault.Chat != r.Chat {
-			continue
+	active := f.active // never changed in place, but for its end
+	f.mu.Unlock()
+	for _, s := range active {
+		if s.fault.matches(r) && f.hit(s) {
+			return &s.fault
 		}
-		if s.fault.Match != nil && !s.fault.Match(r) {
-			continue
-		}
-		if s.seen++; s.seen <= s.fault.Skip {
-			continue
-		}
-		s.hits++
-		if s.fault.Times >= 0 && s.hits >= max(1, s.fault.Times) {
-			f.active = slices.Delete(slices.Clone(f.active), i, i+1)
-		}
-		return &s.fault
 	}
 	return nil
+}
+
+func (f *Fault) matches(r Request) bool {
+	return (f.Op == "" || f.Op == r.Op) && (f.Chat == "" || f.Chat == r.Chat) && (f.Match == nil || f.Match(r))
+}
+
+// hit counts a request that a fault matches. It reports whether the fault has
+// it.
+func (f *Faults) hit(s *Switch) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s.off {
+		return false
+	}
+	if s.seen++; s.seen <= s.fault.Skip {
+		return false
+	}
+	s.hits++
+	if s.fault.Times >= 0 && s.hits >= max(1, s.fault.Times) {
+		f.dropLocked(s)
+	}
+	return true
 }

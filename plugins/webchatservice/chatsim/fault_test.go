@@ -69,6 +69,32 @@ func TestFaultDelay(t *testing.T) {
 	})
 }
 
+func TestFaultDelayAnswer(t *testing.T) {
+	faulty(t, chatsim.Fault{DelayAnswer: 30 * time.Second}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
+		before := time.Now()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			v.do("send", "message", "a")
+		}()
+		synctest.Wait()
+		assert.Equal(t, []string{"a"}, said(v))
+		<-done
+		assert.Equal(t, 30*time.Second, time.Since(before))
+	})
+}
+
+func TestFaultRepeat(t *testing.T) {
+	faulty(t, chatsim.Fault{Skip: 1, Repeat: true}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
+		first := v.do("send", "message", "a", "transcriptPosition", "2")
+		v.do("refresh", "transcriptPosition", "3") // has no events
+		again := v.do("send", "message", "b", "transcriptPosition", "3")
+		assert.Equal(t, first.Body, again.Body)
+		assert.Equal(t, []string{"a", "b"}, said(v))
+		assert.Equal(t, []int{3}, v.do("refresh", "transcriptPosition", "3").indices())
+	})
+}
+
 // A client that does not wait is not served.
 func TestFaultDelayGivenUp(t *testing.T) {
 	bubble(t, alone(), func(t *testing.T, sim *chatsim.Server) {
@@ -192,8 +218,8 @@ func TestFaultCut(t *testing.T) {
 }
 
 func TestFaultPad(t *testing.T) {
-	faulty(t, chatsim.Fault{Pad: 10 << 20}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		assert.Greater(t, len(v.do("send", "message", "a").Body), 10<<20)
+	faulty(t, chatsim.Fault{Pad: 1 << 20}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
+		assert.Greater(t, len(v.do("send", "message", "a").Body), 1<<20)
 	})
 }
 
@@ -220,7 +246,10 @@ func TestFaultChoice(t *testing.T) {
 		v, other := enter(t, sim), enter(t, sim)
 		first := sim.Faults().Add(chatsim.Fault{Op: "send", Chat: v.start.ChatID, Skip: 1, Times: 2, StatusCode: 1})
 		never := sim.Faults().Add(chatsim.Fault{Op: "send", Times: -1, StatusCode: 2,
-			Match: func(r chatsim.Request) bool { return r.Header.Get("X-Never") != "" }})
+			Match: func(r chatsim.Request) bool {
+				sim.Faults().Add(chatsim.Fault{Op: "none"}).Remove()
+				return r.Header.Get("X-Never") != ""
+			}})
 		var codes []int
 		for range 5 {
 			codes = append(codes, v.do("send", "message", "a").StatusCode)

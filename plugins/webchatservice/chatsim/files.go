@@ -14,18 +14,18 @@ import (
 // FileLimits are the limits of file transfer, told to clients by
 // file/limits (wire-gms A.7.11). The zero value of each field is the default.
 type FileLimits struct {
-	MaxFiles     int      // upload-max-files; default 5
+	MaxFiles     int      // upload-max-files; default 3
 	MaxFileSize  int64    // upload-max-file-size, bytes; default 2 MiB
-	MaxTotalSize int64    // upload-max-total-size, bytes; default 8 MiB
+	MaxTotalSize int64    // upload-max-total-size, bytes; default 5 MiB
 	Types        []string // upload-file-types, extensions without dot; default gif, jpg, pdf, png, txt
 	NeedAgent    bool     // upload-need-agent: only while an agent is there
 	Downloads    int      // download-attempts, of all files together; default 10
 }
 
 func (l FileLimits) withDefaults() FileLimits {
-	l.MaxFiles = cmp.Or(l.MaxFiles, 5)
+	l.MaxFiles = cmp.Or(l.MaxFiles, 3)
 	l.MaxFileSize = cmp.Or(l.MaxFileSize, 2<<20)
-	l.MaxTotalSize = cmp.Or(l.MaxTotalSize, 8<<20)
+	l.MaxTotalSize = cmp.Or(l.MaxTotalSize, 5<<20)
 	l.Downloads = cmp.Or(l.Downloads, 10)
 	l.Types = slices.Clone(l.Types)
 	if len(l.Types) == 0 {
@@ -152,10 +152,6 @@ func (c *Chat) fileOpLocked(op, fileID string, f *form, after func(*Chat)) outco
 
 func (c *Chat) limitsLocked() map[string]string {
 	l := &c.server.opts.Files
-	free := "even"
-	if !c.server.opts.Quirks.DeleteFreesCount {
-		free = "odd"
-	}
 	return map[string]string{
 		"upload-max-files":           strconv.Itoa(l.MaxFiles),
 		"upload-max-file-size":       strconv.FormatInt(l.MaxFileSize, 10),
@@ -163,7 +159,7 @@ func (c *Chat) limitsLocked() map[string]string {
 		"upload-file-types":          strings.Join(l.Types, ":"),
 		"upload-need-agent":          strconv.FormatBool(l.NeedAgent),
 		"download-attempts":          strconv.Itoa(l.Downloads),
-		"delete-file":                free,
+		"delete-file":                "odd", // the only value seen
 		"used-upload-max-files":      strconv.Itoa(c.files.used),
 		"used-upload-max-total-size": strconv.FormatInt(c.files.usedBytes, 10),
 		"used-download-attempts":     strconv.Itoa(c.files.downloads),

@@ -49,7 +49,7 @@ func TestFiles(t *testing.T) {
 		assert.Equal(t, "Notice", r.Messages[0].Type)
 		assert.Equal(t, "file-client-cfg-get", r.Messages[0].Text)
 		assert.NotContains(t, r.Body, `"index"`)
-		assert.Equal(t, "5", r.Messages[0].UserData["upload-max-files"])
+		assert.Equal(t, "3", r.Messages[0].UserData["upload-max-files"])
 		assert.Equal(t, "gif:jpg:pdf:png:txt", r.Messages[0].UserData["upload-file-types"])
 		assert.Equal(t, "1", r.Messages[0].UserData["used-upload-max-files"])
 		assert.Equal(t, "5", r.Messages[0].UserData["used-upload-max-total-size"])

@@ -83,6 +83,9 @@ func parseMultipart(r *multipart.Reader, maxBody, maxFile int64) (*form, error) 
 			return nil, errMalformed
 		}
 		if part.FormName() == "file" && part.FileName() != "" {
+			if f.file != nil {
+				return nil, errMalformed
+			}
 			if f.file, err = readUpload(part, maxFile); err != nil {
 				return nil, err
 			}
@@ -92,7 +95,8 @@ func parseMultipart(r *multipart.Reader, maxBody, maxFile int64) (*form, error) 
 		if err != nil {
 			return nil, err
 		}
-		maxBody -= int64(len(data))
+		const overhead = 40 // boundary and header at least
+		maxBody -= int64(len(data) + len(part.FormName()) + overhead)
 		if err := f.add(part.FormName(), string(data)); err != nil {
 			return nil, err
 		}

@@ -43,6 +43,8 @@ func TestFormRefused(t *testing.T) {
 		{"no boundary", "multipart/form-data", "x"},
 		{"no parts", "multipart/form-data; boundary=b", "x"},
 		{"cut part", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1"},
+		{"many parts", "multipart/form-data; boundary=b", strings.Repeat("--b\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n\r\n", 1<<15) + "--b--"},
+		{"two files", "multipart/form-data; boundary=b", strings.Repeat("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n\r\n", 2) + "--b--"},
 		{"too large", urlencoded, "a=" + strings.Repeat("x", 1<<20)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

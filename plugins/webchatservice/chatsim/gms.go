@@ -148,7 +148,13 @@ func (x *exchange) run(service, fileID string) {
 		return
 	}
 	out := perform()
-	x.overlap(out.body)
+	out.body = x.overlap(out.body)
+	if x.fault.Repeat && out.repeat != nil {
+		out.body = out.repeat
+	}
+	if !x.wait(fault.DelayAnswer) {
+		x.abort()
+	}
 	switch {
 	case fault.Drop == DropAfter:
 		x.abort()
@@ -159,8 +165,7 @@ func (x *exchange) run(service, fileID string) {
 	case out.body == nil:
 		x.plain(out.status)
 	default:
-		fault.change(out.body)
-		x.json(out.status, out.body)
+		x.json(out.status, fault.change(out.body))
 	}
 }
 
@@ -175,14 +180,14 @@ func (x *exchange) after(c *Chat) {
 	}
 }
 
-// overlap puts earlier events before those of an answer.
-func (x *exchange) overlap(a *answer) {
+// overlap returns an answer with earlier events before its own.
+func (x *exchange) overlap(a *answer) *answer {
 	if x.fault.Overlap <= 0 || a == nil || a.Messages == nil {
-		return
+		return a
 	}
 	c, ok := x.server.Chat(a.ChatID)
 	if !ok {
-		return
+		return a
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -197,13 +202,15 @@ func (x *exchange) overlap(a *answer) {
 		}
 	}
 	all = append(all, *a.Messages...)
-	a.Messages = &all
+	changed := *a
+	changed.Messages = &all
+	return &changed
 }
 
-// change is what a fault does to a finished answer.
-func (f *Fault) change(a *answer) {
-	if a.Messages == nil {
-		return
+// change returns a finished answer with what a fault does to it.
+func (f *Fault) change(a *answer) *answer {
+	if a.Messages == nil || !f.Double && !f.Shuffle && !f.NoIndex && f.Omit == 0 {
+		return a
 	}
 	m := slices.Clone(*a.Messages)
 	m = m[min(f.Omit, len(m)):]
@@ -222,7 +229,9 @@ func (f *Fault) change(a *answer) {
 			m[i].Index = nil
 		}
 	}
-	a.Messages = &m
+	changed := *a
+	changed.Messages = &m
+	return &changed
 }
 
 // replace sends the answer that a fault puts in place of the real one.
@@ -258,6 +267,10 @@ func (x *exchange) download(f *storedFile) {
 	contentType := f.ContentType
 	if contentType == "" {
 		contentType = "application/octet-stream"
+	}
+	if x.server.opts.Quirks.BareDownload {
+		x.send(http.StatusOK, "application/octet-stream", f.Data)
+		return
 	}
 	x.w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": f.Name}))
 	x.send(http.StatusOK, contentType, f.Data)

@@ -19,6 +19,7 @@ type outcome struct {
 	status int
 	body   *answer // nil: no JSON
 	file   *storedFile
+	repeat *answer // the chat's previous answer with events; not to be changed
 }
 
 func refused(body *answer) outcome { return outcome{status: http.StatusBadRequest, body: body} }
@@ -64,6 +65,7 @@ func (s *Server) start(service string, f *form, after func(*Chat)) outcome {
 	}
 	a := c.answerLocked(true)
 	c.carryLocked(a, c.fromLocked(1))
+	c.answered = a
 	return accepted(a)
 }
 
@@ -120,7 +122,12 @@ func (s *Server) perform(service, chatID, op, fileID string, f *form, after func
 	}
 	a := c.answerLocked(false)
 	c.carryLocked(a, c.fromLocked(position))
-	return accepted(a)
+	out := accepted(a)
+	out.repeat = c.answered
+	if a.Messages != nil && len(*a.Messages) > 0 {
+		c.answered = a
+	}
+	return out
 }
 
 // gone is the answer that says that there is no chat any more.

@@ -23,6 +23,9 @@ type Quirks struct {
 	// SendReturnsAll lets an operation other than refresh that names no
 	// position return the whole transcript; else it returns no events [16].
 	SendReturnsAll bool
+	// MinusOneIsAll answers position -1 with the whole transcript; else with
+	// the last event [10].
+	MinusOneIsAll bool
 	// TypingNotKept leaves typing events out of reads from the beginning [7].
 	TypingNotKept bool
 	// TypingUnnumbered gives typing events no index. They come once, with
@@ -43,14 +46,16 @@ type Quirks struct {
 	BareErrors bool
 	// ErrorCodeString sends errors[].code as a numeric string [2].
 	ErrorCodeString bool
-	// Terse leaves alias, userId and secureKey, and an empty messages list,
-	// out of the answers to operations after start.
+	// Terse leaves alias, userId, secureKey and nextPosition, and an empty
+	// messages list, out of the answers to operations after start.
 	Terse bool
 	// OmitChatEnded leaves chatEnded out while it is false, as some older
 	// servers do.
 	OmitChatEnded bool
 	// NextPositionZero sends nextPosition 0 once the chat has ended [17].
 	NextPositionZero bool
+	// BareDownload sends files without their type and name [15].
+	BareDownload bool
 	// DeleteFreesCount lets the deletion of a file give back its place in
 	// the limits [9].
 	DeleteFreesCount bool

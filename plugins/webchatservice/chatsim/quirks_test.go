@@ -38,6 +38,15 @@ func TestQuirks(t *testing.T) {
 		{"SendReturnsAll", chatsim.Quirks{SendReturnsAll: true}, func(t *testing.T, v *visitor) {
 			assert.Equal(t, []int{1, 2}, v.do("send", "message", "a").indices())
 		}},
+		{"MinusOneIsAll", chatsim.Quirks{MinusOneIsAll: true}, func(t *testing.T, v *visitor) {
+			v.do("send", "message", "a")
+			assert.Equal(t, []int{1, 2}, v.do("refresh", "transcriptPosition", "-1").indices())
+		}},
+		{"BareDownload", chatsim.Quirks{BareDownload: true}, func(t *testing.T, v *visitor) {
+			r := v.do("file/" + v.upload("a.txt", "data").UserData["file-id"] + "/download")
+			assert.Equal(t, "data", r.Body)
+			assert.Empty(t, r.Header.Get("Content-Disposition"))
+		}},
 		{"TypingNotKept", chatsim.Quirks{TypingNotKept: true}, func(t *testing.T, v *visitor) {
 			v.do("startTyping")
 			v.do("send", "message", "a")
@@ -81,7 +90,7 @@ func TestQuirks(t *testing.T) {
 		{"Terse", chatsim.Quirks{Terse: true}, func(t *testing.T, v *visitor) {
 			assert.NotEmpty(t, v.start.SecureKey)
 			body := v.do("send", "message", "a").Body
-			for _, field := range []string{"secureKey", "alias", "userId", "messages"} {
+			for _, field := range []string{"secureKey", "alias", "userId", "messages", "nextPosition"} {
 				assert.NotContains(t, body, field)
 			}
 		}},
