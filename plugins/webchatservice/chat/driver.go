@@ -36,8 +36,9 @@ type Conn interface {
 
 	// Receive waits for the next batch. It returns io.EOF once the chat has ended and everything
 	// was given out. It does what the wire needs to get events (a poll wire polls in here), so the
-	// chat stays alive on the server only while somebody receives. Errors are [*Error]; but for
-	// Gone, Receive may be called again, and when to do so is the caller's choice.
+	// chat stays alive on the server only while somebody receives. Errors are [*Error], and after
+	// each of them Receive may be called again; when to do so is the caller's choice. Their
+	// Outcome is never Gone: a chat that the server no longer has comes out as its end.
 	//
 	// The first Receive of a connection returns at once, with what the answer to Open or Resume
 	// brought.

@@ -8,10 +8,12 @@ import (
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
+
+// goneAfter is how many answers in a row must say 404 until the chat counts as gone.
+const goneAfter = 3
 
 // conn is a chat. It starts no goroutines.
 type conn struct {
@@ -38,7 +40,8 @@ type conn struct {
 	refused  string // preview that the server found too long
 	missing  int    // answers in a row that said 404
 	agents   int    // agents seen in the chat
-	left     bool   // an agent left, and none is there
+	left     bool   // the last agent left, and nothing was said since
+	putOut   bool   // the visitor left without having asked for the end
 	idleShut bool   // the server said that it closes for idleness
 }
 
@@ -145,13 +148,6 @@ func (c *conn) CustomNotice(ctx context.Context, text string, attributes json.Ra
 // request takes its turn and makes one request that is no poll. positioned asks for what is new along
 // with the answer.
 func (c *conn) request(ctx context.Context, op, operation string, form url.Values, positioned bool) (chat.Receipt, error) {
-	for name, values := range form {
-		for _, v := range values {
-			if !utf8.ValidString(v) || !utf8.ValidString(name) {
-				return chat.Receipt{}, invalid(op, "text is not valid UTF-8")
-			}
-		}
-	}
 	select {
 	case <-c.life.Done():
 		return chat.Receipt{}, closedError(op)
@@ -228,8 +224,8 @@ func (c *conn) settleLocked(a answer, e *chat.Error, raw json.RawMessage) *chat.
 	if e != nil {
 		// Only what an answer says about the end counts beside an error (wire-gms A.5); of a
 		// failure that may pass (statusCode 1) nothing does. An unknown chat is a 404 on some
-		// versions, a single one may be a gateway's slip (wire-gms Uncertain 11).
-		ended := e.Outcome == chat.Gone || c.missing >= 2 || a.ended && a.statusCode != statusRetry
+		// versions, but one or two may be a gateway's slip (wire-gms Uncertain 11).
+		ended := e.Outcome == chat.Gone || c.missing >= goneAfter || a.ended && a.statusCode != statusRetry
 		if !ended {
 			return e
 		}
@@ -307,7 +303,9 @@ func (c *conn) keysLocked(s chat.Session) {
 	}
 }
 
-// lineLocked notes what a new line means for the pace and for the reason of an end.
+// lineLocked notes what a new line means for the pace and for the reason of an end. The wire does not
+// tell the reason; that the last agent left just before, or that the visitor was put out while an
+// agent was there, are what it shows (wire-gms A.10).
 func (c *conn) lineLocked(m chat.Message) {
 	if !m.Own {
 		c.pace.reset()
@@ -321,9 +319,11 @@ func (c *conn) lineLocked(m chat.Message) {
 		c.left = false
 	case m.Kind == chat.KindParticipantLeft && agent:
 		c.agents--
-		c.left = c.agents <= 0
+		c.left = c.agents <= 0 && !c.putOut
+	case m.Kind == chat.KindParticipantLeft && m.Own:
+		c.putOut = true
 	case m.Kind == chat.KindMessage:
-		c.idleShut = false
+		c.idleShut, c.left = false, false
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
@@ -160,6 +161,11 @@ type response struct {
 
 // post makes one request. Its error says whether a byte of the request may have been written.
 func (w *wire) post(ctx context.Context, op, address string, form url.Values) (*response, *chat.Error) {
+	for name, values := range form {
+		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
+			return nil, invalid(op, "text is not valid UTF-8")
+		}
+	}
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if w.timeout > 0 {
 		limited, cancel = context.WithTimeout(ctx, w.timeout)

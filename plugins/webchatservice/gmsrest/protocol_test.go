@@ -1,0 +1,489 @@
+package gmsrest_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
+)
+
+// bubble runs f with a server that has nobody at its desk.
+func bubble(t *testing.T, opts chatsim.Options, f func(t *testing.T, s *server)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		opts.Script = chatsim.Nobody
+		s := newServer(t, &opts)
+		t.Cleanup(s.Close)
+		f(t, s)
+	})
+}
+
+// polls returns when the server was polled, from begin on.
+func (s *server) polls(begin time.Time) []time.Duration {
+	var at []time.Duration
+	for _, r := range s.Requests() {
+		if r.Op == "refresh" {
+			at = append(at, r.Time.Sub(begin))
+		}
+	}
+	return at
+}
+
+// listen receives for d.
+func listen(t *testing.T, conn chat.Conn, d time.Duration) (events []chat.Event) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	for {
+		ev, err := conn.Receive(ctx)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.EOF):
+			return events
+		case err == nil:
+			events = append(events, ev)
+		}
+	}
+}
+
+// gaps turns times into milliseconds between them, beginning with the first.
+func gaps(at []time.Duration) []int64 {
+	var out []int64
+	last := time.Duration(0)
+	for _, a := range at {
+		out = append(out, (a - last).Milliseconds())
+		last = a
+	}
+	return out
+}
+
+// The pace is that of webchatservice 5.4, to the millisecond.
+func TestPollPace(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		begin := time.Now()
+		conn := s.open(t.Context())
+		listen(t, conn, 21*time.Second)
+		assert.Equal(t, []int64{500, 600, 720, 864, 1036, 1243, 1491, 1789, 2146, 2575, 3000, 3000}, gaps(s.polls(begin)))
+	})
+}
+
+// A line sent sets the pace back, and so does one that comes; a poll with nothing new does not.
+func TestActivitySetsPaceBack(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		id := conn.Session().ID
+		listen(t, conn, 20*time.Second)
+		begin := time.Now()
+		before := len(s.polls(begin))
+		_, err := conn.Send(t.Context(), chat.Action{Text: "Hello"})
+		require.NoError(t, err)
+		listen(t, conn, 2*time.Second)
+		after := gaps(s.polls(begin)[before:])
+		assert.LessOrEqual(t, after[0], int64(500), "after a line sent")
+		assert.Equal(t, []int64{600, 720}, after[1:])
+
+		listen(t, conn, 18*time.Second)
+		s.AgentJoin(id, "Ann")
+		before = len(s.polls(begin))
+		listen(t, conn, 6*time.Second)
+		after = gaps(s.polls(begin)[before:])
+		assert.Equal(t, []int64{500, 600, 720}, after[1:4], "after the poll that brought a line")
+	})
+}
+
+func TestFixedPaceAndSleep(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		c := s.config()
+		c.Poll = chat.Poll{Fixed: true, Rate: 2 * time.Second, Sleep: 20 * time.Second}
+		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		require.NoError(t, err)
+		begin := time.Now()
+		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+		require.NoError(t, err)
+		defer conn.Close()
+		listen(t, conn, 5*time.Second)
+		assert.Equal(t, []int64{2000, 2000}, gaps(s.polls(begin)))
+		conn.(chat.Poller).Sleep(true)
+		listen(t, conn, 25*time.Second)
+		assert.Equal(t, []int64{2000, 2000, 20000}, gaps(s.polls(begin)))
+		conn.(chat.Poller).Sleep(false)
+		listen(t, conn, time.Second)
+		assert.Len(t, s.polls(begin), 4, "awake, a poll was due")
+	})
+}
+
+// A slow server is asked again only after it has answered, and not at once. A failed poll keeps the
+// position and the pace.
+func TestOnePollInFlight(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		s.Faults().Add(chatsim.Fault{Op: "refresh", Times: -1, Delay: 2 * time.Second})
+		begin := time.Now()
+		conn := s.open(t.Context())
+		listen(t, conn, 4*time.Second)
+		assert.Equal(t, []int64{500, 2250}, gaps(s.polls(begin)))
+		s.Faults().Clear()
+
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		slow := s.Faults().Add(chatsim.Fault{Op: "refresh", Delay: time.Second})
+		done := make(chan error, 1)
+		go func() {
+			_, err := conn.Receive(ctx)
+			done <- err
+		}()
+		for slow.Hits() == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		_, err := conn.(chat.Poller).Poll(t.Context())
+		var e *chat.Error
+		require.ErrorAs(t, err, &e)
+		assert.Equal(t, chat.CodeBusy, e.Code)
+		assert.Equal(t, "chat: poll: previous poll has not finished", err.Error())
+		require.NoError(t, <-done)
+	})
+}
+
+// What the visitor has typed travels with each poll; one that the server finds too long is left out
+// until the text changes, and costs no event.
+func TestPreview(t *testing.T) {
+	bubble(t, chatsim.Options{MaxMessage: 10}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		id := conn.Session().ID
+		text := "Hel"
+		conn.(chat.Poller).Preview(func() string { return text })
+		listen(t, conn, 600*time.Millisecond)
+		assert.Equal(t, "Hel", s.chat(id).Snapshot().Preview)
+		text = strings.Repeat("x", 20)
+		s.AgentJoin(id, "Ann")
+		for _, ev := range listen(t, conn, 5*time.Second) {
+			assert.Empty(t, ev.Errors)
+		}
+		assert.Equal(t, int64(3), conn.Position().Index, "the agent's join came in spite of it")
+		text = "Hello"
+		listen(t, conn, 5*time.Second)
+		assert.Equal(t, "Hello", s.chat(id).Snapshot().Preview)
+	})
+}
+
+// What a start carries, and what every later request does (wire-gms A.1, A.2, A.7).
+func TestWhatIsSent(t *testing.T) {
+	bubble(t, chatsim.Options{APIKey: "k-1"}, func(t *testing.T, s *server) {
+		c := s.config()
+		c.DataURL += "//"
+		c.APIKey = chat.NewSecret("k-1")
+		c.Endpoint = "chat_ep"
+		c.Headers = headers("x-trace", "t-1")
+		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		require.NoError(t, err)
+		conn, err := d.Open(t.Context(), chat.Request{
+			Nickname: "Ada", FirstName: "Ada", LastName: "Byron", Email: "ada@example.net", Subject: "Bill",
+			UserData: map[string]any{"TimeZone": 60, "vip": true, "none": nil, "list": []int{1, 2}, "Key Case": "x"},
+		})
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = conn.Send(t.Context(), chat.Action{Text: "as I said", MessageType: "note", ParentID: "17"})
+		require.NoError(t, err)
+		_, err = conn.(chat.Typer).Typing(t.Context(), true, "He")
+		require.NoError(t, err)
+		_, err = conn.(chat.Notifier).CustomNotice(t.Context(), "n", json.RawMessage(`{"purpose":"cancel-idle-timer"}`))
+		require.NoError(t, err)
+		all := s.Requests()
+		start := all[0]
+		assert.True(t, strings.HasSuffix(start.Path, "/customer-support/"), start.Path)
+		assert.Equal(t, http.MethodPost, start.Method)
+		assert.Equal(t, "application/x-www-form-urlencoded; charset=UTF-8", start.Header.Get("Content-Type"))
+		assert.Equal(t, "t-1", start.Header.Get("X-Trace"))
+		assert.Equal(t, map[string]string{"TimeZone": "60", "vip": "true", "none": "", "list": "[1,2]", "Key Case": "x"}, start.UserData)
+		want := map[string]string{
+			"nickname": "Ada", "firstName": "Ada", "lastName": "Byron", "emailAddress": "ada@example.net", "subject": "Bill",
+			"endpoint": "chat_ep", "text": "", "alias": "", "userId": "",
+		}
+		for name, value := range want {
+			assert.Equal(t, value, start.Params[name], name)
+		}
+		send := all[1]
+		assert.True(t, strings.HasSuffix(send.Path, "/customer-support/"+conn.Session().ID+"/send"), send.Path)
+		assert.Equal(t, conn.Session().UserID, send.Params["userId"])
+		assert.Equal(t, conn.Session().Alias, send.Params["alias"])
+		assert.Equal(t, "as I said", send.Params["message"])
+		assert.Equal(t, "note", send.Params["messageType"])
+		assert.Equal(t, "2", send.Params["transcriptPosition"])
+		assert.JSONEq(t, `{"general-properties":{"related-event-id":"17"}}`, send.Params["eventAttributes"])
+		assert.Equal(t, "He", all[2].Params["message"])
+		assert.JSONEq(t, `{"purpose":"cancel-idle-timer"}`, all[3].Params["eventAttributes"])
+		for _, r := range all {
+			assert.Equal(t, http.StatusOK, r.Status)
+		}
+	})
+}
+
+func TestStartWithoutSlash(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		c := s.config()
+		c.NoTrailingSlash = true
+		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		require.NoError(t, err)
+		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+		require.NoError(t, err)
+		defer conn.Close()
+		assert.True(t, strings.HasSuffix(s.Requests()[0].Path, "/customer-support"))
+	})
+}
+
+// Credentials in the address go into a header, and are in no error.
+func TestBasicAuthentication(t *testing.T) {
+	bubble(t, chatsim.Options{User: "ada", Password: "geheim"}, func(t *testing.T, s *server) {
+		c := s.config()
+		_, err := s.Driver().Open(t.Context(), chat.Request{Nickname: "Ada"})
+		require.ErrorContains(t, err, "HTTP 401")
+		c.DataURL = strings.Replace(c.DataURL, "http://", "http://ada:geheim@", 1)
+		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		require.NoError(t, err)
+		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+		require.NoError(t, err)
+		defer conn.Close()
+		s.Partition()
+		_, err = conn.Send(t.Context(), chat.Action{Text: "x"})
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "geheim")
+	})
+}
+
+// A change of the alias is told with an event, and used from then on (wire-gms A.2).
+func TestAliasChange(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		old := conn.Session()
+		listen(t, conn, time.Second)
+		s.SetAlias(777)
+		var told []chat.Session
+		for _, ev := range listen(t, conn, 10*time.Second) {
+			if ev.Session != nil {
+				told = append(told, *ev.Session)
+			}
+		}
+		want := old
+		want.Alias = "777"
+		require.Equal(t, []chat.Session{want}, told)
+		assert.Equal(t, want, conn.Session())
+		_, err := conn.Send(t.Context(), chat.Action{Text: "x"})
+		require.NoError(t, err)
+		all := s.Requests()
+		assert.Equal(t, "777", all[len(all)-1].Params["alias"])
+	})
+}
+
+// Answers repeat, shuffle and hold back lines; each comes out once, and a batch is in order.
+func TestOverlapsAndDisorder(t *testing.T) {
+	for name, f := range map[string]chatsim.Fault{
+		"Overlap": {Overlap: 3}, "Double": {Double: true}, "Shuffle": {Shuffle: true}, "Both": {Double: true, Shuffle: true, Overlap: 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+				f.Times = -1
+				s.Faults().Add(f)
+				conn := s.open(t.Context())
+				id := conn.Session().ID
+				s.AgentJoin(id, "Ann")
+				var want []int64
+				for i := range int64(14) {
+					want = append(want, i+1)
+				}
+				var got []int64
+				for i := range 6 {
+					s.AgentSay(id, "Ann", "a")
+					_, err := conn.Send(t.Context(), chat.Action{Text: "b"})
+					require.NoError(t, err)
+					if i%2 == 0 {
+						for _, ev := range listen(t, conn, 2*time.Second) {
+							for _, m := range ev.Messages {
+								got = append(got, m.Index)
+							}
+						}
+					}
+				}
+				for _, ev := range listen(t, conn, 2*time.Second) {
+					for _, m := range ev.Messages {
+						got = append(got, m.Index)
+					}
+				}
+				assert.Equal(t, want, got)
+			})
+		})
+	}
+}
+
+// Lines without an index are never taken for doubles.
+func TestLinesWithoutIndex(t *testing.T) {
+	bubble(t, chatsim.Options{Quirks: chatsim.Quirks{TypingUnnumbered: true}}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		id := conn.Session().ID
+		s.AgentJoin(id, "Ann")
+		count := 0
+		for range 3 {
+			s.AgentTyping(id, "Ann", true)
+			s.AgentTyping(id, "Ann", false)
+			for _, ev := range listen(t, conn, 2*time.Second) {
+				for _, m := range ev.Messages {
+					if m.Kind == chat.KindTypingStarted || m.Kind == chat.KindTypingStopped {
+						count++
+						assert.False(t, m.HasIndex)
+					}
+				}
+			}
+		}
+		assert.Equal(t, 6, count)
+	})
+}
+
+// Who ended a chat.
+func TestEndReasons(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(s *server, id string)
+		want chat.EndReason
+	}{
+		"Agent":   {func(s *server, id string) { _ = s.seats[id+"Ann"].End() }, chat.EndAgent},
+		"Silence": {func(s *server, id string) { time.Sleep(time.Minute) }, chat.EndServer},
+		"Server": {func(s *server, id string) {
+			s.AgentLeave(id, "Ann")
+			s.AgentJoin(id, "Bob")
+			s.AgentLeave(id, "Bob")
+			seat, err := s.chat(id).Join("ESP", chatsim.RoleSystem)
+			require.NoError(t, err)
+			_, err = seat.Say("all agents are busy")
+			require.NoError(t, err)
+			s.EndChat(id)
+		}, chat.EndServer},
+		"Forgot": {func(s *server, _ string) { s.Restart(false) }, chat.EndServer},
+		"Idle":   {func(*server, string) { time.Sleep(time.Minute) }, chat.EndIdle},
+	} {
+		for _, quirks := range []chatsim.Quirks{{}, {UnknownChat404: true}} {
+			t.Run(name, func(t *testing.T) {
+				opts := chatsim.Options{IdleAlert: 10 * time.Second, IdleClose: 10 * time.Second, SilenceLimit: -1, Quirks: quirks}
+				if name == "Silence" {
+					opts = chatsim.Options{Quirks: quirks}
+				}
+				bubble(t, opts, func(t *testing.T, s *server) {
+					conn := s.open(t.Context())
+					id := conn.Session().ID
+					s.AgentJoin(id, "Ann")
+					listen(t, conn, time.Second)
+					c.end(s, id)
+					events := listen(t, conn, time.Minute)
+					require.NotEmpty(t, events)
+					last := events[len(events)-1]
+					assert.True(t, last.Ended)
+					assert.Equal(t, c.want, last.EndedBy)
+					_, err := conn.Receive(t.Context())
+					assert.Equal(t, io.EOF, err)
+				})
+			})
+		}
+	}
+}
+
+// A wrong key is the end: the server will never take the chat's requests again.
+func TestWrongKey(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		session := s.open(t.Context()).Session()
+		session.SecureKey = chat.NewSecret("0123456789abcdef")
+		_, err := s.Driver().(chat.Resumer).Resume(t.Context(), session, chat.Position{})
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "0123456789abcdef")
+		assert.NotEqual(t, chat.Unknown, chat.OutcomeOf(err))
+	})
+}
+
+// Resumed while the chat server behind GMS is away: the session lives (wire-gms A.9).
+func TestResumeOffline(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		session := s.open(t.Context()).Session()
+		s.Faults().Add(body(200, `{"statusCode":1,"chatEnded":false}`))
+		conn, err := s.Driver().(chat.Resumer).Resume(t.Context(), session, chat.Position{})
+		require.NoError(t, err)
+		defer conn.Close()
+		ev, err := conn.Receive(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, 1, ev.StatusCode)
+		ev, err = conn.Receive(t.Context())
+		require.NoError(t, err)
+		assert.Zero(t, ev.StatusCode)
+		assert.Len(t, ev.Messages, 1, "the transcript from the beginning")
+
+		s.Faults().Add(chatsim.Fault{Op: "refresh", StatusCode: 1})
+		s.Faults().Add(body(200, `{"statusCode":1}`))
+		_, err = s.Driver().(chat.Resumer).Resume(t.Context(), session, chat.Position{})
+		if err != nil {
+			assert.Equal(t, chat.Rejected, chat.OutcomeOf(err), "not gone: it may pass")
+		}
+	})
+}
+
+// Cookies are kept when the configuration asks for it, and only then.
+func TestCredentials(t *testing.T) {
+	for _, with := range []bool{false, true} {
+		bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+			s.Faults().Add(chatsim.Fault{Op: "start", Header: http.Header{"Set-Cookie": {"route=n1"}}})
+			c := s.config()
+			c.WithCredentials = with
+			d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+			require.NoError(t, err)
+			conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = conn.Send(t.Context(), chat.Action{Text: "x"})
+			require.NoError(t, err)
+			assert.Equal(t, with, s.Requests()[1].Header.Get("Cookie") != "")
+		})
+	}
+}
+
+// The same over real sockets, with the client that a driver makes for itself.
+func TestLoopback(t *testing.T) {
+	sim := chatsim.New(nil) // the scripted agent
+	defer sim.Close()
+	listener := httptest.NewServer(sim.Handler())
+	defer listener.Close()
+	d, err := gmsrest.Factory().New(chat.Config{
+		DataURL: sim.BaseURLs(listener.Listener.Addr().String())["gms"],
+		Poll:    chat.Poll{Min: 20 * time.Millisecond},
+	}, chat.Options{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	conn, err := d.Open(ctx, chat.Request{Nickname: "Ada"})
+	require.NoError(t, err)
+	defer conn.Close()
+	sent := false
+	for {
+		ev, err := conn.Receive(ctx)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		for _, m := range ev.Messages {
+			switch {
+			case !sent && m.From.Role == chat.RoleAgent && strings.Contains(m.Text, "Hello"):
+				sent = true
+				_, err := conn.Send(ctx, chat.Action{Text: "Grüße 👋"})
+				require.NoError(t, err)
+			case m.Text == "You said: Grüße 👋":
+				_, err := conn.Send(ctx, chat.Action{Kind: chat.ActionEnd})
+				require.NoError(t, err)
+			}
+		}
+	}
+	assert.True(t, sent)
+}
