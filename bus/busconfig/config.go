@@ -48,6 +48,7 @@
 //	max:"30000"         largest
 //	oneof:"full,half"   the strings allowed
 //	accept:"number"     a string that may be written as a number
+//	type:"..."          name of its type, for Describe, where the Go type does not tell
 //	doc:"..."           meaning, for Describe
 //
 // A time is always written as a plain number in its unit.

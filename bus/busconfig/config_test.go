@@ -514,7 +514,13 @@ func TestBadInput(t *testing.T) {
 		{name: "two documents", data: "webchat: {}\n---\nwebchat: {}\n", is: busconfig.ErrMalformed,
 			want: "c.yaml:2: a second document begins; want one"},
 		{name: "tag", data: "webchat: {dataURL: !secret x}\n", is: busconfig.ErrMalformed,
-			want: "c.yaml:1:20: tags as !secret are not supported"},
+			want: "c.yaml:1:20: tags are not supported (a text that begins with ! wants quotes)"},
+		{name: "unknown anchor", data: "webchat: {dataURL: *x}\n", is: busconfig.ErrMalformed,
+			want: "c.yaml: unknown anchor (a text that begins with * or & wants quotes) referenced"},
+		{name: "anchor in itself", data: "webchat: &a [*a]\n", is: busconfig.ErrMalformed,
+			want: "c.yaml:1: nested deeper than 200 levels"},
+		{name: "number too long, TOML", file: "c.toml", data: "a = 99999999999999999999\n", is: busconfig.ErrMalformed,
+			want: "c.toml:1:5: couldn't parse decimal number"},
 		{name: "key that is no name", data: "webchat: {[a]: x}\n", is: busconfig.ErrMalformed,
 			want: "c.yaml:1:11: a key must be a name"},
 		{name: "infinity", data: "webchat: {pollRateMult: .inf}\n", is: busconfig.ErrMalformed,
@@ -584,26 +590,37 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 		chatConfig
 		Quote quote `json:"quote"`
 	}
-	for _, data := range []string{
-		"webchat: {pollRate: " + secret + "}",
-		"webchat: {logLevel: " + secret + "}",
-		"webchat: {hosts: " + secret + "}",
-		"webchat: " + secret,
-		"webchat: {quote: " + secret + "}",
-		"webchat: {quote: {a: [" + secret + "]}}",
-		"webchat: {maxMessageLength: " + secret + "}",
-		"webchat: {dataURL: *" + strings.ToLower(secret) + "}",
-		"webchat: {apikey: [" + secret + "]}",
-		"- " + secret,
-		"webchat: {apikey: \"" + secret,
-	} {
-		cfg, err := busconfig.Load(&busconfig.Options{File: "c.yaml", Data: []byte(data), Environ: []string{"CXBUS_WEBCHAT_POLLRATE=" + secret}})
-		if err == nil {
-			var got quoting
-			err = cfg.Section("webchat").Decode(&got)
+	for _, file := range []string{"c.yaml", "c.json", "c.toml"} {
+		for _, data := range []string{
+			"webchat: {pollRate: " + secret + "}",
+			"webchat: {logLevel: " + secret + "}",
+			"webchat: {hosts: " + secret + "}",
+			"webchat: " + secret,
+			"webchat: {quote: " + secret + "}",
+			"webchat: {quote: {a: [" + secret + "]}}",
+			"webchat: {maxMessageLength: " + secret + "}",
+			"webchat: {dataURL: *" + secret + "}",
+			"webchat: {dataURL: !" + secret + " x}",
+			"webchat: {dataURL: !!int " + secret + "}",
+			"webchat: {apikey: [" + secret + "]}",
+			"- " + secret,
+			"webchat: {apikey: \"" + secret,
+			`{"webchat": {"apikey": ` + secret + `}}`,
+			`{"webchat": {"apikey": "` + secret,
+			`{"webchat": {"pollRate": "` + secret + `"}}`,
+			"[webchat]\napikey = " + secret,
+			"[webchat]\napikey = 1" + secret,
+			"[webchat]\napikey = \"" + secret,
+			"[webchat]\npollRate = \"" + secret + "\"",
+		} {
+			cfg, err := busconfig.Load(&busconfig.Options{File: file, Data: []byte(data), Environ: []string{"CXBUS_WEBCHAT_POLLRATE=" + secret}})
+			if err == nil {
+				var got quoting
+				err = cfg.Section("webchat").Decode(&got)
+			}
+			require.Error(t, err)
+			assert.False(t, strings.Contains(err.Error(), secret), "the error for %s in %s holds the value", strings.ReplaceAll(data, secret, "..."), file)
 		}
-		require.Error(t, err)
-		assert.False(t, strings.Contains(err.Error(), secret), "the error for %s holds the value", strings.ReplaceAll(data, secret, "..."))
 	}
 }
 

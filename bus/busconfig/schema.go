@@ -1,6 +1,7 @@
 package busconfig
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"fmt"
@@ -30,7 +31,7 @@ type tags struct {
 	min, max *float64
 	oneof    []string
 	number   bool // a string may be written as a number
-	doc      string
+	typ, doc string
 }
 
 func (s *schema) find(name string) *field {
@@ -104,6 +105,9 @@ func schemaOf(t reflect.Type, outer ...reflect.Type) *schema {
 			if name == "" {
 				name = sf.Name
 			}
+			if strings.Contains(name, ".") {
+				panic(fmt.Sprintf("busconfig: the name of field %s.%s has a dot, which stands between group and option", t, sf.Name))
+			}
 			f := &field{name: name, index: at, typ: sf.Type, tags: tagsOf(t, sf)}
 			if inner := deref(sf.Type); inner.Kind() == reflect.Struct && !decodesItself(inner) && !slices.Contains(outer, inner) {
 				f.sub = schemaOf(inner, outer...)
@@ -151,7 +155,7 @@ func supported(t reflect.Type) bool {
 }
 
 func tagsOf(t reflect.Type, sf reflect.StructField) tags {
-	out := tags{unit: sf.Tag.Get("unit"), doc: sf.Tag.Get("doc"), number: sf.Tag.Get("accept") == "number"}
+	out := tags{unit: sf.Tag.Get("unit"), typ: sf.Tag.Get("type"), doc: sf.Tag.Get("doc"), number: sf.Tag.Get("accept") == "number"}
 	bound := func(name string) *float64 {
 		s, ok := sf.Tag.Lookup(name)
 		if !ok {
@@ -198,7 +202,7 @@ func typeName(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Duration]():
 		return "number"
-	case decodesItself(t):
+	case decodesItself(t) && t.Kind() != reflect.Slice && t.Kind() != reflect.Map:
 		return "value"
 	}
 	switch t.Kind() {
@@ -225,7 +229,7 @@ type Field struct {
 	// Env is its environment variable, with the default prefix.
 	Env string
 	// Type is boolean, number, string, list, object, any or value (which
-	// decodes itself).
+	// decodes itself), or the field's type tag.
 	Type string
 	// Unit is the unit of a number; may be empty.
 	Unit string
@@ -250,7 +254,7 @@ func Describe(namespace string, defaults any) []Field {
 	for _, l := range schemaOf(rv.Type()).leaves(namespace, DefaultPrefix+"_") {
 		f := l.field()
 		d := Field{
-			Path: l.path, Env: l.env, Type: typeName(f.typ), Unit: f.tags.unit,
+			Path: l.path, Env: l.env, Type: cmp.Or(f.tags.typ, typeName(f.typ)), Unit: f.tags.unit,
 			Range: f.tags.limits(), Doc: f.tags.doc,
 		}
 		if len(f.tags.oneof) > 0 {

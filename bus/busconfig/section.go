@@ -28,8 +28,10 @@ type setting struct {
 // fill in the defaults first. On an error into is unchanged, and the error
 // names all problems of the section; it matches the sentinel of each.
 //
-// Maps and slices of the defaults are replaced, never written to. Decode
-// panics if into is not such a pointer, or if a field cannot be an option.
+// Maps and slices of the defaults are replaced, never written to. Where one
+// namespace continues another after an underscore (web and web_chat), the file
+// must name the longer one for its variables not to be taken for the other's.
+// Decode panics if into is not such a pointer, or if a field cannot be an option.
 func (s Section) Decode(into any) error {
 	rv := reflect.ValueOf(into)
 	if rv.Kind() != reflect.Pointer || rv.IsNil() ||

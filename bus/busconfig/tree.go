@@ -261,6 +261,9 @@ func (p *jsonParser) value(path string, depth int) (*node, error) {
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
 
+// quotedAnchor is where yaml repeats a piece of the file.
+var quotedAnchor = regexp.MustCompile(`(?s)anchor '.*'`)
+
 func parseYAML(b *builder, data []byte) (*node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, more yaml.Node
@@ -281,7 +284,7 @@ func parseYAML(b *builder, data []byte) (*node, error) {
 			return nil, b.malformed(0, 0, err.Error())
 		}
 		line, _ := strconv.Atoi(m[1])
-		return nil, b.malformed(line, 0, strings.ReplaceAll(m[2], "\n", " "))
+		return nil, b.malformed(line, 0, quotedAnchor.ReplaceAllString(m[2], "anchor (a text that begins with * or & wants quotes)"))
 	}
 	return b.yaml(&doc, "", 0)
 }
@@ -341,7 +344,7 @@ func (b *builder) yaml(y *yaml.Node, path string, depth int) (*node, error) {
 			return nil, err
 		}
 	default:
-		return nil, b.malformed(y.Line, y.Column, "tags as "+tag+" are not supported")
+		return nil, b.malformed(y.Line, y.Column, "tags are not supported (a text that begins with ! wants quotes)")
 	}
 	return n, nil
 }
@@ -392,7 +395,7 @@ func (b *builder) yamlMembers(n *node, y *yaml.Node, path string, depth int) err
 func parseTOML(b *builder, data []byte) (*node, error) {
 	var all map[string]any
 	if err := toml.Unmarshal(data, &all); err != nil {
-		msg := strings.TrimPrefix(err.Error(), "toml: ")
+		msg, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "toml: "), ": strconv.") // which repeats the value
 		var de *toml.DecodeError
 		if errors.As(err, &de) {
 			line, col := de.Position()
