@@ -21,6 +21,8 @@ type Bus struct {
 	topics   table[topic]   // by full name
 	commands table[command] // by full name
 	readers  readers
+	watch    atomic.Pointer[watch] // hooks and taps; nil while there are none
+	ids      atomic.Uint64         // of calls and chains
 
 	closing atomic.Bool
 	closed  chan struct{} // closed when Close has finished
@@ -52,6 +54,9 @@ type Options struct {
 	BufferLimit int
 	// BufferTimeout is how long each of them waits. 0 means 30 seconds.
 	BufferTimeout time.Duration
+	// MaxDepth is how deep commands may call commands, handler context to
+	// handler context, before [ErrTooDeep] stops a circle. 0 means 64.
+	MaxDepth int
 	// Configure fills into, a pointer to a plugin's configuration, from the
 	// section of its namespace; into keeps its values where the section is
 	// silent. It serves [Client.Configure]. nil leaves into as it is.
@@ -68,6 +73,7 @@ func New(opts *Options) *Bus {
 	setDefault(&o.MailboxSoft, 1024)
 	setDefault(&o.MailboxHard, 1<<20)
 	setDefault(&o.BufferLimit, 1024)
+	setDefault(&o.MaxDepth, 64)
 	setDefault(&o.BufferTimeout, 30*time.Second)
 	o.MailboxHard = max(o.MailboxHard, o.MailboxSoft)
 	b.log = o.Logger
@@ -185,6 +191,10 @@ func (b *Bus) stray() bool {
 
 // detach takes s out of every topic it is in.
 func (b *Bus) detach(s *Subscription) {
+	if s.tap != nil {
+		b.unwatch(nil, func(t *tap) bool { return t == s.tap })
+		return
+	}
 	if !s.isWild {
 		if t := b.topics.get(s.name); t != nil {
 			t.detach(s)

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -38,6 +39,7 @@ type Client struct {
 
 	mu       sync.Mutex // guards what follows
 	subs     map[*Subscription]struct{}
+	boxes    []*mailbox // of iterators
 	commands map[string]*command
 }
 
@@ -92,9 +94,9 @@ func (c *Client) Ready() {
 	if !c.gate.release() {
 		return
 	}
-	t, err := c.declare("ready", "The plugin accepts commands (retained).", kindOf[struct{}]{})
+	_, err := c.declare("ready", "The plugin accepts commands (retained).", kindOf[struct{}]{})
 	if err == nil {
-		err = t.republish(struct{}{})
+		err = c.Republish(c.lifeCtx, "ready", struct{}{})
 	}
 	if err != nil {
 		c.log.Error("cannot publish ready", "error", err)
@@ -105,6 +107,13 @@ func (c *Client) Ready() {
 // in is the command's input type, a map[string]any or json.RawMessage that is
 // decoded into it strictly, or nil for its zero value. See [Caller.Call].
 func (c *Client) Call(ctx context.Context, name string, in any) (any, error) {
+	if w := c.bus.watch.Load(); w != nil {
+		return c.callWatched(ctx, w, name, in)
+	}
+	return c.callPlain(ctx, name, in)
+}
+
+func (c *Client) callPlain(ctx context.Context, name string, in any) (any, error) {
 	r := c.routes.get(name)
 	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
 		var err error
@@ -118,6 +127,13 @@ func (c *Client) Call(ctx context.Context, name string, in any) (any, error) {
 // Go starts a command by name. See [Client.Call] for name and in and
 // [Caller.Go] for the rest.
 func (c *Client) Go(ctx context.Context, name string, in any) *Future[any] {
+	if w := c.bus.watch.Load(); w != nil {
+		return c.goWatched(ctx, w, name, in)
+	}
+	return c.goPlain(ctx, name, in)
+}
+
+func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] {
 	r, owner, err := c.find(name)
 	if r == nil {
 		return goLate[any](ctx, c, owner, name, in, err)
@@ -141,6 +157,9 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 	if c.state.Load() >= stateStopped {
 		return c.gone("publish " + t.name)
 	}
+	if w := c.bus.watch.Load(); w != nil {
+		w.event(ctx, t, payload)
+	}
 	return t.snap.Load().list.publishAny(ctx, t, payload)
 }
 
@@ -159,7 +178,10 @@ func (c *Client) Republish(ctx context.Context, event string, payload any) error
 	if c.state.Load() >= stateStopped {
 		return c.gone("republish " + t.name)
 	}
-	return t.republish(payload)
+	if w := c.bus.watch.Load(); w != nil {
+		w.event(ctx, t, payload)
+	}
+	return t.republish(ctx, payload)
 }
 
 // ClearRetained forgets the retained value of an own event.
@@ -178,25 +200,75 @@ func (c *Client) Subscribe(name string, h func(ctx context.Context, e Event[any]
 		return nil, ErrNilHandler.with("subscribe "+name, "pass a function")
 	}
 	s := newSubscription(c, name, opts)
-	s.typed = h
-	if !s.inline {
-		s.lane = newLane(s, h)
-	}
-	if !wild(name) {
-		if err := checkFull(name, checkEvent); err != nil {
-			return nil, err
-		}
-		return s, c.subscribeExact(s, name, kindOf[any]{})
-	}
-	p, err := parsePattern(name)
-	if err != nil {
+	setHandler(s, h)
+	if err := c.subscribe(s); err != nil {
 		return nil, err
+	}
+	return s, nil
+}
+
+// subscribe enters a subscription that takes any payload.
+func (c *Client) subscribe(s *Subscription) error {
+	if !wild(s.name) {
+		if err := checkFull(s.name, checkEvent); err != nil {
+			return err
+		}
+		return c.subscribeExact(s, s.name, kindOf[any]{})
+	}
+	p, err := parsePattern(s.name)
+	if err != nil {
+		return err
 	}
 	s.pattern, s.isWild = p, true
 	if err := c.remember(s); err != nil {
+		return err
+	}
+	return c.bus.subscribeWild(s)
+}
+
+// Events returns the events of that name (or pattern) as an iterator. The
+// subscription begins at once and has a mailbox of its own; it ends when the
+// loop does, when ctx ends, or with the client. The loop body runs in the
+// caller's goroutine; while it runs, further events wait as in any mailbox. It
+// may be ranged over once. It returns what Subscribe returns.
+func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOption) (iter.Seq[Event[any]], error) {
+	ch := make(chan Event[any])
+	over := make(chan struct{}) // closed when nobody takes events any more
+	s := newSubscription(c, event, append(slices.Clone(opts), func(s *Subscription) { s.inline = false }))
+	s.box = c.addBox()
+	setHandler(s, func(hctx context.Context, e Event[any]) {
+		select {
+		case ch <- e:
+		case <-over:
+		case <-hctx.Done():
+		}
+	})
+	end := sync.OnceFunc(func() {
+		close(over)
+		s.Unsubscribe()
+		c.dropBox(s.box)
+	})
+	if err := c.subscribe(s); err != nil {
+		end()
 		return nil, err
 	}
-	return s, c.bus.subscribeWild(s)
+	stop := context.AfterFunc(ctx, end)
+	return func(yield func(Event[any]) bool) {
+		defer end()
+		defer stop()
+		for {
+			select {
+			case e := <-ch:
+				if !yield(e) {
+					return
+				}
+			case <-over:
+				return
+			case <-c.life.Done():
+				return
+			}
+		}
+	}, nil
 }
 
 // WaitFor waits for the next event of that name (or pattern) that match
@@ -237,6 +309,27 @@ func (c *Client) Flush(ctx context.Context) error {
 		}
 	}
 	return c.box.flush(ctx)
+}
+
+func (c *Client) addBox() *mailbox {
+	mb := &mailbox{client: c, soft: c.box.soft, hard: c.box.hard}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.boxes = append(c.boxes, mb)
+	return mb
+}
+
+func (c *Client) dropBox(mb *mailbox) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.boxes = slices.DeleteFunc(c.boxes, func(x *mailbox) bool { return x == mb })
+}
+
+// allBoxes returns every mailbox of the client, the handlers' first.
+func (c *Client) allBoxes() []*mailbox {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]*mailbox{c.box}, c.boxes...)
 }
 
 // gone is the error for a client that is no longer there.

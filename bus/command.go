@@ -53,6 +53,14 @@ type Caller[In, Out any] struct {
 // types), [ErrStopped], [ErrClosed], [ErrPanic], [ErrCancelled] or
 // [ErrTimeout].
 func (k *Caller[In, Out]) Call(ctx context.Context, in In) (Out, error) {
+	if w := k.client.bus.watch.Load(); w != nil {
+		out, err := k.client.callWatched(ctx, w, k.name, in)
+		if err != nil {
+			var zero Out
+			return zero, err
+		}
+		return convert[Out]("result of "+k.name, out)
+	}
 	r := k.route.Load()
 	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
 		var err error
@@ -78,6 +86,9 @@ func (k *Caller[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 // reach it in that order; a plain handler gets a goroutine of its own and no
 // order is promised. ctx stays in force until the command settles.
 func (k *Caller[In, Out]) Go(ctx context.Context, in In) *Future[Out] {
+	if w := k.client.bus.watch.Load(); w != nil {
+		return (*Future[Out])(k.client.goWatched(ctx, w, k.name, in))
+	}
 	r := k.route.Load()
 	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
 		var owner *Client
@@ -177,12 +188,28 @@ func (k *command) end() {
 	}
 }
 
-// scopeFor returns the context for a handler, and whether it must be ended.
-func (r *route) scopeFor(ctx context.Context) (*scope, bool) {
+// scopeFor returns the context for a handler, and whether it must be ended: a
+// call made with context.Background() gets the route's own, any other one of
+// its own.
+func (r *route) scopeFor(ctx context.Context) (*scope, bool, error) {
 	if ctx == context.Background() {
-		return r.ctx, false
+		return r.ctx, false, nil
 	}
-	return &scope{Context: ctx, client: r.cmd.owner, command: r.cmd, commander: r.ctx.commander}, true
+	if ctx.Err() != nil {
+		return nil, false, ctxError(r.cmd.name, ctx)
+	}
+	s := &scope{Context: ctx, client: r.cmd.owner, command: r.cmd, commander: r.ctx.commander, depth: 1, chain: Correlation(ctx)}
+	if outer, _ := ctx.Value(scopeKey{}).(*scope); outer != nil {
+		s.depth = outer.depth + 1
+	}
+	b := r.cmd.owner.bus
+	if s.depth > b.opts.MaxDepth {
+		return nil, false, ErrTooDeep.with(r.cmd.name, "commands call each other in a circle?")
+	}
+	if s.chain == 0 {
+		s.chain = b.ids.Add(1)
+	}
+	return s, true, nil
 }
 
 func (h *handler[In, Out]) callAny(ctx context.Context, r *route, in any) (any, error) {
@@ -212,10 +239,10 @@ func (h *handler[In, Out]) call(ctx context.Context, r *route, in In) (out Out, 
 	if err := h.cmd.begin(); err != nil {
 		return out, err
 	}
-	sc, own := r.scopeFor(ctx)
-	if own && ctx.Err() != nil {
+	sc, own, err := r.scopeFor(ctx)
+	if err != nil {
 		h.cmd.end()
-		return out, ctxError(h.cmd.name, ctx)
+		return out, err
 	}
 	normal := false
 	defer func() {
@@ -271,14 +298,14 @@ func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred
 		d.f.settle(nil, err)
 		return
 	}
-	sc, own := r.scopeFor(ctx)
+	sc, own, err := r.scopeFor(ctx)
+	if err != nil {
+		h.cmd.end()
+		d.f.settle(nil, err)
+		return
+	}
 	if own {
 		d.f.scope = sc
-		if ctx.Err() != nil {
-			h.cmd.end()
-			d.f.settle(nil, ctxError(h.cmd.name, ctx))
-			return
-		}
 	}
 	if h.async == nil {
 		go func() {

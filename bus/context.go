@@ -18,6 +18,8 @@ type scope struct {
 	inline          bool    // an inline handler
 	command         *command
 	commander       *Client
+	depth           int    // commands in commands
+	chain           uint64 // correlation
 
 	mu    sync.Mutex // guards what follows, which only Done makes
 	both  context.Context
@@ -25,12 +27,18 @@ type scope struct {
 	ended bool
 }
 
-type scopeKey struct{}
+type (
+	scopeKey       struct{}
+	correlationKey struct{}
+)
 
 // Value answers for the scope itself, then for the caller's context.
 func (s *scope) Value(key any) any {
-	if key == (scopeKey{}) {
+	switch key.(type) {
+	case scopeKey:
 		return s
+	case correlationKey:
+		return s.chain
 	}
 	return s.Context.Value(key)
 }
@@ -116,4 +124,21 @@ func Commander(ctx context.Context) string {
 		return s.commander.namespace
 	}
 	return ""
+}
+
+// Correlation returns the number of the chain that ctx belongs to, or 0 if it
+// is not in one. A chain begins with a command called with a context of the
+// caller's own (or with any command, while a tap is on) and goes on through the
+// commands that are called and the events that are published with a
+// handler's context. It is what a trace is put together by.
+func Correlation(ctx context.Context) uint64 {
+	switch s := ctx.(type) {
+	case *scope:
+		return s.chain
+	}
+	if ctx == context.Background() {
+		return 0
+	}
+	n, _ := ctx.Value(correlationKey{}).(uint64)
+	return n
 }

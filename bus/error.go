@@ -106,6 +106,11 @@ var (
 	ErrOverflow = &Error{Code: "overflow", Text: "mailbox is full"}
 	// ErrPanic: a handler panicked. Returned by calls; the stack is logged.
 	ErrPanic = &Error{Code: "panic", Text: "handler panicked"}
+	// ErrVetoed: a before hook stopped the command; Err is its reason. The text
+	// is the vendor's (cxbus 5).
+	ErrVetoed = &Error{Code: "vetoed", Text: "Command was cancelled by a 'before' function."}
+	// ErrTooDeep: commands call each other deeper than [Options.MaxDepth].
+	ErrTooDeep = &Error{Code: "too-deep", Text: "commands are nested too deep"}
 	// ErrCancelled: the caller's context was cancelled while it waited.
 	ErrCancelled = &Error{Code: "cancelled", Text: "cancelled"}
 	// ErrTimeout: the caller's context passed its deadline while it waited.

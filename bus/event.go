@@ -20,6 +20,7 @@ type meta struct {
 	topic    *topic
 	time     time.Time
 	revision uint64
+	chain    uint64 // correlation
 	replay   bool
 }
 
@@ -50,6 +51,10 @@ func (e Event[T]) Retained() bool { return e.info().replay }
 // Revision returns the number of a retained event's value, from 1 and rising
 // by one with each [Publisher.Republish]; 0 for an event published plainly.
 func (e Event[T]) Revision() uint64 { return e.info().revision }
+
+// Correlation returns the number of the chain of commands and events that this
+// one belongs to, or 0. See the function [Correlation].
+func (e Event[T]) Correlation() uint64 { return e.info().chain }
 
 // EventOf describes an event: its full name, its meaning and, in T, its
 // payload. A description is immutable and belongs in a package variable; any
@@ -109,9 +114,12 @@ func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
 	if p.client.state.Load() >= stateStopped {
 		return p.client.gone("publish " + p.topic.name)
 	}
+	if w := p.client.bus.watch.Load(); w != nil {
+		w.event(ctx, p.topic, v)
+	}
 	s := p.topic.snap.Load()
 	if f, ok := s.list.(*fanout[T]); ok {
-		if f.plain {
+		if f.plain && ctx == context.Background() {
 			if len(f.inline) > 0 {
 				f.runInline(Event[T]{v, &p.topic.meta})
 			}
@@ -136,7 +144,10 @@ func (p *Publisher[T]) Republish(ctx context.Context, v T) error {
 	if p.client.state.Load() >= stateStopped {
 		return p.client.gone("republish " + p.topic.name)
 	}
-	return p.topic.republish(v)
+	if w := p.client.bus.watch.Load(); w != nil {
+		w.event(ctx, p.topic, v)
+	}
+	return p.topic.republish(ctx, v)
 }
 
 // ClearRetained forgets the retained value. Later subscribers get no replay.
@@ -158,11 +169,11 @@ func Subscribe[T any](c *Client, d EventOf[T], h func(ctx context.Context, e Eve
 		return nil, err
 	}
 	s := newSubscription(c, d.name, opts)
-	s.typed = h
-	if !s.inline {
-		s.lane = newLane(s, h)
+	setHandler(s, h)
+	if err := c.subscribeExact(s, d.name, kindOf[T]{}); err != nil {
+		return nil, err
 	}
-	return s, c.subscribeExact(s, d.name, kindOf[T]{})
+	return s, nil
 }
 
 // kind is the payload type of a topic: it builds snapshots for it and decodes

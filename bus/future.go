@@ -24,6 +24,7 @@ type future struct {
 	base    int           // number of notes dropped before notes[0]
 	more    chan struct{} // closed at the next note
 	to      *future       // gets all that this one gets
+	after   []func(v any, err error)
 }
 
 // maxNotes is how many progress values wait for a listener.
@@ -51,13 +52,16 @@ func (f *future) settle(v any, err error) bool {
 		close(f.more)
 		f.more = nil
 	}
-	stop, to := f.stop, f.to
+	stop, to, after := f.stop, f.to, f.after
 	f.mu.Unlock()
 	if stop != nil {
 		stop()
 	}
 	if to != nil {
 		to.settle(v, err)
+	}
+	for _, fn := range after {
+		fn(v, err)
 	}
 	if f.scope != nil {
 		f.scope.end()
@@ -98,6 +102,20 @@ func (f *future) notify(v any) {
 	}
 	if f.to != nil {
 		f.to.notify(v)
+	}
+}
+
+// onSettle runs fn once f has settled, in the settler's stack or here.
+func (f *future) onSettle(fn func(v any, err error)) {
+	f.wait() // the plugin's end settles f
+	f.mu.Lock()
+	settled, v, err := f.settled.Load(), f.val, f.err
+	if !settled {
+		f.after = append(f.after, fn)
+	}
+	f.mu.Unlock()
+	if settled {
+		fn(v, err)
 	}
 }
 

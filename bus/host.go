@@ -150,6 +150,28 @@ func (b *Bus) startOrder(plugins []Plugin) ([]Plugin, error) {
 	return order, nil
 }
 
+// Unload takes the plugin with that namespace off the running bus. It lets the
+// plugin stop, refuses its commands, ends its subscriptions and its handlers'
+// contexts, lets its mailbox run empty, and waits. After that nothing of the
+// plugin runs, every command it was given has its one outcome, its retained
+// values are forgotten, and the namespace is free. Subscriptions of others to
+// its events stay.
+//
+// If ctx ends first, Unload returns [ErrStillRunning] with a list; the plugin
+// is off the bus all the same, and no further handler of it starts. Called from
+// a handler of the plugin it leaves that handler out of the wait, and drops
+// what waits in its mailbox. It returns [ErrUnknownPlugin] if there is none.
+func (b *Bus) Unload(ctx context.Context, namespace string) error {
+	c := b.client(namespace)
+	if c == nil {
+		if b.closing.Load() {
+			return ErrClosed.with("unload "+namespace, "")
+		}
+		return ErrUnknownPlugin.with("unload "+namespace, didYouMean(namespace, b.namespaces()))
+	}
+	return b.unload(ctx, c)
+}
+
 // unload takes one plugin off the bus.
 func (b *Bus) unload(ctx context.Context, c *Client) error {
 	return b.shutDown(ctx, []*Client{c}, ErrStopped)
@@ -176,6 +198,7 @@ func (b *Bus) shutDown(ctx context.Context, all []*Client, why *Error) error {
 		c.state.Store(stateStopping)
 		c.gate.reject(c.gone)
 		c.dropCommands()
+		b.unwatch(func(h *Hook) bool { return h.owner == c }, nil)
 		if why == ErrStopped {
 			c.detachAll() // nothing new for it; what is queued is still handled
 		}
@@ -306,16 +329,20 @@ func (b *Bus) waitQuiet(ctx context.Context, clients []*Client) error {
 
 func pushed(clients []*Client) (n uint64) {
 	for _, c := range clients {
-		c.box.mu.Lock()
-		n += c.box.pushed
-		c.box.mu.Unlock()
+		for _, mb := range c.allBoxes() {
+			mb.mu.Lock()
+			n += mb.pushed
+			mb.mu.Unlock()
+		}
 	}
 	return n
 }
 
 func (c *Client) quiet(me self) bool {
-	if !c.box.idle(me.mailboxes[c]) {
-		return false
+	for _, mb := range c.allBoxes() {
+		if !mb.idle(mb == c.box && me.mailboxes[c]) {
+			return false
+		}
 	}
 	return len(c.busyCommands(me)) == 0
 }
@@ -336,11 +363,13 @@ func stillRunning(clients []*Client, me self, ctx context.Context) error {
 	var list []string
 	for _, c := range clients {
 		list = append(list, c.busyCommands(me)...)
-		c.box.mu.Lock()
-		if c.box.running && !me.mailboxes[c] {
-			list = append(list, fmt.Sprintf("subscriber %s with %d more events waiting", c.box.busyLocked(), len(c.box.fill)))
+		for _, mb := range c.allBoxes() {
+			mb.mu.Lock()
+			if mb.running && !(mb == c.box && me.mailboxes[c]) {
+				list = append(list, fmt.Sprintf("subscriber %s with %d more events waiting", mb.busyLocked(), len(mb.fill)))
+			}
+			mb.mu.Unlock()
 		}
-		c.box.mu.Unlock()
 	}
 	slices.Sort(list)
 	e := ErrStillRunning.because("stop", context.Cause(ctx), "handlers must return when their context ends")

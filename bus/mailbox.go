@@ -21,6 +21,7 @@ type mailbox struct {
 	fill    []item
 	work    []item // the batch in work; the consumer alone moves through it
 	lanes   []swapper
+	counted int // of fill, those that the limits count
 	running bool
 	space   chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
 	pushed  uint64        // counts what was ever queued
@@ -52,9 +53,12 @@ type swapper interface {
 type lane[T any] struct {
 	sub   *Subscription
 	fn    func(context.Context, Event[T])
-	fill  []T // guarded by the mailbox's mutex
 	dirty bool
-	work  []T // the consumer's
+	fill  []T     // guarded by the mailbox's mutex
+	head  int     // of fill: older ones were dropped
+	metas []*meta // of fill, if the subscription may drop
+	work  []T     // the consumer's
+	mwork []*meta
 	at    int
 }
 
@@ -66,17 +70,44 @@ func (l *lane[T]) subscription() *Subscription { return l.sub }
 
 // put queues a payload; the mailbox's mutex is held.
 func (l *lane[T]) put(v T, m *meta) {
-	if l.sub.dead.Load() {
+	s := l.sub
+	if s.dead.Load() {
 		return // a publish that began before the subscription ended
 	}
-	mb := l.sub.client.box
+	mb := s.box
+	mb.pushed++
+	if s.limit == 0 {
+		mb.counted++
+	} else {
+		if len(l.fill)-l.head >= s.limit {
+			s.dropped.Add(1)
+			if !s.dropNewest {
+				l.replaceOldest(v, m)
+			}
+			return
+		}
+		l.metas = append(l.metas, m)
+	}
 	if !l.dirty {
 		l.dirty = true
 		mb.lanes = append(mb.lanes, l)
 	}
 	l.fill = append(l.fill, v)
 	mb.fill = append(mb.fill, item{l, m})
-	mb.pushed++
+}
+
+// replaceOldest drops the oldest payload and queues v. The oldest one's place
+// among the plugin's other events goes to the next.
+func (l *lane[T]) replaceOldest(v T, m *meta) {
+	var zero T
+	l.fill[l.head], l.metas[l.head] = zero, nil
+	l.head++
+	if l.head >= l.sub.limit {
+		l.fill = append(l.fill[:0], l.fill[l.head:]...)
+		l.metas = append(l.metas[:0], l.metas[l.head:]...)
+		l.head = 0
+	}
+	l.fill, l.metas = append(l.fill, v), append(l.metas, m)
 }
 
 // keepCap is how many slots an idle queue keeps for the next burst.
@@ -86,13 +117,18 @@ const keepCap = 64
 // the mailbox's mutex is held.
 func (l *lane[T]) swap() {
 	l.fill, l.work = l.work[:0], l.fill
-	l.at, l.dirty = 0, false
+	l.metas, l.mwork = l.mwork[:0], l.metas
+	l.at, l.head, l.dirty = l.head, 0, false
 }
 
 func (l *lane[T]) deliver(m *meta) {
 	v := l.work[l.at]
 	var zero T
 	l.work[l.at] = zero
+	if l.sub.limit != 0 {
+		m = l.mwork[l.at]
+		l.mwork[l.at] = nil
+	}
 	l.at++
 	if !l.sub.dead.Load() {
 		l.fn(l.sub.ctx, Event[T]{v, m})
@@ -115,10 +151,10 @@ func (mb *mailbox) wakeLocked() bool {
 func (mb *mailbox) room(ctx context.Context, n int, t *topic) error {
 	patient := !insideBus(ctx)
 	for {
-		if len(mb.fill)+n > mb.hard {
+		if mb.counted+n > mb.hard {
 			return mb.overflowLocked(n, t)
 		}
-		if len(mb.fill) == 0 || len(mb.fill)+n <= mb.soft || !patient {
+		if mb.counted == 0 || mb.counted+n <= mb.soft || !patient {
 			return nil
 		}
 		if mb.space == nil {
@@ -142,7 +178,7 @@ func (mb *mailbox) room(ctx context.Context, n int, t *topic) error {
 // overflowLocked counts and reports an event that does not fit; it unlocks mu.
 func (mb *mailbox) overflowLocked(n int, t *topic) error {
 	mb.dropped += uint64(n)
-	depth, busy := len(mb.fill), mb.busyLocked()
+	depth, busy := mb.counted, mb.busyLocked()
 	mb.mu.Unlock()
 	return ErrOverflow.because("publish "+t.name, &overflow{mb, depth, busy}, "the event was not delivered to it; make its handlers faster or raise MailboxHard")
 }
@@ -231,6 +267,7 @@ func (mb *mailbox) next() bool {
 		mb.lanes[i] = nil
 	}
 	mb.lanes = mb.lanes[:0]
+	mb.counted = 0
 	if mb.space != nil {
 		close(mb.space)
 		mb.space = nil

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -115,32 +116,17 @@ func (f *fanout[T]) serials(e Event[T], v any) (list []*serial) {
 }
 
 // publishKept publishes plainly on a retained topic.
-func (t *topic) publishKept(v any) error {
+func (t *topic) publishKept(v any, timed bool, chain uint64) error {
 	t.retain.Lock()
-	m := &t.meta
-	if t.snapTimed() {
-		m = &meta{topic: t, time: time.Now()}
-	}
-	list, err := t.snap.Load().list.queueKept(v, m)
+	list, err := t.snap.Load().list.queueKept(v, newMeta(t, timed, chain))
 	t.retain.Unlock()
 	drainAll(list)
 	t.bus.overflowed(err)
 	return err
 }
 
-func (t *topic) snapTimed() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, s := range t.subs {
-		if s.timed {
-			return true
-		}
-	}
-	return false
-}
-
 // republish publishes v and retains it.
-func (t *topic) republish(v any) error {
+func (t *topic) republish(ctx context.Context, v any) error {
 	t.mu.Lock()
 	v, err := t.kind.convert("republish "+t.name, v)
 	if err != nil {
@@ -155,7 +141,7 @@ func (t *topic) republish(v any) error {
 	t.retain.Lock()
 	t.rev++
 	t.value, t.has, t.at = v, true, time.Now()
-	list, err := t.snap.Load().list.queueKept(v, &meta{topic: t, time: t.at, revision: t.rev})
+	list, err := t.snap.Load().list.queueKept(v, &meta{topic: t, time: t.at, revision: t.rev, chain: Correlation(ctx)})
 	t.retain.Unlock()
 	drainAll(list)
 	t.bus.overflowed(err)

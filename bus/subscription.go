@@ -18,14 +18,22 @@ type Subscription struct {
 	isWild  bool
 	inline  bool
 	timed   bool
+	one     bool    // ends with the first event
 	typed   any     // func(context.Context, Event[T])
 	lane    swapper // *lane[T], unless inline
+	box     *mailbox
+	tap     *tap // of a tap or observer
 	ctx     context.Context
 	pc      uintptr // where Subscribe was called
 	seq     uint64  // order of wildcard subscriptions
 	dead    atomic.Bool
+	fired   atomic.Bool // the first event of one that ends with it
 	once    sync.Once
 	serial  *serial // inline on a retained topic
+
+	limit      int // how many may wait before some are dropped; 0: never
+	dropNewest bool
+	dropped    atomic.Uint64
 }
 
 // SubscribeOption changes how one subscription is served.
@@ -43,12 +51,30 @@ func Inline() SubscribeOption { return func(s *Subscription) { s.inline = true }
 // Timed fills in [Event.Time].
 func Timed() SubscribeOption { return func(s *Subscription) { s.timed = true } }
 
+// Once ends the subscription with its first event; the handler is called once.
+func Once() SubscribeOption { return func(s *Subscription) { s.one = true } }
+
+// DropOldest lets no more than n events wait for this subscription, besides
+// those of the batch that is being handled; for a further one the oldest is
+// dropped and counted, see [Subscription.Dropped]. Publishers never wait for such a
+// subscription. Its events stay in order; their order among the plugin's
+// other events holds as long as none is dropped. An n below 1 counts as 1.
+func DropOldest(n int) SubscribeOption { return func(s *Subscription) { s.limit = max(n, 1) } }
+
+// DropNewest is DropOldest, but the further event itself is dropped.
+func DropNewest(n int) SubscribeOption {
+	return func(s *Subscription) { s.limit, s.dropNewest = max(n, 1), true }
+}
+
+// LatestOnly lets only the latest event wait: it is DropOldest(1).
+func LatestOnly() SubscribeOption { return DropOldest(1) }
+
 func newSubscription(c *Client, name string, opts []SubscribeOption) *Subscription {
 	s := &Subscription{client: c, name: name}
 	for _, o := range opts {
 		o(s)
 	}
-	s.ctx = c.boxCtx
+	s.ctx, s.box = c.boxCtx, c.box
 	if s.inline {
 		s.ctx = c.inlineCtx
 		s.serial = &serial{sub: s}
@@ -57,6 +83,24 @@ func newSubscription(c *Client, name string, opts []SubscribeOption) *Subscripti
 	runtime.Callers(3, pc[:])
 	s.pc = pc[0]
 	return s
+}
+
+// setHandler gives s its handler: the function itself, or one that ends s
+// first.
+func setHandler[T any](s *Subscription, h func(context.Context, Event[T])) {
+	if s.one {
+		then := h
+		h = func(ctx context.Context, e Event[T]) {
+			if s.fired.CompareAndSwap(false, true) {
+				s.Unsubscribe()
+				then(ctx, e)
+			}
+		}
+	}
+	s.typed = h
+	if !s.inline {
+		s.lane = newLane(s, h)
+	}
 }
 
 // Event returns the name or pattern subscribed to.
@@ -76,6 +120,10 @@ func (s *Subscription) place() string {
 	return f.File + ":" + strconv.Itoa(f.Line)
 }
 
+// Dropped returns how many events a subscription made with [DropOldest],
+// [DropNewest] or [LatestOnly] has missed.
+func (s *Subscription) Dropped() uint64 { return s.dropped.Load() }
+
 // Unsubscribe ends exactly this subscription. It never waits, may be called
 // from anywhere, also from inside the handler, and more than once. No mailbox
 // call starts after it returned, and events still queued are dropped. A
@@ -86,6 +134,9 @@ func (s *Subscription) Unsubscribe() {
 		s.dead.Store(true)
 		s.client.bus.detach(s)
 		s.client.forget(s)
+		if s.tap != nil {
+			s.client.dropBox(s.box)
+		}
 	})
 }
 
@@ -104,7 +155,7 @@ func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
 		}
 	}
 	if !s.inline {
-		return s.client.box.waitCall(ctx, s)
+		return s.box.waitCall(ctx, s)
 	}
 	if err := s.client.bus.readers.wait(ctx, 0); err != nil {
 		return ctxError("unsubscribe "+s.name, ctx)

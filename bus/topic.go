@@ -70,8 +70,9 @@ type mixedSub[T any] struct {
 
 // boxGroup is the subscriptions of one mailbox.
 type boxGroup[T any] struct {
-	box  *mailbox
-	subs []boxSub[T]
+	box     *mailbox
+	subs    []boxSub[T]
+	counted int // of subs, those that the limits count
 }
 
 // boxSub has one of the two lanes.
@@ -105,12 +106,15 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		} else {
 			b.any = s.lane.(*lane[any])
 		}
-		i := slices.IndexFunc(f.boxes, func(g boxGroup[T]) bool { return g.box == s.client.box })
+		i := slices.IndexFunc(f.boxes, func(g boxGroup[T]) bool { return g.box == s.box })
 		if i < 0 {
 			i = len(f.boxes)
-			f.boxes = append(f.boxes, boxGroup[T]{box: s.client.box})
+			f.boxes = append(f.boxes, boxGroup[T]{box: s.box})
 		}
 		f.boxes[i].subs = append(f.boxes[i].subs, b)
+		if s.limit == 0 {
+			f.boxes[i].counted++
+		}
 	}
 	if mixed {
 		for _, s := range f.inline {
@@ -125,6 +129,15 @@ func (kindOf[T]) build(t *topic) *snapshot {
 	f.plain = len(f.boxes) == 0 && !mixed && !f.timed && !f.keeps
 	f.list = f
 	return &f.snapshot
+}
+
+// newMeta is for an event that carries something of its own.
+func newMeta(t *topic, timed bool, chain uint64) *meta {
+	m := &meta{topic: t, chain: chain}
+	if timed {
+		m.time = time.Now()
+	}
+	return m
 }
 
 // setKind gives the topic its payload type; t.mu is held. A topic that was
@@ -150,7 +163,7 @@ func (f *fanout[T]) publishAny(ctx context.Context, t *topic, v any) error {
 		}
 		v = p
 	}
-	if f.plain {
+	if f.plain && ctx == context.Background() {
 		if len(f.inline) > 0 {
 			f.runInline(Event[T]{p, &t.meta})
 		}
@@ -162,12 +175,13 @@ func (f *fanout[T]) publishAny(ctx context.Context, t *topic, v any) error {
 // publish is the whole path; boxed is the payload as an interface if it is at
 // hand.
 func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error {
+	chain := Correlation(ctx)
 	if f.keeps {
-		return t.publishKept(v)
+		return t.publishKept(v, f.timed, chain)
 	}
 	e := Event[T]{v, &t.meta}
-	if f.timed {
-		e.m = &meta{topic: t, time: time.Now()}
+	if f.timed || chain != 0 {
+		e.m = newMeta(t, f.timed, chain)
 	}
 	var first error
 	for i := range f.boxes {
@@ -294,8 +308,8 @@ func (f *fanout[T]) runMixedFrom(from int, e Event[T], a Event[any], r *reader) 
 func (g *boxGroup[T]) push(ctx context.Context, e Event[T], boxed *any) error {
 	mb := g.box
 	mb.mu.Lock()
-	if len(mb.fill)+len(g.subs) > mb.soft {
-		if err := mb.room(ctx, len(g.subs), e.m.topic); err != nil {
+	if mb.counted+g.counted > mb.soft && g.counted > 0 {
+		if err := mb.room(ctx, g.counted, e.m.topic); err != nil {
 			return err // room has unlocked
 		}
 	}
@@ -312,8 +326,8 @@ func (g *boxGroup[T]) push(ctx context.Context, e Event[T], boxed *any) error {
 func (g *boxGroup[T]) force(e Event[T], boxed *any) error {
 	mb := g.box
 	mb.mu.Lock()
-	if len(mb.fill)+len(g.subs) > mb.hard {
-		return mb.overflowLocked(len(g.subs), e.m.topic) // has unlocked
+	if mb.counted+g.counted > mb.hard && g.counted > 0 {
+		return mb.overflowLocked(g.counted, e.m.topic) // has unlocked
 	}
 	g.add(e, boxed)
 	wake := mb.wakeLocked()

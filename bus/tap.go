@@ -1,0 +1,169 @@
+package bus
+
+import (
+	"context"
+	"time"
+)
+
+// Record is one thing that happened on the bus, as a tap sees it.
+type Record struct {
+	Kind        RecordKind
+	Name        string        // full name of the command or event
+	By          string        // commander or publisher
+	ID          uint64        // of the call; the command and its result share it
+	Correlation uint64        // see [Correlation]
+	Time        time.Time     // when it happened
+	Duration    time.Duration // of a result: since the command was called
+	Data        any           // input, result or payload: do not change it; it may hold secrets
+	Err         error         // of a result that is an error
+}
+
+// RecordKind says what a [Record] is.
+type RecordKind string
+
+// The kinds of record.
+const (
+	RecordCommand RecordKind = "command" // a command was called and passed its hooks
+	RecordResult  RecordKind = "result"  // a command settled, also one that a hook vetoed or nobody handles
+	RecordEvent   RecordKind = "event"   // an event was published
+)
+
+// tap is one tap or observer.
+type tap struct {
+	sub     *Subscription
+	lane    *lane[Record]
+	kind    RecordKind // only these; "" for all
+	pattern pattern    // only these names
+	all     bool
+}
+
+// tapQueue is how many records wait for one tap.
+const tapQueue = 1 << 16
+
+// Tap calls h for everything that happens on the bus: each command, each
+// settlement and each event, in order, with ids and durations, for audit,
+// tracing and debugging. h runs in a goroutine of its own and cannot slow or
+// break the bus: of what it is too slow for, 65,536 records wait and further ones are
+// dropped and counted in [Subscription.Dropped]. Unused, a tap costs one atomic
+// load. It returns [ErrNilHandler], [ErrStopped] or [ErrClosed].
+func (c *Client) Tap(h func(ctx context.Context, r Record)) (*Subscription, error) {
+	return c.tap("*", "", h)
+}
+
+// Observe calls h after each settlement of a command: who called it, how long
+// it took and how it ended. It cannot change the result. The name may be a
+// pattern as for Subscribe; the rest is as with [Client.Tap].
+func (c *Client) Observe(command string, h func(ctx context.Context, r Record)) (*Subscription, error) {
+	return c.tap(command, RecordResult, h)
+}
+
+func (c *Client) tap(name string, kind RecordKind, h func(context.Context, Record)) (*Subscription, error) {
+	if h == nil {
+		return nil, ErrNilHandler.with("tap "+name, "pass a function")
+	}
+	t := &tap{kind: kind, all: name == "*"}
+	var err error
+	if t.pattern, err = parsePattern(name); err != nil {
+		return nil, err
+	}
+	t.sub = newSubscription(c, name, []SubscribeOption{DropNewest(tapQueue)})
+	t.sub.box = c.addBox()
+	t.sub.tap = t
+	t.lane = newLane(t.sub, func(ctx context.Context, e Event[Record]) { h(ctx, e.Data) })
+	t.sub.lane = t.lane
+	if err := c.remember(t.sub); err != nil {
+		c.dropBox(t.sub.box)
+		return nil, err
+	}
+	c.bus.mu.Lock()
+	defer c.bus.mu.Unlock()
+	w := c.bus.copyWatch()
+	w.taps = append(w.taps, t)
+	c.bus.watch.Store(w)
+	return t.sub, nil
+}
+
+// record hands r to the taps that want it.
+func (w *watch) record(r Record) {
+	for _, t := range w.taps {
+		if t.kind != "" && t.kind != r.Kind || !t.all && !t.pattern.matches(r.Name) {
+			continue
+		}
+		mb := t.sub.box
+		mb.mu.Lock()
+		t.lane.put(r, nil)
+		wake := mb.wakeLocked()
+		mb.mu.Unlock()
+		if wake {
+			go mb.run()
+		}
+	}
+}
+
+func (w *watch) event(ctx context.Context, t *topic, v any) {
+	if len(w.taps) > 0 {
+		w.record(Record{Kind: RecordEvent, Name: t.name, By: t.namespace, Correlation: Correlation(ctx), Time: time.Now(), Data: v})
+	}
+}
+
+// watched is one call while somebody looks on.
+type watched struct {
+	w     *watch
+	rec   Record
+	start time.Time
+}
+
+// enter runs the hooks and records the command. It returns the context and the
+// input to go on with.
+func (w *watch) enter(ctx context.Context, c *Client, name string, in any) (*watched, context.Context, any, error) {
+	full := name
+	if _, _, dotted := splitName(name); !dotted {
+		full = c.namespace + "." + name
+	}
+	now := time.Now()
+	id := c.bus.ids.Add(1)
+	if Correlation(ctx) == 0 {
+		ctx = context.WithValue(ctx, correlationKey{}, id)
+	}
+	at := &watched{w, Record{Name: full, By: c.namespace, ID: id, Correlation: Correlation(ctx), Time: now}, now}
+	in, err := w.before(ctx, c, full, in)
+	if err != nil {
+		at.leave(nil, err)
+		return nil, nil, nil, err
+	}
+	r := at.rec
+	r.Kind, r.Data = RecordCommand, in
+	w.record(r)
+	return at, ctx, in, nil
+}
+
+// leave records the settlement.
+func (at *watched) leave(out any, err error) {
+	r := at.rec
+	r.Kind, r.Data, r.Err = RecordResult, out, err
+	r.Time = time.Now()
+	r.Duration = r.Time.Sub(at.start)
+	at.w.record(r)
+}
+
+// callWatched is Call while somebody looks on.
+func (c *Client) callWatched(ctx context.Context, w *watch, name string, in any) (any, error) {
+	at, ctx, in, err := w.enter(ctx, c, name, in)
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.callPlain(ctx, name, in)
+	at.leave(out, err)
+	return out, err
+}
+
+// goWatched is Go while somebody looks on.
+func (c *Client) goWatched(ctx context.Context, w *watch, name string, in any) *Future[any] {
+	at, ctx, in, err := w.enter(ctx, c, name, in)
+	if err != nil {
+		return failedFuture[any](err)
+	}
+	f := c.goPlain(ctx, name, in)
+	f.f.onSettle(at.leave)
+	return f
+}
