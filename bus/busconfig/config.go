@@ -89,15 +89,20 @@ type Options struct {
 	Environ []string
 }
 
-// Config is one configuration, read and not yet decoded. It is immutable.
+// Config is one configuration, read and not yet decoded. It is immutable, and
+// printing it, in whatever way, shows no value.
 type Config struct {
 	file   string
 	prefix string // with the underscore
-	root   *node  // an object
 	env    []variable
+	// Values stand behind functions, where printing by reflection ends.
+	root func() *node // an object
 }
 
-type variable struct{ name, value string }
+type variable struct {
+	name  string
+	value func() string
+}
 
 // Load reads the file and the environment that opts name; nil means the zero
 // Options. It reports what can be found without knowing the options: errors
@@ -106,7 +111,8 @@ func Load(opts *Options) (*Config, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	c := &Config{file: opts.File, prefix: opts.Prefix, root: &node{kind: object}}
+	c := &Config{file: opts.File, prefix: opts.Prefix}
+	c.setRoot(&node{kind: object})
 	if c.prefix == "" {
 		c.prefix = DefaultPrefix
 	}
@@ -124,7 +130,7 @@ func Load(opts *Options) (*Config, error) {
 		if !utf8.ValidString(value) {
 			return nil, &Error{Code: CodeMalformed, Source: name, Text: "is not UTF-8"}
 		}
-		c.env = append(c.env, variable{name, value})
+		c.env = append(c.env, variable{name, func() string { return value }})
 	}
 
 	if opts.File == "" {
@@ -149,9 +155,11 @@ func Load(opts *Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.root = root
+	c.setRoot(root)
 	return c, nil
 }
+
+func (c *Config) setRoot(n *node) { c.root = func() *node { return n } }
 
 func parserFor(file string) (func(*builder, []byte) (*node, error), bool) {
 	switch strings.ToLower(filepath.Ext(file)) {
@@ -199,7 +207,7 @@ func reason(err error) string {
 // Namespaces returns the sections that the file holds, in its order.
 func (c *Config) Namespaces() []string {
 	var names []string
-	for _, m := range c.root.members {
+	for _, m := range c.root().members {
 		names = append(names, m.name)
 	}
 	return names
@@ -217,11 +225,11 @@ func (c *Config) Section(namespace string) Section {
 // Errors match [ErrUnknown] or [ErrDuplicate].
 func (c *Config) CheckUnknown(known ...string) error {
 	var errs []error
-	for _, m := range c.root.members {
+	for _, m := range c.root().members {
 		if slices.Contains(known, m.name) {
 			continue
 		}
-		if e := c.otherSpelling(m, c.root, "", known); e != nil {
+		if e := c.otherSpelling(m, c.root(), "", known); e != nil {
 			errs = append(errs, e)
 			continue
 		}

@@ -3,6 +3,7 @@ package busconfig_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/netip"
@@ -623,6 +624,26 @@ func TestSecretsAreNotRepeated(t *testing.T) {
 		}
 	}
 }
+
+func TestPrintingShowsNoValue(t *testing.T) {
+	const secret = "CANARY-busconfig"
+	cfg := load(t, "c.yaml", "webchat: {apikey: "+secret+"}", "CXBUS_WEBCHAT_APIKEY="+secret)
+	var dump printed
+	assert.Equal(&dump, cfg, load(t, "", "")) // fails, and dumps both
+	for _, out := range []string{
+		fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg),
+		fmt.Sprintf("%v %+v %#v", cfg.Section("webchat"), cfg.Section("webchat"), cfg.Section("webchat")),
+		dump.String(),
+	} {
+		require.NotEmpty(t, out)
+		assert.False(t, strings.Contains(out, secret), "printing shows the value")
+	}
+}
+
+// printed is a test that keeps what it is told.
+type printed struct{ strings.Builder }
+
+func (p *printed) Errorf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
 
 // quote is a type whose error repeats what it was given.
 type quote struct{}

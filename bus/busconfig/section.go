@@ -39,7 +39,7 @@ func (s Section) Decode(into any) error {
 		panic(fmt.Sprintf("busconfig: Decode wants a pointer to a struct or to a map with string keys, not %T", into))
 	}
 	d := &decoder{cfg: s.cfg}
-	sec, ok := s.cfg.root.get(s.name)
+	sec, ok := s.cfg.root().get(s.name)
 	if !ok || sec.value.kind == null {
 		sec = member{name: s.name, value: &node{kind: object}}
 	}
@@ -85,7 +85,7 @@ func (s Section) fill(d *decoder, from *node, work reflect.Value) {
 	for _, l := range leaves {
 		for _, v := range s.cfg.env {
 			if v.name == l.env {
-				layers.Set(l.path, &setting{fromEnv(v.value, l.field().typ), v.name})
+				layers.Set(l.path, &setting{fromEnv(v.value(), l.field().typ), v.name})
 			}
 		}
 	}
