@@ -20,46 +20,16 @@ const (
 	statusError = 2
 )
 
-// envelope is the response object of every operation (wire-gms A.3). Scalars are loose: servers and
-// the proxies in front of them send numbers as text and the reverse (wire-gms Uncertain 2).
-type envelope struct {
-	StatusCode      *loose            `json:"statusCode"`
-	ChatEnded       *loose            `json:"chatEnded"`
-	ChatID          loose             `json:"chatId"`
-	Alias           loose             `json:"alias"`
-	UserID          loose             `json:"userId"`
-	SecureKey       json.RawMessage   `json:"secureKey"`
-	Messages        []json.RawMessage `json:"messages"`
-	Errors          serverErrors      `json:"errors"`
-	IdleTimerExpire json.RawMessage   `json:"idleTimerExpire"`
-}
-
-// line is one entry of messages (wire-gms A.4).
-type line struct {
-	From struct {
-		Nickname      loose `json:"nickname"`
-		ParticipantID loose `json:"participantId"`
-		Type          loose `json:"type"`
-	} `json:"from"`
-	Index           loose           `json:"index"`
-	Type            loose           `json:"type"`
-	UTCTime         loose           `json:"utcTime"`
-	Text            loose           `json:"text"`
-	MessageType     loose           `json:"messageType"`
-	UserData        object          `json:"userData"`
-	EventAttributes json.RawMessage `json:"eventAttributes"`
-}
-
-// answer is what one response said.
+// answer is what one response object said (wire-gms A.3).
 type answer struct {
 	statusCode int
 	ended      bool
 	endedTold  bool // chatEnded was there
 	session    chat.Session
-	messages   []chat.Message
+	messages   []chat.Message // in the order of their indices
 	errors     []chat.ServerError
 	idle       json.RawMessage
-	raw        json.RawMessage // the envelope without its secrets
+	raw        json.RawMessage // the object without its secrets
 }
 
 var (
@@ -70,101 +40,139 @@ var (
 	errNoStatus  = errors.New("answer has no statusCode")
 )
 
-// parse reads the body of a response. key is the session's secret, which the answer need not repeat
-// to contain it. Without needStatus an answer may lack the statusCode, as error bodies do (wire-gms A.6).
-// The answer shares no memory with body.
+// parse reads the body of a response. key is the session's secret, which the answer may contain. Without
+// needStatus an answer may lack the statusCode, as error bodies do (wire-gms A.6). The answer shares
+// no memory with body.
 func parse(body []byte, key chat.Secret, needStatus bool) (answer, error) {
-	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
-	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	switch {
-	case len(trimmed) == 0:
+	case len(body) == 0:
 		return answer{}, errEmpty
-	case trimmed[0] == '<':
+	case body[0] == '<':
 		return answer{}, errHTML
 	case !utf8.Valid(body): // encoding/json would replace it, and change what somebody wrote
 		return answer{}, errUTF8
-	}
-	var env envelope
-	if err := json.Unmarshal(body, &env); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		if errors.As(err, &wrongType) {
-			return answer{}, errNotObject
-		}
-		return answer{}, err
-	}
-	if trimmed[0] != '{' { // null
-		return answer{}, errNotObject
+	case !json.Valid(body):
+		var v json.RawMessage
+		return answer{}, json.Unmarshal(body, &v) // says where
 	}
 	var a answer
-	switch {
-	case env.StatusCode != nil:
-		n, err := strconv.Atoi(string(*env.StatusCode))
-		if err != nil {
-			return answer{}, errNoStatus
+	newKey := ""
+	if !eachMember(body, func(name, value []byte) {
+		if isSecureKey(name) {
+			newKey = scalar(value)
 		}
+	}) {
+		return answer{}, errNotObject
+	}
+	hide := newRedactor(newKey, key.Reveal())
+	a.raw = hide.envelope(body)
+	a.session.SecureKey = chat.NewSecret(newKey)
+	status, lines := "", []byte(nil)
+	eachMember(a.raw, func(name, value []byte) {
+		switch string(name) {
+		case "statusCode":
+			status = scalar(value)
+		case "chatEnded":
+			a.endedTold, a.ended = !isNull(value), scalar(value) == "true"
+		case "chatId":
+			a.session.ID = scalar(value)
+		case "alias":
+			a.session.Alias = scalar(value)
+		case "userId":
+			a.session.UserID = scalar(value)
+		case "messages":
+			lines = value
+		case "errors":
+			a.errors = parseErrors(value)
+		case "idleTimerExpire":
+			if !isNull(value) {
+				a.idle = value
+			}
+		}
+	})
+	if n, err := strconv.Atoi(status); err == nil {
 		a.statusCode = n
-	case needStatus:
+	} else if needStatus || status != "" {
 		return answer{}, errNoStatus
-	case len(env.Errors) > 0:
+	} else if len(a.errors) > 0 {
 		a.statusCode = statusError
 	}
-	if env.ChatEnded != nil && *env.ChatEnded != "" {
-		a.endedTold, a.ended = true, *env.ChatEnded == "true"
-	}
-	var newKey loose
-	if len(env.SecureKey) > 0 {
-		_ = newKey.UnmarshalJSON(env.SecureKey)
-	}
-	a.session = chat.Session{
-		ID: string(env.ChatID), UserID: string(env.UserID), Alias: string(env.Alias), SecureKey: chat.NewSecret(string(newKey)),
-	}
-	if t := bytes.TrimSpace(env.IdleTimerExpire); len(t) > 0 && !bytes.Equal(t, []byte("null")) {
-		a.idle = env.IdleTimerExpire
-	}
-	hide := newRedactor(string(newKey), key.Reveal())
-	a.raw = hide.envelope(body)
-	for _, e := range env.Errors {
-		a.errors = append(a.errors, chat.ServerError{Code: hide.text(e.Code), Advice: hide.text(e.Advice)})
-	}
-	for _, raw := range env.Messages {
-		if m, ok := parseLine(hide.json(raw)); ok {
-			a.messages = append(a.messages, m)
+	if lines != nil && !isNull(lines) && !eachElement(lines, func(raw []byte) {
+		if raw[0] == '{' { // what is no object is no line
+			a.messages = append(a.messages, parseLine(raw))
 		}
+	}) {
+		return answer{}, errNotObject
 	}
 	sortLines(a.messages)
 	return a, nil
 }
 
-// parseLine reads one line. What is no object is no line.
-func parseLine(raw json.RawMessage) (chat.Message, bool) {
-	var l line
-	if t := bytes.TrimSpace(raw); len(t) == 0 || t[0] != '{' {
-		return chat.Message{}, false
-	}
-	if err := json.Unmarshal(raw, &l); err != nil {
-		// Only "from" can have a wrong type here; everything else is loose. The rest was decoded.
-		var wrongType *json.UnmarshalTypeError
-		if !errors.As(err, &wrongType) {
-			return chat.Message{}, false
+// parseErrors reads the list under errors. What is no object in it is kept as text.
+func parseErrors(list []byte) (errs []chat.ServerError) {
+	add := func(raw []byte) {
+		var e chat.ServerError
+		if !eachMember(raw, func(name, value []byte) {
+			switch string(name) {
+			case "code":
+				e.Code = scalar(value)
+			case "advice":
+				e.Advice = scalar(value)
+			}
+		}) {
+			e.Advice = scalar(raw)
+		}
+		if e.Code != "" || e.Advice != "" {
+			errs = append(errs, e)
 		}
 	}
-	m := chat.Message{
-		Kind:     chat.MessageKind(l.Type),
-		From:     chat.Party{ID: string(l.From.ParticipantID), Role: chat.Role(l.From.Type), Name: string(l.From.Nickname)},
-		Text:     string(l.Text),
-		Label:    string(l.MessageType),
-		UserData: l.UserData,
-		Raw:      raw,
+	if !eachElement(list, add) {
+		add(list)
 	}
-	if n, ok := integer(string(l.Index)); ok && n > 0 {
-		m.Index, m.HasIndex = n, true
-	}
-	if ms, ok := integer(string(l.UTCTime)); ok {
-		m.Time = time.UnixMilli(ms).UTC()
-	}
-	if t := bytes.TrimSpace(l.EventAttributes); len(t) > 0 && !bytes.Equal(t, []byte("null")) {
-		m.Attributes = l.EventAttributes
-		text, bot := readAttributes(l.EventAttributes)
+	return errs
+}
+
+// parseLine reads one line (wire-gms A.4). A member of the wrong type costs that member alone.
+func parseLine(raw []byte) chat.Message {
+	m := chat.Message{Raw: raw}
+	eachMember(raw, func(name, value []byte) {
+		switch string(name) {
+		case "from":
+			eachMember(value, func(name, value []byte) {
+				switch string(name) {
+				case "nickname":
+					m.From.Name = scalar(value)
+				case "participantId":
+					m.From.ID = scalar(value)
+				case "type":
+					m.From.Role = chat.Role(word(value))
+				}
+			})
+		case "index":
+			if n, ok := integer(scalar(value)); ok && n > 0 {
+				m.Index, m.HasIndex = n, true
+			}
+		case "type":
+			m.Kind = chat.MessageKind(word(value))
+		case "utcTime":
+			if ms, ok := integer(scalar(value)); ok {
+				m.Time = time.UnixMilli(ms).UTC()
+			}
+		case "text":
+			m.Text = scalar(value)
+		case "messageType":
+			m.Label = word(value)
+		case "userData":
+			m.UserData = members(value)
+		case "eventAttributes":
+			if !isNull(value) {
+				m.Attributes = value
+			}
+		}
+	})
+	if m.Attributes != nil {
+		text, bot := readAttributes(m.Attributes)
 		if text != nil {
 			m.Text = *text
 		}
@@ -174,58 +182,101 @@ func parseLine(raw json.RawMessage) (chat.Message, bool) {
 	}
 	m.Own = m.From.Role == chat.RoleClient
 	if m.Kind == chat.KindFileUploaded || m.Kind == chat.KindFileDeleted {
-		m.File = &chat.File{ID: l.UserData.text("file-id"), Name: l.UserData.text("file-name"), Size: -1}
-		if n, ok := integer(l.UserData.text("file-size")); ok && n >= 0 {
+		m.File = &chat.File{ID: member(m.UserData, "file-id"), Name: member(m.UserData, "file-name"), Size: -1}
+		if n, ok := integer(member(m.UserData, "file-size")); ok && n >= 0 {
 			m.File.Size = n
 		}
 	}
-	return m, true
+	return m
+}
+
+// word is scalar for values that are almost always one of a few: those are not copied.
+func word(value []byte) string {
+	if len(value) > 2 && value[0] == '"' {
+		switch string(value[1 : len(value)-1]) {
+		case "text":
+			return "text"
+		case string(chat.RoleClient):
+			return string(chat.RoleClient)
+		case string(chat.RoleAgent):
+			return string(chat.RoleAgent)
+		case string(chat.RoleExternal):
+			return string(chat.RoleExternal)
+		case string(chat.KindMessage):
+			return string(chat.KindMessage)
+		case string(chat.KindTypingStarted):
+			return string(chat.KindTypingStarted)
+		case string(chat.KindTypingStopped):
+			return string(chat.KindTypingStopped)
+		}
+	}
+	return scalar(value)
+}
+
+// members decodes an object; what is none has no members.
+func members(value []byte) map[string]any {
+	if value[0] != '{' {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(value))
+	dec.UseNumber() // a number attached by somebody keeps its digits
+	var m map[string]any
+	_ = dec.Decode(&m) // it is valid
+	return m
+}
+
+// member returns a member as text.
+func member(m map[string]any, name string) string {
+	switch v := m[name].(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
 }
 
 // readAttributes returns the text of structured content, if there is one, and whether the sender has
 // the style of a bot (wire-gms A.4; webchatservice 4.4).
-func readAttributes(raw json.RawMessage) (text *string, bot bool) {
-	attributes := dig(raw)
-	if style := dig(dig(dig(attributes["GCTI_SYSTEM"])["party-info"])["style"], "value")["value"]; style != nil {
-		var s loose
-		_ = s.UnmarshalJSON(style)
-		bot = strings.Trim(string(s), `"`) == "BOT"
-	}
-	content := dig(dig(dig(attributes["structured-content"])["genesys-chat"])["content"])
-	if t := bytes.TrimSpace(content["text"]); len(t) > 0 && t[0] == '"' {
-		var s string
-		if json.Unmarshal(t, &s) == nil {
-			text = &s
-		}
+func readAttributes(attributes []byte) (text *string, bot bool) {
+	style := dig(attributes, "GCTI_SYSTEM", "party-info", "style")
+	bot = strings.Trim(scalar(style), `"`) == "BOT" // it may be JSON in a string
+	if t := dig(attributes, "structured-content", "genesys-chat", "content", "text"); len(t) > 0 && t[0] == '"' {
+		s := unquote(t)
+		text = &s
 	}
 	return text, bot
 }
 
-// dig returns the members of an object, also of one that is wrapped in a JSON string. With scalar, what
-// is no object is returned under that name.
-func dig(raw json.RawMessage, scalar ...string) map[string]json.RawMessage {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) == nil {
-		return members
+// dig returns a member of a member of a value, or nil. Objects on the way may be wrapped in strings.
+func dig(value []byte, path ...string) []byte {
+	for _, step := range path {
+		if len(value) > 0 && value[0] == '"' {
+			inner := []byte(unquote(value))
+			if !json.Valid(inner) {
+				return nil
+			}
+			value = inner
+		}
+		var found []byte
+		eachMember(value, func(name, v []byte) {
+			if string(name) == step {
+				found = v
+			}
+		})
+		value = found
 	}
-	var wrapped string
-	if json.Unmarshal(raw, &wrapped) == nil && json.Unmarshal([]byte(wrapped), &members) == nil {
-		return members
-	}
-	if len(scalar) > 0 && len(raw) > 0 {
-		return map[string]json.RawMessage{scalar[0]: raw}
-	}
-	return nil
+	return value
 }
 
 // sortLines puts lines into the order of their indices; one without an index stays behind the one
 // before it (wire-gms A.4: do not rely on the order of the array).
 func sortLines(lines []chat.Message) {
 	sorted, last := true, int64(0)
-	for _, l := range lines {
-		if l.HasIndex {
-			sorted = sorted && last <= l.Index
-			last = l.Index
+	for i := range lines {
+		if lines[i].HasIndex {
+			sorted = sorted && last <= lines[i].Index
+			last = lines[i].Index
 		}
 	}
 	if sorted {
@@ -262,77 +313,8 @@ func integer(s string) (int64, bool) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n, true
 	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil && f == float64(int64(f)) && f > -1<<53 && f < 1<<53 {
+	if f, err := strconv.ParseFloat(s, 64); err == nil && f > -1<<53 && f < 1<<53 && f == float64(int64(f)) {
 		return int64(f), true
 	}
 	return 0, false
-}
-
-// loose is a scalar, whatever its JSON type: a string's text, else the literal; null is "".
-type loose string
-
-// UnmarshalJSON implements [json.Unmarshaler]. It accepts every value.
-func (l *loose) UnmarshalJSON(data []byte) error {
-	switch {
-	case len(data) > 0 && data[0] == '"':
-		return json.Unmarshal(data, (*string)(l))
-	case string(data) == "null":
-		*l = ""
-	default:
-		*l = loose(data)
-	}
-	return nil
-}
-
-// object is a JSON object; any other value is no object, and no error.
-type object map[string]any
-
-// UnmarshalJSON implements [json.Unmarshaler]. It accepts every value.
-func (o *object) UnmarshalJSON(data []byte) error {
-	*o = nil
-	if len(data) == 0 || data[0] != '{' {
-		return nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber() // a number attached by somebody keeps its digits
-	return dec.Decode((*map[string]any)(o))
-}
-
-// text returns a member as text.
-func (o object) text(name string) string {
-	switch v := o[name].(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	}
-	return ""
-}
-
-// serverErrors is the list under errors. Entries that are no objects are kept as text.
-type serverErrors []chat.ServerError
-
-// UnmarshalJSON implements [json.Unmarshaler]. It accepts every value.
-func (s *serverErrors) UnmarshalJSON(data []byte) error {
-	*s = nil
-	var entries []json.RawMessage
-	if json.Unmarshal(data, &entries) != nil {
-		if t := bytes.TrimSpace(data); len(t) == 0 || t[0] != '{' && t[0] != '"' {
-			return nil
-		}
-		entries = []json.RawMessage{data}
-	}
-	for _, raw := range entries {
-		var e struct {
-			Code   loose `json:"code"`
-			Advice loose `json:"advice"`
-		}
-		if json.Unmarshal(raw, &e) != nil {
-			_ = e.Advice.UnmarshalJSON(raw)
-		}
-		if e.Code != "" || e.Advice != "" {
-			*s = append(*s, chat.ServerError{Code: string(e.Code), Advice: string(e.Advice)})
-		}
-	}
-	return nil
 }

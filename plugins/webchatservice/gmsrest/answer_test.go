@@ -155,6 +155,7 @@ func FuzzParse(f *testing.F) {
 		require.NoError(t, json.Unmarshal(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), &members))
 		require.True(t, json.Valid(a.Raw), "%s", a.Raw)
 		assertNoKey(t, a.Raw, key)
+		assertSameAsEncodingJSON(t, a)
 		for i, m := range a.Messages {
 			require.True(t, json.Valid(m.Raw), "%s", m.Raw)
 			assertNoKey(t, m.Raw, key)
@@ -170,6 +171,40 @@ func FuzzParse(f *testing.F) {
 			assert.NotContains(t, e.Code+e.Advice, key)
 		}
 	})
+}
+
+// assertSameAsEncodingJSON compares what was found with what encoding/json finds in the raw answer.
+func assertSameAsEncodingJSON(t *testing.T, a gmsrest.Parsed) {
+	t.Helper()
+	var members map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(a.Raw, &members))
+	var id string
+	if json.Unmarshal(members["chatId"], &id) == nil {
+		assert.Equal(t, id, a.Session.ID)
+	}
+	var lines []json.RawMessage
+	if json.Unmarshal(members["messages"], &lines) != nil {
+		assert.Empty(t, a.Messages)
+		return
+	}
+	var want, got []string
+	for _, raw := range lines {
+		var line map[string]json.RawMessage
+		if json.Unmarshal(raw, &line) == nil && line != nil {
+			want = append(want, string(line["type"])+string(raw))
+		}
+	}
+	for _, m := range a.Messages {
+		kind := string(m.Kind)
+		var line map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(m.Raw, &line))
+		var s string
+		if json.Unmarshal(line["type"], &s) == nil {
+			assert.Equal(t, s, kind)
+		}
+		got = append(got, string(line["type"])+string(m.Raw))
+	}
+	assert.ElementsMatch(t, want, got)
 }
 
 // assertNoKey looks for the key in every string of a JSON value.

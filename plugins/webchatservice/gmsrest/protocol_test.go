@@ -33,6 +33,7 @@ func bubble(t *testing.T, opts chatsim.Options, f func(t *testing.T, s *server))
 
 // polls returns when the server was polled, from begin on.
 func (s *server) polls(begin time.Time) []time.Duration {
+	synctest.Wait() // the server has noticed what was given up
 	var at []time.Duration
 	for _, r := range s.Requests() {
 		if r.Op == "refresh" {

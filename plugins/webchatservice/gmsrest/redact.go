@@ -13,16 +13,39 @@ import (
 const shortKey = 8
 
 // redactor takes keys out of what a server said.
-type redactor struct{ keys []string }
+type redactor struct {
+	keys    []string
+	escaped bool // a key has characters that JSON must write with a backslash
+}
 
 func newRedactor(keys ...string) redactor {
 	var r redactor
 	for _, k := range keys {
 		if len(k) >= shortKey && (len(r.keys) == 0 || r.keys[0] != k) {
 			r.keys = append(r.keys, k)
+			r.escaped = r.escaped || strings.ContainsAny(k, `"\`) || strings.ContainsFunc(k, func(c rune) bool { return c < ' ' })
 		}
 	}
 	return r
+}
+
+// isSecureKey reports whether a member of the response object is the session's key. A proxy's
+// "SecureKey" is one, too.
+func isSecureKey(name []byte) bool { return bytes.EqualFold(name, []byte("secureKey")) }
+
+// envelope takes the keys out of a valid response object, and the value of secureKey whatever it is. The
+// result is a copy.
+func (r redactor) envelope(body []byte) json.RawMessage {
+	out := make([]byte, 0, len(body))
+	done := 0
+	eachPlace(body, func(name []byte, begin, end int) {
+		if value := body[begin:end]; isSecureKey(name) && !isNull(value) && string(value) != `""` {
+			out = append(out, body[done:begin]...)
+			out = append(out, `"`+chat.Redacted+`"`...)
+			done = end
+		}
+	})
+	return r.json(append(out, body[done:]...))
 }
 
 // text takes the keys out of plain text.
@@ -33,75 +56,37 @@ func (r redactor) text(s string) string {
 	return s
 }
 
-// envelope takes the keys out of a response object, and the value of secureKey whatever it is. The
-// result is a copy.
-func (r redactor) envelope(body []byte) json.RawMessage {
-	out := r.json(bytes.Clone(body))
-	var members map[string]json.RawMessage
-	if json.Unmarshal(out, &members) != nil {
-		return nil
-	}
-	changed := false
-	for name, value := range members {
-		// As encoding/json matches names: a proxy's "SecureKey" is read as one, too.
-		if strings.EqualFold(name, "secureKey") && !harmless(value) {
-			members[name] = json.RawMessage(`"` + chat.Redacted + `"`)
-			changed = true
-		}
-	}
-	if !changed {
-		return out
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if enc.Encode(members) != nil {
-		return nil
-	}
-	return bytes.TrimRight(b.Bytes(), "\n")
-}
-
-// harmless reports whether a value of secureKey shows nothing.
-func harmless(value json.RawMessage) bool {
-	switch string(value) {
-	case `""`, `null`, `"` + chat.Redacted + `"`:
-		return true
-	}
-	return false
-}
-
-// json takes the keys out of the strings of a JSON value, also where the JSON spells them with
+// json takes the keys out of the strings of a valid JSON value, also where the JSON spells them with
 // escapes. It returns raw itself when there is nothing to take out.
-func (r redactor) json(raw json.RawMessage) json.RawMessage {
-	if len(r.keys) == 0 || !r.suspect(raw) {
+func (r redactor) json(raw []byte) []byte {
+	if !r.suspect(raw) {
 		return raw
 	}
-	var out []byte
-	for rest := []byte(raw); ; {
-		begin := bytes.IndexByte(rest, '"')
-		if begin < 0 {
-			return append(out, rest...)
-		}
-		end := begin + 1
-		for end < len(rest) && rest[end] != '"' {
-			if rest[end] == '\\' {
-				end++
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); {
+		if raw[i] != '"' {
+			next := bytes.IndexByte(raw[i:], '"')
+			if next < 0 {
+				next = len(raw) - i
 			}
-			end++
+			out = append(out, raw[i:i+next]...)
+			i += next
+			continue
 		}
-		if end >= len(rest) { // not JSON after all; show nothing of it
-			return append(out, rest[:begin]...)
-		}
-		literal := rest[begin : end+1]
-		out = append(out, rest[:begin]...)
-		out = append(out, r.literal(literal)...)
-		rest = rest[end+1:]
+		end := skipString(raw, i)
+		out = append(out, r.literal(raw[i:end])...)
+		i = end
 	}
+	return out
 }
 
-// suspect reports whether raw may contain a key.
+// suspect reports whether raw may contain a key. Of the escapes of JSON only \u and \/ can stand for
+// the characters of an ordinary key.
 func (r redactor) suspect(raw []byte) bool {
-	if bytes.IndexByte(raw, '\\') >= 0 {
+	if len(r.keys) == 0 {
+		return false
+	}
+	if bytes.Contains(raw, []byte(`\u`)) || bytes.Contains(raw, []byte(`\/`)) || r.escaped && bytes.IndexByte(raw, '\\') >= 0 {
 		return true
 	}
 	for _, k := range r.keys {
@@ -114,10 +99,7 @@ func (r redactor) suspect(raw []byte) bool {
 
 // literal takes the keys out of one string of JSON, quotes included.
 func (r redactor) literal(literal []byte) []byte {
-	var s string
-	if json.Unmarshal(literal, &s) != nil {
-		return literal
-	}
+	s := unquote(literal)
 	hidden := r.text(s)
 	if hidden == s {
 		return literal
@@ -125,7 +107,7 @@ func (r redactor) literal(literal []byte) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if enc.Encode(hidden) != nil {
+	if enc.Encode(hidden) != nil { // a string always has a JSON
 		return []byte(`"` + chat.Redacted + `"`)
 	}
 	return bytes.TrimRight(b.Bytes(), "\n")

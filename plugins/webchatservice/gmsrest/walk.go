@@ -1,0 +1,125 @@
+package gmsrest
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// The functions of this file walk over JSON that has been found valid. They look at each byte once,
+// where decoding raw values again would check each of them anew.
+
+// eachMember calls f for the members of an object, in order; name is without its quotes. It reports
+// whether b is an object.
+func eachMember(b []byte, f func(name, value []byte)) bool {
+	return eachPlace(b, func(name []byte, begin, end int) { f(name, b[begin:end:end]) })
+}
+
+// eachPlace is eachMember, and tells where in b the value is.
+func eachPlace(b []byte, f func(name []byte, begin, end int)) bool {
+	i := skipSpace(b, 0)
+	if i >= len(b) || b[i] != '{' {
+		return false
+	}
+	for i = skipSpace(b, i+1); i < len(b) && b[i] == '"'; {
+		end := skipString(b, i)
+		name := b[i+1 : end-1]
+		if bytes.IndexByte(name, '\\') >= 0 {
+			name = []byte(unquote(b[i:end]))
+		}
+		begin := skipSpace(b, skipSpace(b, end)+1) // behind the colon
+		end = skipValue(b, begin)
+		f(name, begin, end)
+		if i = skipSpace(b, end); i < len(b) && b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+	}
+	return true
+}
+
+// eachElement calls f for the elements of an array, in order. It reports whether b is an array.
+func eachElement(b []byte, f func(value []byte)) bool {
+	i := skipSpace(b, 0)
+	if i >= len(b) || b[i] != '[' {
+		return false
+	}
+	for i = skipSpace(b, i+1); i < len(b) && b[i] != ']'; {
+		end := skipValue(b, i)
+		f(b[i:end:end])
+		if i = skipSpace(b, end); i < len(b) && b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+	}
+	return true
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// skipValue returns where the value that begins at i ends.
+func skipValue(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		return skipString(b, i)
+	case '{', '[':
+		for depth := 0; ; {
+			switch b[i] {
+			case '"':
+				i = skipString(b, i)
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+	}
+	for i < len(b) {
+		switch b[i] {
+		case ',', ']', '}', ' ', '\n', '\r', '\t':
+			return i
+		}
+		i++
+	}
+	return i
+}
+
+// skipString returns where the string that begins at i ends.
+func skipString(b []byte, i int) int {
+	for i++; b[i] != '"'; i++ {
+		if b[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
+
+// unquote returns the text of a string.
+func unquote(literal []byte) string {
+	if inner := literal[1 : len(literal)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner)
+	}
+	var s string
+	_ = json.Unmarshal(literal, &s) // it is valid
+	return s
+}
+
+// scalar returns a value as text whatever its type: a string's text, else the literal; null is "".
+// Servers and the proxies in front of them send numbers as text and the reverse (wire-gms Uncertain 2).
+func scalar(value []byte) string {
+	switch {
+	case len(value) == 0 || isNull(value):
+		return ""
+	case value[0] == '"':
+		return unquote(value)
+	}
+	return string(value)
+}
+
+func isNull(value []byte) bool { return string(value) == "null" }
