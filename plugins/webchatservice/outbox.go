@@ -1,0 +1,344 @@
+package webchatservice
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// MessageState is what is known of a message that was given to sendMessage.
+type MessageState string
+
+// The states of messages.
+const (
+	// MessagePending: it waits for its turn or for the network.
+	MessagePending MessageState = "pending"
+	// MessageSent: the server has it.
+	MessageSent MessageState = "sent"
+	// MessageFailed: the server does not have it, and it is not tried again.
+	MessageFailed MessageState = "failed"
+	// MessageUnknown: the server may have it. It is not sent again by itself.
+	MessageUnknown MessageState = "unknown"
+	// MessageWithdrawn: it was taken back before it was sent.
+	MessageWithdrawn MessageState = "withdrawn"
+)
+
+// MessageStateChanged tells of each change of the state of a message; it is this service's own event.
+var MessageStateChanged = bus.NewEvent[MessageStateData](Namespace+".messageStateChanged",
+	"The state of a message of the visitor has changed: pending, sent, failed, unknown or withdrawn.")
+
+// MessageStateData is the payload of [MessageStateChanged].
+type MessageStateData struct {
+	MessageID string       `json:"messageID"`
+	State     MessageState `json:"state"`
+	Text      string       `json:"text"`
+	// Error says why it failed or is unknown.
+	Error *ErrorData `json:"error,omitempty"`
+}
+
+// item is a message in the outbox.
+type item struct {
+	id      string
+	action  chat.Action
+	created time.Time
+	settle  func(SendMessageOut, error) // called once, with no lock held
+	unwatch func() bool                 // ends the watch on the caller's context; may be nil
+
+	state    MessageState
+	inFlight bool      // its request is under way, or in doubt
+	doubt    time.Time // since when only the transcript can tell; zero when not in doubt
+	echoed   bool      // the transcript shows it
+	lineID   string    // the server's id of the line, where the receipt told
+	answer   json.RawMessage
+	wait     func(time.Duration) time.Duration // back-off of the next try
+	last     error                             // of the last try
+}
+
+// outbox holds the messages of a session, in order; session.mu guards it. One message is under way at
+// a time, so that the transcript can settle doubts by text and order.
+type outbox struct {
+	queue    []*item // not settled; the first may be under way
+	echoless []*item // settled as sent or unknown, and not yet seen in the transcript
+	running  bool    // a goroutine pumps
+	notTill  time.Time
+	prefix   string // of ids
+	count    int
+}
+
+// maxEcholess limits how many messages wait for their echo; the oldest are forgotten.
+const maxEcholess = 256
+
+// enqueue takes a message in. ctx withdraws it while it is pending.
+func (s *session) enqueue(ctx context.Context, in SendMessageIn, settle func(SendMessageOut, error)) error {
+	s.mu.Lock()
+	if !s.state.live() {
+		s.unlock()
+		return failure(ErrNoSession, "sendMessage", nil, "")
+	}
+	if len(s.box.queue) >= s.env.limits.outbox {
+		s.unlock()
+		return failure(ErrOutboxFull, "sendMessage", nil, fmt.Sprintf("%d messages wait already", s.env.limits.outbox))
+	}
+	b := &s.box
+	if b.prefix == "" {
+		b.prefix = rand.Text()[:10]
+	}
+	b.count++
+	it := &item{
+		id:      fmt.Sprintf("%s-%d", b.prefix, b.count),
+		action:  chat.Action{Kind: chat.ActionMessage, Text: in.Message, MessageType: in.Type, ParentID: string(in.ParentMessageID)},
+		created: time.Now(),
+		settle:  settle,
+		state:   MessagePending,
+	}
+	it.action.ClientID = it.id
+	b.queue = append(b.queue, it)
+	s.stopTypingLocked(false)
+	s.emitLocked("messageStateChanged", MessageStateData{MessageID: it.id, State: MessagePending, Text: in.Message})
+	if ctx.Done() != nil {
+		it.unwatch = context.AfterFunc(ctx, func() { s.withdraw(it, ctx) })
+	}
+	if !b.running {
+		b.running = s.spawnLocked(s.pump)
+	}
+	s.wakeLocked()
+	s.unlock()
+	return nil
+}
+
+// withdraw takes back a message that is not under way.
+func (s *session) withdraw(it *item, ctx context.Context) {
+	s.mu.Lock()
+	if it.state == MessagePending && !it.inFlight {
+		s.settleLocked(it, MessageWithdrawn, failure(ErrWithdrawn, "sendMessage", context.Cause(ctx), ""))
+	}
+	s.unlock()
+}
+
+// settleLocked gives a message its state and its caller the result.
+func (s *session) settleLocked(it *item, state MessageState, err error) {
+	if it.state != MessagePending {
+		return
+	}
+	it.state, it.inFlight = state, false
+	if i := slices.Index(s.box.queue, it); i >= 0 {
+		s.box.queue = slices.Delete(s.box.queue, i, i+1)
+	}
+	if (state == MessageSent || state == MessageUnknown) && !it.echoed {
+		s.box.echoless = append(s.box.echoless, it)
+		if n := len(s.box.echoless); n > maxEcholess {
+			s.box.echoless = slices.Delete(s.box.echoless, 0, n-maxEcholess)
+		}
+	}
+	s.tellLocked(it, err)
+	if it.unwatch != nil {
+		it.unwatch()
+	}
+	if settle := it.settle; settle != nil {
+		out := SendMessageOut{MessageID: it.id, Answer: Answer{Answer: it.answer}}
+		if err != nil {
+			out = SendMessageOut{}
+		}
+		s.after = append(s.after, func() { settle(out, err) })
+	}
+	s.wakeLocked()
+}
+
+// tellLocked publishes the state of a message.
+func (s *session) tellLocked(it *item, err error) {
+	d := MessageStateData{MessageID: it.id, State: it.state, Text: it.action.Text}
+	if err != nil {
+		e := failureData(err)
+		d.Error = &e
+	}
+	s.emitLocked("messageStateChanged", d)
+}
+
+// abortLocked settles all that is left, because the session is over here.
+func (s *session) abortLocked(why error) {
+	for _, it := range slices.Clone(s.box.queue) {
+		if it.inFlight {
+			s.settleLocked(it, MessageUnknown, failure(ErrSendUnknown, "sendMessage", why, ""))
+		} else {
+			s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", why, ""))
+		}
+	}
+}
+
+// abortPendingLocked settles what is not under way.
+func (s *session) abortPendingLocked(why error) {
+	for _, it := range slices.Clone(s.box.queue) {
+		if !it.inFlight {
+			s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", why, ""))
+		}
+	}
+}
+
+// pump sends the messages of the outbox, one after the other, until there are none.
+func (s *session) pump() {
+	for {
+		it := s.nextItem()
+		if it == nil {
+			return
+		}
+		s.deliver(it)
+	}
+}
+
+// nextItem waits until a message can be sent and marks it as under way. It returns nil, and pumping is
+// over, when there is none or when the session is.
+func (s *session) nextItem() *item {
+	for {
+		s.mu.Lock()
+		b := &s.box
+		if s.state.Final() || len(b.queue) == 0 {
+			b.running = false
+			s.unlock()
+			return nil
+		}
+		it, now := b.queue[0], time.Now()
+		expires := it.created.Add(s.env.limits.outboxAge)
+		if !now.Before(expires) {
+			s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", it.last,
+				fmt.Sprintf("it waited for the network for %v", s.env.limits.outboxAge)))
+			s.unlock()
+			continue
+		}
+		ready := s.state == StateActive || s.state == StateEnding
+		if ready && !now.Before(b.notTill) {
+			it.inFlight = true
+			s.unlock()
+			return it
+		}
+		until := expires
+		if ready && b.notTill.Before(until) {
+			until = b.notTill
+		}
+		changed := s.changed
+		s.unlock()
+		if !pause(s.life, time.Until(until), changed) {
+			s.mu.Lock()
+			s.box.running = false
+			s.unlock()
+			return nil
+		}
+	}
+}
+
+// deliver makes one try with a message.
+func (s *session) deliver(it *item) {
+	receipt, err := s.conn.Send(s.life, it.action)
+
+	s.mu.Lock()
+	defer s.unlock()
+	if it.state != MessagePending {
+		return // settled meanwhile: the session is over
+	}
+	it.last = err
+	if err == nil {
+		it.answer, it.lineID = receipt.Answer, receipt.ID
+		s.answeredLocked(receipt.Answer)
+		if receipt.Confirmed || it.echoed {
+			s.settleLocked(it, MessageSent, nil)
+			return
+		}
+		s.doubtLocked(it)
+		return
+	}
+	e := wireError(err)
+	switch {
+	case e.Outcome == chat.Unknown:
+		if it.echoed {
+			s.settleLocked(it, MessageSent, nil)
+			return
+		}
+		s.doubtLocked(it)
+	case e.Retryable():
+		if it.wait == nil {
+			it.wait = newBackoff(250 * time.Millisecond)
+		}
+		it.inFlight = false
+		it.echoed = false
+		s.box.notTill = time.Now().Add(it.wait(e.RetryAfter))
+	default:
+		s.reportLocked(err)
+		s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", err, ""))
+	}
+}
+
+// doubtLocked begins to wait for the transcript to show a message, and hands the lock back when that is
+// decided: the line came, or time is up, or the session is over. Nothing else is sent meanwhile.
+func (s *session) doubtLocked(it *item) {
+	it.doubt = time.Now()
+	since := it.doubt // of the connection, as it is now
+	for it.state == MessagePending {
+		if it.echoed {
+			s.settleLocked(it, MessageSent, nil)
+			return
+		}
+		// A line that the server took belatedly shows within doubtGrace. After an interruption the
+		// first events show what was missed.
+		until := it.doubt.Add(s.env.limits.doubt)
+		if s.state == StateInterrupted {
+			since = time.Time{}
+		} else if since.IsZero() {
+			since = time.Now()
+		}
+		if after := since.Add(time.Second); !since.IsZero() && after.After(until) {
+			until = after
+		}
+		if !since.IsZero() && !time.Now().Before(until) {
+			s.settleLocked(it, MessageUnknown, failure(ErrSendUnknown, "sendMessage", it.last,
+				"look at the transcript before sending it again"))
+			return
+		}
+		wait := time.Until(until)
+		if since.IsZero() {
+			wait = time.Hour // until the state changes
+		}
+		changed := s.changed
+		s.unlock()
+		alive := pause(s.life, wait, changed)
+		s.mu.Lock()
+		if !alive {
+			return // whoever ended the session settles it
+		}
+	}
+}
+
+// echoLocked takes in an own line of the transcript: the message that it is has been sent.
+func (s *session) echoLocked(m *chat.Message) {
+	b := &s.box
+	is := func(it *item) bool {
+		switch {
+		case m.ClientID != "":
+			return it.id == m.ClientID
+		case m.ID != "" && it.lineID != "":
+			return it.lineID == m.ID
+		}
+		return it.action.Text == m.Text
+	}
+	if i := slices.IndexFunc(b.echoless, is); i >= 0 {
+		it := b.echoless[i]
+		b.echoless = slices.Delete(b.echoless, i, i+1)
+		it.echoed = true
+		if it.state == MessageUnknown { // better late: its caller was told that it is not known
+			it.state = MessageSent
+			s.tellLocked(it, nil)
+		}
+		return
+	}
+	if len(b.queue) > 0 && b.queue[0].inFlight && is(b.queue[0]) {
+		it := b.queue[0]
+		it.echoed = true
+		if !it.doubt.IsZero() {
+			s.settleLocked(it, MessageSent, nil)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package webchatservice
+
+import (
+	"context"
+	"time"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// restoring is a restore under way.
+type restoring struct{ done chan struct{} }
+
+func (s *Service) restoreChat(ctx context.Context, _ RestoreIn) (Answer, error) {
+	s.mu.Lock()
+	switch {
+	case s.stopped:
+		s.mu.Unlock()
+		return Answer{}, bus.ErrStopped
+	case s.restore != nil:
+		s.mu.Unlock()
+		return Answer{}, failure(ErrRestoring, "restore", nil, "")
+	case s.cur != nil && !s.cur.current().Final():
+		s.mu.Unlock()
+		return Answer{}, failure(ErrAlreadyActive, "restore", nil, "")
+	}
+	running := &restoring{make(chan struct{})}
+	s.restore = running
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.restore = nil
+		s.mu.Unlock()
+		close(running.done)
+		s.env.out.flush()
+	}()
+
+	r, err := s.stored(ctx, "restore")
+	if err != nil {
+		return Answer{}, err
+	}
+	if r == nil {
+		return Answer{}, failure(ErrNothingStored, "restore", nil, "")
+	}
+	s.mu.Lock()
+	driver, err := s.driverLocked()
+	if err != nil {
+		s.mu.Unlock()
+		return Answer{}, err
+	}
+	resumer, ok := driver.(chat.Resumer)
+	if !ok || s.stopped {
+		s.mu.Unlock()
+		return Answer{}, failure(ErrNoRestore, "restore", nil, "")
+	}
+	ses, before := s.next(), s.cur
+	s.cur = ses
+	s.mu.Unlock()
+
+	// All lines are asked for, so that the transcript is whole again.
+	answer, err := ses.begin(ctx, StateRestoring, func(ctx context.Context) (chat.Conn, error) {
+		return resumer.Resume(ctx, r.session(), chat.Position{})
+	})
+	if err == nil {
+		return answer, nil
+	}
+	s.mu.Lock()
+	if s.cur == ses && before != nil {
+		s.cur = before // whose transcript is still to be had
+	}
+	s.mu.Unlock()
+	switch {
+	case chat.OutcomeOf(err) == chat.Gone:
+		s.clear(ctx)
+		s.env.out.push(emission{"restoreTimeout", RestoreTimeoutData{Reason: "ended"}})
+		return Answer{}, failure(ErrSessionOver, "restore", err, "start a new chat")
+	case isFailure(err):
+		return Answer{}, err // ended, or stopped, on the way
+	}
+	s.env.out.push(emission{"restoreFailed", RestoreFailedData{errorData(err)}})
+	return Answer{}, failure(ErrRestoreFailed, "restore", err, "")
+}
+
+// isFailure reports whether err is one of the bus's or the service's own.
+func isFailure(err error) bool {
+	_, ok := err.(*bus.Error) //nolint:errorlint // the outermost error is asked about
+	return ok
+}
+
+// stored returns the stored session, or nil when there is none; one that is too old is cleared first.
+func (s *Service) stored(ctx context.Context, op string) (*record, error) {
+	r, err := s.env.keeper.load(ctx)
+	if err != nil {
+		return nil, failure(ErrStore, op, err, "")
+	}
+	if r == nil {
+		return nil, nil
+	}
+	s.mu.Lock()
+	limit := ms(s.cfg.RestoreTimeout)
+	s.mu.Unlock()
+	if r.age(time.Now()) < limit {
+		return r, nil
+	}
+	s.clear(ctx)
+	s.env.out.push(emission{"restoreTimeout", RestoreTimeoutData{Reason: "timeout"}})
+	return nil, nil
+}
+
+// clear forgets a stored session that cannot be restored.
+func (s *Service) clear(ctx context.Context) {
+	if err := s.env.keeper.forget(ctx, nil); err != nil {
+		s.env.log.Warn("dead session stays in the store", "error", err)
+	}
+}
+
+func (s *Service) verifySession(ctx context.Context, _ struct{}) (VerifySessionOut, error) {
+	s.mu.Lock()
+	running, cur := s.restore, s.cur
+	s.mu.Unlock()
+	if running != nil {
+		select {
+		case <-running.done:
+		case <-ctx.Done():
+			return VerifySessionOut{}, failure(bus.ErrCancelled, "verifySession", context.Cause(ctx), "")
+		}
+		cur = s.last()
+	}
+	if cur != nil && cur.current().live() {
+		return VerifySessionOut{true}, nil
+	}
+	defer s.env.out.flush()
+	r, err := s.stored(ctx, "verifySession")
+	return VerifySessionOut{r != nil}, err
+}

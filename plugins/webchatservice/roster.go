@@ -1,0 +1,217 @@
+package webchatservice
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// Participant is one who takes or took part in a session.
+type Participant struct {
+	Name       string `json:"name"`
+	Connected  bool   `json:"connected"`
+	Supervisor bool   `json:"supervisor"`
+	// ConnectedTime and DisconnectedTime are in ms since 1970; false in JSON when it did not happen.
+	ConnectedTime    Time `json:"connectedTime"`
+	DisconnectedTime Time `json:"disconnectedTime"`
+}
+
+// Roster is who takes and took part in a session, besides the visitor, by id. It is a snapshot: it
+// belongs to the event or the command that it comes with and never changes. Do not write to its maps.
+type Roster struct {
+	// Agents are the agents and supervisors.
+	Agents map[string]Participant `json:"agents"`
+	// Bots are the bots, External the system (routing strategy, flow).
+	Bots     map[string]Participant `json:"bots"`
+	External map[string]Participant `json:"external"`
+
+	// The numbers of those that are connected now. Supervisors do not count as agents.
+	NumAgentsConnected      int `json:"numAgentsConnected"`
+	NumSupervisorsConnected int `json:"numSupervisorsConnected"`
+	NumBotsConnected        int `json:"numBotsConnected"`
+}
+
+// people follows the lines of a session and knows who is there and who types.
+type people struct {
+	roster Roster
+	client *From // the visitor, while connected
+	// typing holds those who type, by id, with the line that said so.
+	typing map[PartyID]Message
+}
+
+// emission is an event to be published.
+type emission struct {
+	event string // short name
+	data  any
+}
+
+// snapshot returns the roster as it is; empty maps instead of nil ones.
+func (p *people) snapshot() Roster {
+	r := p.roster
+	for _, m := range []*map[string]Participant{&r.Agents, &r.Bots, &r.External} {
+		if *m == nil {
+			*m = map[string]Participant{}
+		}
+	}
+	return r
+}
+
+// see takes in a line and adds what changed to out.
+func (p *people) see(m *Message, out []emission) []emission {
+	switch m.Type {
+	case chat.KindParticipantJoined:
+		return p.join(m, out)
+	case chat.KindParticipantLeft:
+		return p.leave(m, p.stopTyping(m, out))
+	case chat.KindTypingStarted:
+		if _, on := p.typing[m.From.ID]; on || !types(m.From.Type) {
+			return out
+		}
+		if p.typing == nil {
+			p.typing = make(map[PartyID]Message)
+		}
+		p.typing[m.From.ID] = *m
+		return append(out, emission{"agentTypingStarted", *m})
+	case chat.KindTypingStopped:
+		return p.stopTyping(m, out)
+	case chat.KindMessage, chat.KindPushURL, chat.KindNotice:
+		return p.stopTyping(m, out) // who sent a line no longer types it (webchatservice 4.1)
+	case chat.KindNicknameUpdated:
+		p.rename(m)
+	}
+	return out
+}
+
+// types reports whether a party of that role is one whose typing is published.
+func types(role chat.Role) bool {
+	return role == chat.RoleAgent || role == chat.RoleSupervisor || role == chat.RoleBot
+}
+
+func (p *people) stopTyping(m *Message, out []emission) []emission {
+	if _, on := p.typing[m.From.ID]; !on {
+		return out
+	}
+	delete(p.typing, m.From.ID)
+	return append(out, emission{"agentTypingStopped", *m})
+}
+
+// group returns the map that holds parties of a role, the counter of those connected (or nil), and the
+// first half of the events' names ("" for none).
+func (p *people) group(role chat.Role) (members *map[string]Participant, count *int, name string) {
+	r := &p.roster
+	switch role {
+	case chat.RoleAgent:
+		return &r.Agents, &r.NumAgentsConnected, "agent"
+	case chat.RoleSupervisor:
+		return &r.Agents, &r.NumSupervisorsConnected, "supervisor"
+	case chat.RoleBot:
+		return &r.Bots, &r.NumBotsConnected, "bot"
+	}
+	return &r.External, nil, ""
+}
+
+func (p *people) join(m *Message, out []emission) []emission {
+	if m.From.Type == chat.RoleClient {
+		if p.client != nil {
+			return out
+		}
+		p.client = &From{m.From.ID, m.From.Type, m.From.Name}
+		return append(out, emission{"clientConnected", ParticipantData{*m, p.snapshot()}})
+	}
+	members, count, name := p.group(m.From.Type)
+	id := string(m.From.ID)
+	if (*members)[id].Connected {
+		return out
+	}
+	set(members, id, Participant{
+		Name:          m.From.Name,
+		Connected:     true,
+		Supervisor:    m.From.Type == chat.RoleSupervisor,
+		ConnectedTime: Time(m.Timestamp),
+	})
+	if count == nil {
+		return out
+	}
+	*count++
+	return append(out, emission{name + "Connected", ParticipantData{*m, p.snapshot()}})
+}
+
+func (p *people) leave(m *Message, out []emission) []emission {
+	if m.From.Type == chat.RoleClient {
+		// Another device of the same visitor has an id of its own.
+		if p.client == nil || p.client.ID != m.From.ID {
+			return out
+		}
+		p.client = nil
+		return append(out, emission{"clientDisconnected", ParticipantData{*m, p.snapshot()}})
+	}
+	members, count, name := p.group(m.From.Type)
+	id := string(m.From.ID)
+	was := (*members)[id]
+	if !was.Connected {
+		return out
+	}
+	was.Connected, was.DisconnectedTime = false, Time(m.Timestamp)
+	set(members, id, was)
+	if count == nil {
+		return out
+	}
+	*count--
+	return append(out, emission{name + "Disconnected", ParticipantData{*m, p.snapshot()}})
+}
+
+func (p *people) rename(m *Message) {
+	if m.From.Type == chat.RoleClient {
+		return
+	}
+	members, _, _ := p.group(m.From.Type)
+	if was, ok := (*members)[string(m.From.ID)]; ok && was.Name != m.From.Name {
+		was.Name = m.From.Name
+		set(members, string(m.From.ID), was)
+	}
+}
+
+// set changes a copy of the map: snapshots hold the old one.
+func set(members *map[string]Participant, id string, p Participant) {
+	fresh := maps.Clone(*members)
+	if fresh == nil {
+		fresh = make(map[string]Participant)
+	}
+	fresh[id] = p
+	*members = fresh
+}
+
+// clear removes everybody who is still there, since the chat is over: supervisors, agents, bots, then
+// the visitor (webchatservice 4.7).
+func (p *people) clear(now int64, out []emission) []emission {
+	left := func(from From) *Message {
+		return &Message{Type: chat.KindParticipantLeft, Timestamp: now, From: from}
+	}
+	remove := func(members map[string]Participant, role chat.Role, pick func(Participant) bool) {
+		for _, id := range slices.SortedFunc(maps.Keys(members), byNumber) {
+			if m := members[id]; m.Connected && pick(m) {
+				line := left(From{PartyID(id), role, m.Name})
+				out = p.leave(line, p.stopTyping(line, out))
+			}
+		}
+	}
+	everybody := func(Participant) bool { return true }
+	remove(p.roster.Agents, chat.RoleSupervisor, func(m Participant) bool { return m.Supervisor })
+	remove(p.roster.Agents, chat.RoleAgent, func(m Participant) bool { return !m.Supervisor })
+	remove(p.roster.Bots, chat.RoleBot, everybody)
+	remove(p.roster.External, chat.RoleExternal, everybody)
+	if p.client != nil {
+		out = p.leave(left(*p.client), out)
+	}
+	return out
+}
+
+// byNumber orders ids: numbers by their value.
+func byNumber(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
+	}
+	return strings.Compare(a, b)
+}

@@ -1,0 +1,298 @@
+package webchatservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// Section is the name of the plugin's section in a configuration.
+const Section = "webchat"
+
+// Options is what a [Service] needs from the world. The zero value of each field is its default.
+type Options struct {
+	// Drivers are the wires at hand. The first one that matches the configuration is used.
+	Drivers []chat.Factory
+	// Config is the webchat section. nil means that the bus is asked for it
+	// ([bus.Client.ConfigureFrom]), over the defaults. It is not changed.
+	Config *Config
+	// Store keeps sessions, so that they can be restored. nil means that a session ends with the
+	// service.
+	Store Store
+	// SessionKey names this visitor's record in Store. "" is a name like others.
+	SessionKey string
+	// HTTPClient makes the requests. nil means a client of the service's own.
+	HTTPClient *http.Client
+	// Dial opens network connections where HTTPClient is nil, and those of sockets. nil means the
+	// network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Headers go with every request. Authorization needs webchat.enableCustomHeader, as in the
+	// vendor's service, where it comes from main.header.
+	Headers map[string]chat.Secret
+
+	// OutboxLimit is how many messages may wait at once. 0 means 100.
+	OutboxLimit int
+	// OutboxAge is how long one may wait. 0 means 5 min.
+	OutboxAge time.Duration
+	// SettleWithin is how long the transcript may take to show a message whose request broke,
+	// before it is called unknown. 0 means 15 s.
+	SettleWithin time.Duration
+	// GiveUpAfter is how long the server may be out of reach before the session is called lost.
+	// 0 means 30 min.
+	GiveUpAfter time.Duration
+}
+
+// Service is the plugin. Its methods are called by the bus; everything else goes through commands
+// and events.
+type Service struct {
+	opts Options
+	env  env
+
+	mu       sync.Mutex // guards what follows
+	client   *bus.Client
+	cfg      Config // with defaults
+	driver   chat.Driver
+	http     *http.Client // made for the driver; to be cleaned up
+	userData map[string]any
+	cur      *session // the last one; nil before the first
+	restore  *restoring
+	stopped  bool
+}
+
+// New returns a service for one bus. nil means the zero Options, with which no chat can start.
+func New(opts *Options) *Service {
+	s := &Service{}
+	if opts != nil {
+		s.opts = *opts
+	}
+	return s
+}
+
+// Namespace implements [bus.Plugin].
+func (s *Service) Namespace() string { return Namespace }
+
+// Start implements [bus.Plugin]. It declares the events, registers the commands and takes the
+// configuration; a wrong one is an error that matches [ErrInvalidConfig] or [ErrInvalidTransport].
+func (s *Service) Start(_ context.Context, c *bus.Client) error {
+	cfg := DefaultConfig()
+	if s.opts.Config != nil {
+		cfg = *s.opts.Config
+	} else if err := c.ConfigureFrom(Section, &cfg); err != nil {
+		return err
+	}
+	s.client = c
+	s.env = env{
+		out:    &outlet{publish: s.publish},
+		keeper: &keeper{store: s.opts.Store, key: s.opts.SessionKey},
+		log:    c.Logger(),
+		limits: limits{
+			outbox:    or(s.opts.OutboxLimit, 100),
+			outboxAge: or(s.opts.OutboxAge, 5*time.Minute),
+			doubt:     or(s.opts.SettleWithin, 15*time.Second),
+			giveUp:    or(s.opts.GiveUpAfter, 30*time.Minute),
+		},
+	}
+	if err := s.accept(cfg); err != nil {
+		return err
+	}
+	if err := declare(c); err != nil {
+		return err
+	}
+	return s.register(c)
+}
+
+// or returns v, or def where v is not positive.
+func or[N int | time.Duration](v, def N) N {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// accept makes cfg the configuration, from the next session on.
+func (s *Service) accept(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg = cfg.withDefaults()
+	wire, err := cfg.wire()
+	if err != nil {
+		return err
+	}
+	if len(s.opts.Drivers) > 0 && s.factory(wire) == nil {
+		return s.noDriver(wire)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cfg = cfg
+	s.driver = nil // made when it is needed
+	s.env.limits.offline = cfg.PollExceptionLimit
+	return nil
+}
+
+func (s *Service) factory(wire chat.Config) *chat.Factory {
+	for i := range s.opts.Drivers {
+		if f := &s.opts.Drivers[i]; f.Matches(wire) {
+			return f
+		}
+	}
+	return nil
+}
+
+func (s *Service) noDriver(wire chat.Config) error {
+	asked := "transport.type " + wire.Transport
+	switch {
+	case wire.CometD.Enabled:
+		asked = "cometD.enabled"
+	case wire.Transport == "":
+		asked = "the default transport"
+	}
+	return failure(ErrInvalidTransport, "", nil, "no driver at hand speaks "+asked)
+}
+
+// driverLocked returns the driver for the configuration.
+func (s *Service) driverLocked() (chat.Driver, error) {
+	if s.driver != nil {
+		return s.driver, nil
+	}
+	wire, err := s.cfg.wire()
+	if err != nil {
+		return nil, err
+	}
+	f := s.factory(wire)
+	if f == nil {
+		return nil, s.noDriver(wire)
+	}
+	if wire.Headers, err = s.headers(wire.Headers); err != nil {
+		return nil, err
+	}
+	client := s.opts.HTTPClient
+	if client == nil {
+		if s.http == nil {
+			s.http = ownClient(s.opts.Dial)
+		}
+		client = s.http
+	}
+	d, err := f.New(wire, chat.Options{Client: client, Dial: s.opts.Dial, Logger: s.env.log.With("wire", f.Name)})
+	if err != nil {
+		hint := ""
+		if wire.DataURL == "" && wire.ServerURL == "" && !wire.CometD.Enabled {
+			hint = "set webchat.dataURL to the root of a chat service"
+		}
+		return nil, failure(ErrInvalidConfig, "", err, hint)
+	}
+	s.driver = d
+	return d, nil
+}
+
+// headers adds the program's headers to those of the configuration.
+func (s *Service) headers(configured map[string]chat.Secret) (map[string]chat.Secret, error) {
+	all := maps.Clone(configured)
+	given := false
+	for name, value := range s.opts.Headers {
+		if http.CanonicalHeaderKey(name) == "Authorization" {
+			if given = true; !s.cfg.EnableCustomHeader {
+				continue
+			}
+		}
+		if all == nil {
+			all = make(map[string]chat.Secret)
+		}
+		all[name] = value
+	}
+	if s.cfg.EnableCustomHeader && !given {
+		return nil, failure(ErrInvalidConfig, "", errors.New("webchat.enableCustomHeader: the program gives no header Authorization"), "leave the option out")
+	}
+	return all, nil
+}
+
+// ownClient is a client of which the service can close the idle connections.
+func ownClient(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		t = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	}
+	t = t.Clone()
+	if dial != nil {
+		t.DialContext = dial
+	}
+	return &http.Client{Transport: t}
+}
+
+// Stop implements [bus.Stopper]. A session is ended on the server; or left to be restored, where there is
+// a [Store]. Stop waits for all goroutines of the service, for as long as ctx lives.
+func (s *Service) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopped = true
+	cur, own := s.cur, s.http
+	s.mu.Unlock()
+	var err error
+	if cur != nil {
+		if s.opts.Store != nil {
+			cur.release()
+		}
+		if !cur.current().Final() { // also one that has not begun yet
+			_, err = cur.end(ctx)
+			if errors.Is(err, ErrNoSession) {
+				err = nil
+			}
+		}
+		if waited := cur.close(ctx); waited != nil {
+			err = fmt.Errorf("chat session still ends: %w", waited)
+		}
+	}
+	if own != nil {
+		own.CloseIdleConnections()
+	}
+	return err
+}
+
+// publish hands an event to the bus. It never waits.
+func (s *Service) publish(e emission) {
+	ctx := s.client.Context()
+	publish := s.client.Publish
+	if e.event == "ajaxResponse" {
+		publish = s.client.PublishDirect // frequent, and of little interest (webchatservice 4.1)
+	}
+	if err := publish(ctx, e.event, e.data); err != nil && !errors.Is(err, bus.ErrStopped) && !errors.Is(err, bus.ErrClosed) {
+		s.env.log.Error("event was not delivered to everybody", "event", e.event, "error", err)
+	}
+}
+
+// live returns the session, if the server knows it.
+func (s *Service) live(op string) (*session, error) {
+	s.mu.Lock()
+	cur := s.cur
+	s.mu.Unlock()
+	if cur == nil || !cur.current().live() {
+		return nil, failure(ErrNoSession, op, nil, "")
+	}
+	return cur, nil
+}
+
+// last returns the session or, after its end, the last one; nil before the first.
+func (s *Service) last() *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cur
+}
+
+// next makes a session that is about to begin.
+func (s *Service) next() *session {
+	e := s.env
+	return newSession(&e)
+}
+
+var (
+	_ bus.Plugin  = (*Service)(nil)
+	_ bus.Stopper = (*Service)(nil)
+)

@@ -1,0 +1,196 @@
+package webchatservice
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// Store keeps sessions so that they can be restored: one record for each key ([Options.SessionKey]).
+// One store serves any number of services. It is called from many goroutines at once, and never twice
+// at once for one service. A call that fails costs an event, not the session. A record holds the
+// secureKey of its session and the visitor's words: keep it as safe as a password.
+type Store interface {
+	// Save puts record in the place of what key had. The store may keep the slice.
+	Save(ctx context.Context, key string, record []byte) error
+	// Load returns the record of key, nil if there is none. The caller owns it.
+	Load(ctx context.Context, key string) ([]byte, error)
+	// Delete forgets key; that it has no record is no error.
+	Delete(ctx context.Context, key string) error
+}
+
+// storeTimeout limits each call of a store: a disk that hangs must not stop a chat for good.
+const storeTimeout = 5 * time.Second
+
+// MemoryStore is a [Store] in memory: sessions survive their bus, not the process. It never forgets a
+// key by itself. The zero MemoryStore is ready.
+type MemoryStore struct {
+	mu      sync.Mutex // guards records
+	records map[string][]byte
+}
+
+// NewMemoryStore returns an empty store.
+func NewMemoryStore() *MemoryStore { return &MemoryStore{} }
+
+// Save implements [Store].
+func (m *MemoryStore) Save(_ context.Context, key string, record []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.records == nil {
+		m.records = make(map[string][]byte)
+	}
+	m.records[key] = append([]byte(nil), record...)
+	return nil
+}
+
+// Load implements [Store].
+func (m *MemoryStore) Load(_ context.Context, key string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.records[key]
+	if !ok {
+		return nil, nil
+	}
+	return append([]byte{}, r...), nil
+}
+
+// Delete implements [Store].
+func (m *MemoryStore) Delete(_ context.Context, key string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.records, key)
+	return nil
+}
+
+// recordVersion is that of the format below; others are refused.
+const recordVersion = 1
+
+// record is what is stored of a session.
+type record struct {
+	Version   int    `json:"version"`
+	SessionID string `json:"sessionID"`
+	UserID    string `json:"userId,omitempty"`
+	Alias     string `json:"alias,omitempty"`
+	SecureKey string `json:"secureKey,omitempty"`
+	Address   string `json:"address,omitempty"`
+	// Heard is when the server was last heard of, in ms since 1970.
+	Heard int64 `json:"heard"`
+	// Position is what the visitor's side has seen.
+	Position chat.Position `json:"position"`
+	// Outbox are the messages whose fate was open.
+	Outbox []storedItem `json:"outbox,omitempty"`
+}
+
+// storedItem is a message of the outbox in a record.
+type storedItem struct {
+	ID       string `json:"id"`
+	Text     string `json:"text"`
+	Type     string `json:"type,omitempty"`
+	ParentID string `json:"parentID,omitempty"`
+	State    string `json:"state"`
+	Created  int64  `json:"created"` // ms since 1970
+}
+
+func (r *record) session() chat.Session {
+	return chat.Session{
+		ID: r.SessionID, UserID: r.UserID, Alias: r.Alias,
+		SecureKey: chat.NewSecret(r.SecureKey), Address: chat.NewSecret(r.Address),
+	}
+}
+
+// age is how long the session has been silent. A clock that went back makes it 0.
+func (r *record) age(now time.Time) time.Duration {
+	return max(0, now.Sub(time.UnixMilli(r.Heard)))
+}
+
+// parseRecord reads a stored record. Its errors do not quote it.
+func parseRecord(b []byte) (*record, error) {
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("stored session is not what this program writes: %T", err)
+	}
+	if r.Version != recordVersion || r.SessionID == "" {
+		return nil, fmt.Errorf("stored session has format %d, want %d", r.Version, recordVersion)
+	}
+	return &r, nil
+}
+
+// keeper is the way to the store for one service: it limits each call in time, does them one after the
+// other, and sees to it that a session that is over neither comes back nor takes its successor's
+// record away.
+type keeper struct {
+	store Store // nil: nothing is kept
+	key   string
+
+	mu    sync.Mutex // held during calls
+	owner *session   // whose record it is; nil after forget
+}
+
+func (k *keeper) call(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	return f(ctx)
+}
+
+// adopt makes s the session whose record is kept.
+func (k *keeper) adopt(s *session) {
+	if k.store == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.owner = s
+}
+
+// save stores what snapshot returns, if the record is s's.
+func (k *keeper) save(ctx context.Context, s *session, snapshot func() *record) error {
+	if k.store == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.owner != s {
+		return nil
+	}
+	b, err := json.Marshal(snapshot())
+	if err != nil {
+		return fmt.Errorf("encode session for the store: %w", err)
+	}
+	return k.call(ctx, func(ctx context.Context) error { return k.store.Save(ctx, k.key, b) })
+}
+
+// forget deletes the record if it is s's; nil stands for a session of another life of the program.
+func (k *keeper) forget(ctx context.Context, s *session) error {
+	if k.store == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.owner != s {
+		return nil
+	}
+	k.owner = nil
+	return k.call(ctx, func(ctx context.Context) error { return k.store.Delete(ctx, k.key) })
+}
+
+// load returns the stored session, nil when there is none.
+func (k *keeper) load(ctx context.Context) (*record, error) {
+	if k.store == nil {
+		return nil, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var b []byte
+	err := k.call(ctx, func(ctx context.Context) (err error) {
+		b, err = k.store.Load(ctx, k.key)
+		return err
+	})
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return parseRecord(b)
+}

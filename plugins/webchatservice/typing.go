@@ -1,0 +1,190 @@
+package webchatservice
+
+import (
+	"context"
+	"time"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// typing is whether the visitor types, and what the server knows of it; session.mu guards it.
+type typing struct {
+	on    bool
+	timer *time.Timer // ends it after typingQuiet
+	gen   int         // of the timer
+
+	told    bool // the server thinks that the visitor types
+	running bool // a goroutine tells it
+	waiting []func(Answer, error)
+}
+
+// keyPress takes in a key press. settle is called once: at once when the server knows already, else when
+// it was told.
+func (s *session) keyPress(preview string, settle func(Answer, error)) {
+	s.mu.Lock()
+	defer s.unlock()
+	if !s.state.live() {
+		s.after = append(s.after, func() { settle(Answer{}, failure(ErrNoSession, "sendTyping", nil, "")) })
+		return
+	}
+	if _, ok := s.conn.(chat.Typer); !ok {
+		s.after = append(s.after, func() { settle(Answer{}, failure(ErrNoTyping, "sendTyping", nil, "")) })
+		return
+	}
+	t := &s.typing
+	s.setPreview(preview)
+	t.gen++
+	gen := t.gen
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	t.timer = time.AfterFunc(typingQuiet, func() { s.typingEnded(gen) })
+	if !t.on {
+		t.on = true
+		s.emitLocked("clientTypingStarted", struct{}{})
+	}
+	switch {
+	case s.state == StateInterrupted:
+		s.after = append(s.after, func() { settle(Answer{}, failure(ErrInterrupted, "sendTyping", nil, "")) })
+	case t.told && len(t.waiting) == 0:
+		s.after = append(s.after, func() { settle(Answer{}, nil) })
+	default:
+		t.waiting = append(t.waiting, settle)
+		s.tellTypingLocked()
+	}
+}
+
+// typingEnded is called when no key was pressed for a while.
+func (s *session) typingEnded(gen int) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.typing.gen == gen {
+		s.stopTypingLocked(true)
+	}
+}
+
+// stopTypingLocked ends typing here; tell says whether the server must be told too: it knows by itself
+// when the line was sent or the chat is over.
+func (s *session) stopTypingLocked(tell bool) {
+	t := &s.typing
+	if !t.on {
+		return
+	}
+	t.on = false
+	s.setPreview("")
+	t.gen++
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	s.emitLocked("clientTypingStopped", struct{}{})
+	if !tell {
+		t.told = false
+		return
+	}
+	if s.state == StateActive {
+		s.tellTypingLocked()
+	}
+}
+
+// tellTypingLocked sees to it that the server learns what is the case.
+func (s *session) tellTypingLocked() {
+	if t := &s.typing; !t.running && (t.told != t.on || len(t.waiting) > 0) {
+		t.running = s.spawnLocked(s.tellTyping)
+	}
+}
+
+// tellTyping tells the server until it knows. A failure is not tried again: typing is of the moment.
+func (s *session) tellTyping() {
+	for {
+		s.mu.Lock()
+		t := &s.typing
+		waiting := t.waiting
+		t.waiting = nil
+		if t.told == t.on || s.state.Final() {
+			t.running = false
+			s.after = append(s.after, func() { settleAll(waiting, Answer{}, nil) })
+			s.unlock()
+			return
+		}
+		on := t.on
+		t.told = on
+		s.unlock()
+
+		receipt, err := s.conn.(chat.Typer).Typing(s.life, on, s.preview())
+
+		s.mu.Lock()
+		if err == nil {
+			s.answeredLocked(receipt.Answer)
+			s.after = append(s.after, func() { settleAll(waiting, Answer{Answer: receipt.Answer}, nil) })
+		} else {
+			s.reportLocked(err)
+			s.after = append(s.after, func() { settleAll(waiting, Answer{}, s.requestError("sendTyping", err)) })
+		}
+		s.unlock()
+	}
+}
+
+func settleAll(waiting []func(Answer, error), a Answer, err error) {
+	for _, settle := range waiting {
+		settle(a, err)
+	}
+}
+
+// preview is the text that travels with polls. The driver calls it, and holds locks of its own.
+func (s *session) preview() string {
+	if p := s.previewed.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+func (s *session) setPreview(text string) {
+	if text != "" || s.previewed.Load() != nil {
+		s.previewed.Store(&text)
+	}
+}
+
+// requestError is what a failed request means to the one who asked for it.
+func (s *session) requestError(op string, err error) error {
+	if chat.OutcomeOf(err) == chat.Gone {
+		return failure(ErrNoSession, op, err, "")
+	}
+	return failure(ErrRequest, op, err, "")
+}
+
+// request makes a request of an optional ability, and publishes what came of it.
+func (s *session) request(ctx context.Context, op string, f func(ctx context.Context) (chat.Receipt, error)) (Answer, error) {
+	receipt, err := f(ctx)
+	s.mu.Lock()
+	defer s.unlock()
+	if err != nil {
+		if e := wireError(err); e.Code != chat.CodeBusy {
+			s.reportLocked(err)
+		}
+		return Answer{}, s.requestError(op, err)
+	}
+	s.answeredLocked(receipt.Answer)
+	return Answer{Answer: receipt.Answer}, nil
+}
+
+// noKeyPress takes in that the visitor types no more.
+func (s *session) noKeyPress() {
+	s.mu.Lock()
+	defer s.unlock()
+	s.stopTypingLocked(true)
+}
+
+// setPolling publishes that polling began or ceased.
+func (s *session) setPolling(on bool) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.polling == on || !s.state.live() {
+		return
+	}
+	s.polling = on
+	if on {
+		s.emitLocked("pollingStarted", struct{}{})
+	} else {
+		s.emitLocked("pollingStopped", struct{}{})
+	}
+}
