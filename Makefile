@@ -8,8 +8,9 @@ TIMEOUT  ?= 10m
 # module is linted and tested from the moment its go.mod is there.
 MODULES := $(patsubst %/go.mod,%,$(wildcard ./go.mod */go.mod */*/go.mod */*/*/go.mod))
 
-# The race detector needs cgo, and cgo a C compiler.
-RACE := $(shell test "$$(go env CGO_ENABLED)" = 1 && command -v $$(go env CC) >/dev/null 2>&1 && echo -race)
+# The race detector needs cgo, and cgo a C compiler with its headers.
+RACE := $(shell test "$$(go env CGO_ENABLED)" = 1 && \
+	printf '\043include <stdlib.h>\n' | $$(go env CC) -E - >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo fmt fmt-check lint test test-go bench fuzz soak

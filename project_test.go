@@ -188,6 +188,7 @@ func TestPackageNames(t *testing.T) {
 
 // TestConduct looks at every Go file of every module of the project.
 func TestConduct(t *testing.T) {
+	dirs := map[string]map[string]*ast.File{}
 	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -205,22 +206,64 @@ func TestConduct(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		for _, msg := range misconduct(file, f) {
-			assert.Fail(t, msg)
+		dir := filepath.Dir(file)
+		if dirs[dir] == nil {
+			dirs[dir] = map[string]*ast.File{}
 		}
+		dirs[dir][file] = f
 		return nil
 	})
 	require.NoError(t, err)
+	for _, files := range dirs {
+		bubbles := bubblesOf(files)
+		for file, f := range files {
+			for _, msg := range misconduct(file, f, bubbles) {
+				assert.Fail(t, msg)
+			}
+		}
+	}
+}
+
+// bubblesOf returns the functions of the files that open a synctest bubble.
+func bubblesOf(files map[string]*ast.File) map[string]bool {
+	found := map[string]bool{}
+	for _, f := range files {
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Recv != nil || fn.Body == nil {
+				continue
+			}
+			ast.Inspect(fn.Body, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok {
+					x, _ := sel.X.(*ast.Ident)
+					if x != nil && x.Name == "synctest" && sel.Sel.Name == "Test" {
+						found[fn.Name.Name] = true
+					}
+				}
+				return true
+			})
+		}
+	}
+	return found
 }
 
 // misconduct returns one line for each thing that a file of this project does
 // not do.
-func misconduct(file string, f *ast.File) []string {
+func misconduct(file string, f *ast.File, bubbles map[string]bool) []string {
 	imports := map[string]bool{}
 	for _, i := range f.Imports {
 		p, _ := strconv.Unquote(i.Path.Value)
 		imports[p] = true
 	}
+	fake := imports["testing/synctest"]
+	ast.Inspect(f, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if id, ok := call.Fun.(*ast.Ident); ok && bubbles[id.Name] {
+				fake = true
+			}
+		}
+		return true
+	})
 	var msgs []string
 	test := strings.HasSuffix(file, "_test.go")
 	for _, d := range f.Decls {
@@ -242,7 +285,7 @@ func misconduct(file string, f *ast.File) []string {
 		}
 		x, _ := sel.X.(*ast.Ident)
 		switch name := sel.Sel.Name; {
-		case x != nil && x.Name == "time" && name == "Sleep" && !imports["testing/synctest"]:
+		case x != nil && x.Name == "time" && name == "Sleep" && !fake:
 			msgs = append(msgs, file+": time.Sleep outside of a synctest bubble waits for luck")
 		case x != nil && len(x.Name) <= 2 && (name == "Skip" || name == "Skipf" || name == "SkipNow"):
 			msgs = append(msgs, file+": a skipped test proves nothing")
@@ -259,6 +302,7 @@ func TestMisconduct(t *testing.T) {
 	}{
 		{"sleep", "a_test.go", `package a; import "time"; func f() { time.Sleep(1) }`, 1},
 		{"sleep in a bubble", "a_test.go", `package a; import ("time"; "testing/synctest"); func f() { time.Sleep(1); synctest.Wait() }`, 0},
+		{"sleep in a helper's bubble", "a_test.go", `package a; import "time"; func f() { bubble(func() { time.Sleep(1) }) }`, 0},
 		{"sleep in the program", "a.go", `package a; import "time"; func f() { time.Sleep(1) }`, 0},
 		{"skip", "a_test.go", `package a; import "testing"; func f(t *testing.T) { t.Skip("later") }`, 1},
 		{"init", "a.go", `package a; func init() {}`, 1},
@@ -267,7 +311,7 @@ func TestMisconduct(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f, err := parser.ParseFile(token.NewFileSet(), tt.file, tt.src, 0)
 			require.NoError(t, err)
-			assert.Len(t, misconduct(path.Join("dir", tt.file), f), tt.want)
+			assert.Len(t, misconduct(path.Join("dir", tt.file), f, map[string]bool{"bubble": true}), tt.want)
 		})
 	}
 }
