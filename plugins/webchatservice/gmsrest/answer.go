@@ -40,10 +40,10 @@ var (
 	errNoStatus  = errors.New("answer has no statusCode")
 )
 
-// parse reads the body of a response. key is the session's secret, which the answer may contain. Without
+// parse reads the body of a response. secrets are what the answer may contain and must not show. Without
 // needStatus an answer may lack the statusCode, as error bodies do (wire-gms A.6). The answer shares
 // no memory with body.
-func parse(body []byte, key chat.Secret, needStatus bool) (answer, error) {
+func parse(body []byte, needStatus bool, secrets ...chat.Secret) (answer, error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	switch {
 	case len(body) == 0:
@@ -65,9 +65,8 @@ func parse(body []byte, key chat.Secret, needStatus bool) (answer, error) {
 	}) {
 		return answer{}, errNotObject
 	}
-	hide := newRedactor(newKey, key.Reveal())
-	a.raw = hide.envelope(body)
 	a.session.SecureKey = chat.NewSecret(newKey)
+	a.raw = newRedactor(a.session.SecureKey, secrets...).envelope(body)
 	status, lines := "", []byte(nil)
 	eachMember(a.raw, func(name, value []byte) {
 		switch string(name) {

@@ -12,8 +12,10 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// goneAfter is how many answers in a row must say 404 until the chat counts as gone.
-const goneAfter = 3
+// goneAfter is how many answers in a row must say that the server has no such chat, or will not be
+// polled, until the chat counts as gone: some versions say no more than that of a chat that they no
+// longer have, but a few may be a gateway's slip (wire-gms Uncertain 11).
+const goneAfter = 5
 
 // conn is a chat. It starts no goroutines.
 type conn struct {
@@ -38,7 +40,7 @@ type conn struct {
 	busy     bool // a poll is under way
 	preview  func() string
 	refused  string // preview that the server found too long
-	missing  int    // answers in a row that said 404
+	missing  int    // answers in a row that point to a chat that is gone
 	agents   int    // agents seen in the chat
 	left     bool   // the last agent left, and nothing was said since
 	putOut   bool   // the visitor left without having asked for the end
@@ -181,7 +183,7 @@ func (c *conn) request(ctx context.Context, op, operation string, form url.Value
 	resp, e := c.post(ctx, op, c.d.wire.path(session.ID, operation), full)
 	var a answer
 	if e == nil {
-		a, e = judge(op, resp, session.SecureKey)
+		a, e = c.d.wire.judge(op, resp, session.SecureKey)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,7 +197,7 @@ func (c *conn) request(ctx context.Context, op, operation string, form url.Value
 	}
 	// After a disconnect the session is over whatever else the answer says (wire-gms A.7.5).
 	a.ended = a.ended || e == nil && operation == "disconnect"
-	if e = c.settleLocked(a, e, nil); e != nil {
+	if e = c.settleLocked(a, e, false); e != nil {
 		return chat.Receipt{}, e
 	}
 	return chat.Receipt{Confirmed: true, Answer: a.raw}, nil
@@ -213,24 +215,28 @@ func (c *conn) post(ctx context.Context, op, address string, form url.Values) (*
 	return resp, e
 }
 
-// settleLocked takes in an answer and the error that came with it. raw is the envelope, if the event is
-// to carry it. The error comes back as Gone when it turns out to be an end.
-func (c *conn) settleLocked(a answer, e *chat.Error, raw json.RawMessage) *chat.Error {
-	if e != nil && e.Code == chat.CodeNotFound {
-		c.missing++
-	} else {
+// settleLocked takes in the answer to a poll or to another request, and the error that came with it.
+// The error comes back as Gone when it turns out to be an end.
+func (c *conn) settleLocked(a answer, e *chat.Error, poll bool) *chat.Error {
+	switch {
+	case e == nil:
 		c.missing = 0
+	case e.Code == chat.CodeNotFound, poll && e.Code == chat.CodeRefused:
+		c.missing++
 	}
 	if e != nil {
 		// Only what an answer says about the end counts beside an error (wire-gms A.5); of a
-		// failure that may pass (statusCode 1) nothing does. An unknown chat is a 404 on some
-		// versions, but one or two may be a gateway's slip (wire-gms Uncertain 11).
+		// failure that may pass (statusCode 1) nothing does.
 		ended := e.Outcome == chat.Gone || c.missing >= goneAfter || a.ended && a.statusCode != statusRetry
 		if !ended {
 			return e
 		}
 		e.Outcome, e.Code = chat.Gone, chat.CodeEnded
 		a.ended = true
+	}
+	raw := a.raw
+	if !poll { // the receipt or the error has it
+		raw = nil
 	}
 	c.takeLocked(a, raw)
 	return e

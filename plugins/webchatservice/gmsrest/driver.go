@@ -79,7 +79,7 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 	if e != nil {
 		return nil, e
 	}
-	a, e := judge(op, resp, chat.Secret{})
+	a, e := d.wire.judge(op, resp, chat.Secret{})
 	if e != nil {
 		return nil, e
 	}
@@ -107,7 +107,7 @@ func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position)
 	if e != nil {
 		return nil, e
 	}
-	a, e := judge(op, resp, s.SecureKey)
+	a, e := d.wire.judge(op, resp, s.SecureKey)
 	switch {
 	case e == nil && !a.ended && a.endedTold:
 	case e != nil && a.statusCode == statusRetry && a.endedTold && !a.ended:

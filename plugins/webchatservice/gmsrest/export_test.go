@@ -18,7 +18,7 @@ type Parsed struct {
 
 // Parse is the parser of answers.
 func Parse(body []byte, key chat.Secret, needStatus bool) (Parsed, error) {
-	a, err := parse(body, key, needStatus)
+	a, err := parse(body, needStatus, key)
 	return Parsed{a.statusCode, a.ended, a.session, a.messages, a.errors, a.raw}, err
 }
 

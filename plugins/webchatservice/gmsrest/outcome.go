@@ -16,9 +16,9 @@ func gone(code string) bool { return code == "8201" || code == "8209" || code ==
 
 // judge reads the response to op and says what became of the request: a nil error means that the server
 // took it, with statusCode 0. Beside an error the answer holds what could be read.
-func judge(op string, r *response, key chat.Secret) (answer, *chat.Error) {
+func (w *wire) judge(op string, r *response, key chat.Secret) (answer, *chat.Error) {
 	success := r.status >= 200 && r.status < 300
-	a, err := parse(r.body, key, success)
+	a, err := parse(r.body, success, append([]chat.Secret{key}, w.secrets...)...)
 	if success && err == nil && a.statusCode == statusOK {
 		return a, nil
 	}

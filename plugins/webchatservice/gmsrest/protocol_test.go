@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -370,7 +371,7 @@ func TestEndReasons(t *testing.T) {
 		"Forgot": {func(s *server, _ string) { s.Restart(false) }, chat.EndServer},
 		"Idle":   {func(*server, string) { time.Sleep(time.Minute) }, chat.EndIdle},
 	} {
-		for _, quirks := range []chatsim.Quirks{{}, {UnknownChat404: true}} {
+		for _, quirks := range []chatsim.Quirks{{}, {UnknownChat404: true}, {EndedChat400: true, BareErrors: true}} {
 			t.Run(name, func(t *testing.T) {
 				opts := chatsim.Options{IdleAlert: 10 * time.Second, IdleClose: 10 * time.Second, SilenceLimit: -1, Quirks: quirks}
 				if name == "Silence" {
@@ -386,7 +387,9 @@ func TestEndReasons(t *testing.T) {
 					require.NotEmpty(t, events)
 					last := events[len(events)-1]
 					assert.True(t, last.Ended)
-					assert.Equal(t, c.want, last.EndedBy)
+					if !quirks.EndedChat400 { // which keeps the last lines to itself
+						assert.Equal(t, c.want, last.EndedBy)
+					}
 					_, err := conn.Receive(t.Context())
 					assert.Equal(t, io.EOF, err)
 				})
@@ -429,6 +432,23 @@ func TestResumeOffline(t *testing.T) {
 		if err != nil {
 			assert.Equal(t, chat.Rejected, chat.OutcomeOf(err), "not gone: it may pass")
 		}
+	})
+}
+
+// A gateway that repeats a credential in its answer does not get it shown.
+func TestAnswersShowNoCredentials(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		c := s.config()
+		c.APIKey = chat.NewSecret("canary-api-key")
+		c.Headers = headers("authorization", "Bearer canary-token")
+		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		require.NoError(t, err)
+		s.Faults().Add(body(403, `{"errors":[{"code":"canary-api-key","advice":"Bearer canary-token, or canary-token"}]}`))
+		_, err = d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+		var e *chat.Error
+		require.ErrorAs(t, err, &e)
+		assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s", err, e, e, e.Answer), "canary")
+		assert.Len(t, e.Errors, 1)
 	})
 }
 

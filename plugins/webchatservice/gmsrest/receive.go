@@ -81,7 +81,7 @@ func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) 
 	resp, e := c.post(ctx, op, c.d.wire.path(session.ID, "refresh"), form)
 	var a answer
 	if e == nil {
-		a, e = judge(op, resp, session.SecureKey)
+		a, e = c.d.wire.judge(op, resp, session.SecureKey)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,8 +99,9 @@ func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) 
 	}
 	if preview != "" && e != nil && hasCode(e, "204") {
 		c.refused = preview
+		return chat.Receipt{}, e
 	}
-	if e = c.settleLocked(a, e, a.raw); e != nil && e.Outcome != chat.Gone {
+	if e = c.settleLocked(a, e, true); e != nil && e.Outcome != chat.Gone {
 		return chat.Receipt{}, e
 	}
 	return chat.Receipt{Confirmed: true, Answer: a.raw}, nil

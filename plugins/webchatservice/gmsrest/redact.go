@@ -3,6 +3,7 @@ package gmsrest
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -18,12 +19,13 @@ type redactor struct {
 	escaped bool // a key has characters that JSON must write with a backslash
 }
 
-func newRedactor(keys ...string) redactor {
+func newRedactor(first chat.Secret, more ...chat.Secret) redactor {
 	var r redactor
-	for _, k := range keys {
-		if len(k) >= shortKey && (len(r.keys) == 0 || r.keys[0] != k) {
+	for _, s := range append([]chat.Secret{first}, more...) {
+		k := s.Reveal()
+		if len(k) >= shortKey && !slices.Contains(r.keys, k) {
 			r.keys = append(r.keys, k)
-			r.escaped = r.escaped || strings.ContainsAny(k, `"\`) || strings.ContainsFunc(k, func(c rune) bool { return c < ' ' })
+			r.escaped = r.escaped || strings.ContainsFunc(k, func(c rune) bool { return c < ' ' || c == '"' || c == '\\' })
 		}
 	}
 	return r

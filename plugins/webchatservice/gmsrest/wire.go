@@ -12,6 +12,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,6 +33,7 @@ type wire struct {
 	root      string                 // without a trailing slash
 	start     string                 // where a chat starts
 	header    map[string]chat.Secret // canonical names
+	secrets   []chat.Secret          // what is secret in it, lest an answer shows it
 	timeout   time.Duration          // negative: none
 	maxAnswer int64
 }
@@ -87,6 +89,15 @@ func newWire(c chat.Config, o chat.Options) (*wire, error) {
 		}
 		u.User = nil
 	}
+	for name, value := range w.header {
+		if !secretHeader(name) {
+			continue
+		}
+		w.secrets = append(w.secrets, value)
+		if _, token, ok := strings.Cut(value.Reveal(), " "); ok { // Bearer, Basic
+			w.secrets = append(w.secrets, chat.NewSecret(token))
+		}
+	}
 	w.root = strings.TrimRight(u.String(), "/")
 	w.start = w.root + "/"
 	if c.NoTrailingSlash {
@@ -127,6 +138,14 @@ func newClient(c chat.Config, o chat.Options) (*http.Client, error) {
 		client.Jar = jar
 	}
 	return &client, nil
+}
+
+// secretHeader reports whether a header carries credentials, by its name.
+func secretHeader(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"auth", "key", "token", "secret", "password", "cookie"}, func(part string) bool {
+		return strings.Contains(name, part)
+	})
 }
 
 func validHeader(name, value string) bool {
