@@ -1,0 +1,253 @@
+// Package configs_test loads each configuration file that the project ships
+// and holds its comments, and the tables of docs/config.md, to what the code
+// says of each option.
+package configs_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/bus/busconfig"
+	"github.com/cxbus/cxbus/plugins/webchatservice"
+)
+
+var update = flag.Bool("update", false, "rewrite the tables of docs/config.md")
+
+// sections are the namespaces that a file may hold, with their defaults.
+var sections = map[string]any{
+	"webchat": webchatservice.DefaultConfig(),
+}
+
+// set is what each file changes; everything else is the default.
+var set = map[string]func(*webchatservice.Config){
+	"gms-rest.yaml": func(c *webchatservice.Config) {
+		c.DataURL = "https://gms.example.net/genesys/2/chat/customer-support"
+	},
+	"busdemo.yaml": func(c *webchatservice.Config) {
+		c.DataURL = "http://127.0.0.1:8080/genesys/2/chat/customer-support"
+		c.UserData = map[string]any{"preferredLanguage": "EN", "origin": "busdemo"}
+		c.MaxMessageLength = 500
+		c.PollRateMin, c.PollRateMax = 250, 1000
+	},
+}
+
+func files(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob("*.*ml")
+	require.NoError(t, err)
+	require.NotEmpty(t, names)
+	return names
+}
+
+func load(t *testing.T, file string, data []byte) webchatservice.Config {
+	t.Helper()
+	cfg, err := busconfig.Load(&busconfig.Options{File: file, Data: data, Environ: []string{}})
+	require.NoError(t, err)
+	got := webchatservice.DefaultConfig()
+	require.NoError(t, cfg.Section("webchat").Decode(&got))
+	require.NoError(t, cfg.CheckUnknown("webchat"))
+	return got
+}
+
+func TestFilesLoad(t *testing.T) {
+	for _, file := range files(t) {
+		t.Run(file, func(t *testing.T) {
+			require.Contains(t, set, file, "say in this test what the file sets")
+			want := webchatservice.DefaultConfig()
+			set[file](&want)
+
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			got := load(t, file, data)
+			assert.Equal(t, want, got)
+			assert.NoError(t, got.Validate())
+
+			all := load(t, file, uncomment(data))
+			normalise(&all)
+			normalise(&want)
+			assert.Equal(t, want, all, "with all options that are commented out")
+		})
+	}
+}
+
+// TestPastedWidgetObject takes over the object of a page, as JSON and as YAML.
+func TestPastedWidgetObject(t *testing.T) {
+	const object = `{
+	"dataURL": "https://gms.example.net/genesys/2/chat/customer-support/",
+	"apikey": 4711,
+	"ajaxTimeout": 10000,
+	"userData": {"Subject": "Order", "subject": "kept apart"},
+	"emojis": true,
+	"uploadsEnabled": false,
+	"cometD": {"enabled": false, "cometURL": "https://gms.example.net/genesys/cometd", "websocketEnabled": true},
+	"async": {"enabled": true, "newMessageRestoreState": "minimized"},
+	"autoInvite": {"enabled": false, "timeToInviteSeconds": 10, "inviteTimeoutSeconds": 30},
+	"chatButton": {"enabled": true, "openDelay": 1000, "effect": "fade", "hideDuringInvite": true},
+	"form": {"wrapper": "<table></table>", "inputs": [{"id": "cx_webchat_form_firstname", "name": "firstname"}]},
+	"ariaCharRemainingIntervals": false,
+	"minimizeOnMobileRestore": true,
+	"transport": {"type": "pureengage-v3-rest", "headers": {"x-api-key": "k"}, "interactionData": {"routing": {"targetType": "QUEUE"}}}
+}`
+	for _, file := range []string{"page.json", "page.yaml"} {
+		c := load(t, file, []byte(`{"webchat": `+object+`}`))
+		assert.Equal(t, "4711", c.APIKey.Reveal())
+		assert.Equal(t, map[string]any{"Subject": "Order", "subject": "kept apart"}, c.UserData)
+		assert.Equal(t, "https://gms.example.net/genesys/cometd", c.CometD.CometURL)
+		assert.Equal(t, "/service/chatV2/customer-support", c.CometD.Channel)
+		assert.Equal(t, 10, c.AutoInvite.TimeToInviteSeconds)
+		assert.Empty(t, c.AriaCharRemainingIntervals)
+		assert.Equal(t, "k", c.Transport.Headers["x-api-key"].Reveal())
+		assert.NoError(t, c.Validate())
+	}
+}
+
+// option is a line of a file that holds an option, commented out or not.
+// Text in a comment begins with "# ", an option with "#" alone.
+var option = regexp.MustCompile(`^( +)(#?)([A-Za-z_]+):(.*)$`)
+
+func uncomment(data []byte) []byte {
+	lines := strings.Split(string(data), "\n")
+	for i, l := range lines {
+		if option.MatchString(l) {
+			lines[i] = option.ReplaceAllString(l, "$1$3:$4")
+		}
+	}
+	return []byte(strings.Join(lines, "\n"))
+}
+
+// normalise makes an empty map of none, which mean the same.
+func normalise(c *webchatservice.Config) {
+	if c.UserData == nil {
+		c.UserData = map[string]any{}
+	}
+}
+
+func TestFilesExplainEachOption(t *testing.T) {
+	known := map[string]busconfig.Field{}
+	for ns, defaults := range sections {
+		for _, f := range busconfig.Describe(ns, defaults) {
+			known[f.Path] = f
+		}
+	}
+	for _, file := range files(t) {
+		t.Run(file, func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			lines := strings.Split(string(data), "\n")
+			section, group := "", ""
+			for i, l := range lines {
+				if name, ok := strings.CutSuffix(l, ":"); ok && !strings.ContainsAny(name, " #") {
+					section = name
+					continue
+				}
+				m := option.FindStringSubmatch(l)
+				if m == nil {
+					continue
+				}
+				if len(m[1]) == 2 {
+					group = ""
+				}
+				path := strings.Join(slices.DeleteFunc([]string{section, group, m[3]}, func(s string) bool { return s == "" }), ".")
+				f, ok := known[path]
+				if !ok {
+					group = m[3] // a group, or an entry of a free-form map
+					continue
+				}
+				assert.Equal(t, m[1]+"# "+explain(f), lines[i-1], "line %d, above %s", i, path)
+				assert.Regexp(t, `^ +# \w`, lines[i-2], "line %d: the meaning of %s", i-1, path)
+			}
+		})
+	}
+}
+
+// explain is the line that stands above an option in a file.
+func explain(f busconfig.Field) string {
+	s := typeOf(f)
+	if f.Unit != "" {
+		s += " (" + f.Unit + ")"
+	}
+	if f.Range != "" {
+		s += ", " + f.Range
+	}
+	return s + ", default " + defaultOf(f)
+}
+
+// typeOf names the types of options that decode themselves.
+func typeOf(f busconfig.Field) string {
+	if f.Path == "webchat.apikey" {
+		return "string or number"
+	}
+	return f.Type
+}
+
+func defaultOf(f busconfig.Field) string {
+	if f.Default == "" {
+		return "none"
+	}
+	return f.Default
+}
+
+// TestGMSRestIsComplete wants each option of the wire in its file: all that
+// stand in Config itself and in xhrFields.
+func TestGMSRestIsComplete(t *testing.T) {
+	data, err := os.ReadFile("gms-rest.yaml")
+	require.NoError(t, err)
+	c := reflect.TypeFor[webchatservice.Config]()
+	for i := range c.NumField() {
+		f := c.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous || f.Type.Kind() == reflect.Struct && name != "apikey" && name != "xhrFields" {
+			continue // the user interface, and other wires
+		}
+		assert.Regexp(t, `(?m)^  #?`+name+`:`, string(data), "gms-rest.yaml lacks %s", name)
+	}
+}
+
+// TestManual holds the tables of docs/config.md to the code.
+func TestManual(t *testing.T) {
+	const file = "../docs/config.md"
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	text := string(data)
+	for ns, defaults := range sections {
+		begin, end := fmt.Sprintf("<!-- options of %s -->\n", ns), fmt.Sprintf("<!-- end of %s -->\n", ns)
+		head, rest, ok := strings.Cut(text, begin)
+		require.True(t, ok, "%s has no line %q", file, begin)
+		old, tail, ok := strings.Cut(rest, end)
+		require.True(t, ok, "%s has no line %q", file, end)
+		want := "\n" + table(ns, busconfig.Describe(ns, defaults)) + "\n"
+		if *update {
+			text = head + begin + want + end + tail
+			continue
+		}
+		assert.Equal(t, want, old, "go test ./configs -update rewrites it")
+	}
+	if *update {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	}
+}
+
+func table(ns string, fields []busconfig.Field) string {
+	var b strings.Builder
+	b.WriteString("| option | type | unit | range | default | meaning |\n| --- | --- | --- | --- | --- | --- |\n")
+	for _, f := range fields {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` | %s |\n",
+			strings.TrimPrefix(f.Path, ns+"."), typeOf(f), f.Unit, f.Range, defaultOf(f), escape(f.Doc))
+	}
+	return b.String()
+}
+
+// escape keeps what stands in angle brackets or bars visible in a table.
+func escape(s string) string {
+	return strings.NewReplacer("<", "&lt;", ">", "&gt;", "|", "\\|").Replace(s)
+}
