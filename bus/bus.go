@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,9 @@ type Bus struct {
 	watch    atomic.Pointer[watch] // hooks and taps; nil while there are none
 	ids      atomic.Uint64         // of calls and chains
 
+	life    context.Context // of the loader
+	end     context.CancelFunc
+	armed   atomic.Bool // the watchdog is set
 	closing atomic.Bool
 	closed  chan struct{} // closed when Close has finished
 
@@ -33,6 +37,10 @@ type Bus struct {
 	patterns patterns
 	seq      uint64 // of wildcard subscriptions
 	strays   int    // topics made by publishing undeclared names
+	flights  map[string]*flight
+	self     *Client // of the namespace Bus, once there is an incident
+	dog      *time.Timer
+	nap      time.Duration // until the watchdog looks again
 	closeErr error
 }
 
@@ -57,6 +65,21 @@ type Options struct {
 	// MaxDepth is how deep commands may call commands, handler context to
 	// handler context, before [ErrTooDeep] stops a circle. 0 means 64.
 	MaxDepth int
+	// SlowAfter is how long an event handler may run before it is reported
+	// with [SlowHandler]. 0 means 1 second, a negative value never.
+	SlowAfter time.Duration
+	// Strict turns what is otherwise a line in the log into an error:
+	// publishing an event that was not declared, and subscribing to one that
+	// its plugin, being ready, has not declared ([ErrUndeclared]).
+	Strict bool
+	// Reserved are namespaces that only plugins given to [Bus.Start] can have,
+	// not [Bus.Register].
+	Reserved []string
+	// Loader is called when a command names a plugin that is not registered,
+	// once however many callers wait for it. It may register or start the plugin;
+	// the commands then go on. ctx ends when the bus closes. An error, or
+	// returning without the plugin, is their [ErrUnknownPlugin].
+	Loader func(ctx context.Context, b *Bus, namespace string) error
 	// Configure fills into, a pointer to a plugin's configuration, from the
 	// section of its namespace; into keeps its values where the section is
 	// silent. It serves [Client.Configure]. nil leaves into as it is.
@@ -75,11 +98,15 @@ func New(opts *Options) *Bus {
 	setDefault(&o.BufferLimit, 1024)
 	setDefault(&o.MaxDepth, 64)
 	setDefault(&o.BufferTimeout, 30*time.Second)
+	if o.SlowAfter == 0 {
+		o.SlowAfter = time.Second
+	}
 	o.MailboxHard = max(o.MailboxHard, o.MailboxSoft)
 	b.log = o.Logger
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	b.life, b.end = context.WithCancel(context.Background())
 	b.readers.turn = make(chan struct{}, 1)
 	return b
 }
@@ -107,8 +134,11 @@ func (b *Bus) register(namespace string, p Plugin) (*Client, error) {
 	if b.closing.Load() {
 		return nil, ErrClosed.with("register "+namespace, "")
 	}
-	if b.clients[namespace] != nil {
+	if b.clients[namespace] != nil || namespace == ownNamespace {
 		return nil, ErrNameTaken.with("register "+namespace, "choose another namespace")
+	}
+	if p == nil && slices.Contains(b.opts.Reserved, namespace) {
+		return nil, ErrNameTaken.with("register "+namespace, "it is reserved for a plugin that the host starts")
 	}
 	c := newClient(b, namespace, p)
 	b.clients[namespace] = c
@@ -258,10 +288,34 @@ func (b *Bus) Close(ctx context.Context) error {
 	order := slices.Clone(b.order)
 	b.mu.Unlock()
 	slices.Reverse(order)
-	err := b.shutDown(ctx, order, ErrClosed)
+	b.end()
+	err := errors.Join(b.shutDown(ctx, order, ErrClosed), b.waitLoader(ctx))
 	b.mu.Lock()
 	b.closeErr = err
+	if b.dog != nil {
+		b.dog.Stop()
+	}
+	if b.self != nil {
+		b.self.state.Store(stateStopped)
+	}
 	b.mu.Unlock()
 	close(b.closed)
 	return err
+}
+
+// waitLoader waits until no loader runs.
+func (b *Bus) waitLoader(ctx context.Context) error {
+	ctx, cancel := waitContext(ctx)
+	defer cancel()
+	b.mu.Lock()
+	flights := slices.Collect(maps.Values(b.flights))
+	b.mu.Unlock()
+	for _, f := range flights {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return ctxError("wait for the loader", ctx)
+		}
+	}
+	return nil
 }

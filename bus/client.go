@@ -2,10 +2,12 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -20,13 +22,14 @@ type Client struct {
 	plugin    Plugin // nil for a client made by Register
 	log       *slog.Logger
 
-	state   atomic.Int32
-	claimed atomic.Bool  // somebody takes the plugin down
-	inlined atomic.Bool  // had an inline subscription
-	events  table[topic] // own events by short name
-	routes  table[route] // commands called by name
-	gate    gate
-	box     *mailbox
+	state    atomic.Int32
+	claimed  atomic.Bool  // somebody takes the plugin down
+	inlined  atomic.Bool  // had an inline subscription
+	declares atomic.Bool  // has declared events
+	events   table[topic] // own events by short name
+	routes   table[route] // commands called by name
+	gate     gate
+	box      *mailbox
 
 	life      context.Context // of the plugin
 	end       context.CancelCauseFunc
@@ -101,6 +104,7 @@ func (c *Client) Ready() {
 	if err != nil {
 		c.log.Error("cannot publish ready", "error", err)
 	}
+	c.warnOrphans()
 }
 
 // Call runs a command by name. A name without a dot is one of the client's own.
@@ -134,7 +138,7 @@ func (c *Client) Go(ctx context.Context, name string, in any) *Future[any] {
 }
 
 func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] {
-	r, owner, err := c.find(name)
+	r, owner, err := c.find(name, false)
 	if r == nil {
 		return goLate[any](ctx, c, owner, name, in, err)
 	}
@@ -151,6 +155,9 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 	if t == nil {
 		var err error
 		if t, err = c.ownTopic(event, false); err != nil {
+			return err
+		}
+		if err = c.declaredOr(t); err != nil {
 			return err
 		}
 	}
@@ -178,8 +185,8 @@ func (c *Client) Republish(ctx context.Context, event string, payload any) error
 	if c.state.Load() >= stateStopped {
 		return c.gone("republish " + t.name)
 	}
-	if w := c.bus.watch.Load(); w != nil {
-		w.event(ctx, t, payload)
+	if err := c.declaredOr(t); err != nil {
+		return err
 	}
 	return t.republish(ctx, payload)
 }
@@ -319,7 +326,15 @@ func (c *Client) addBox() *mailbox {
 	return mb
 }
 
+// dropBox forgets a mailbox once nothing of it runs.
 func (c *Client) dropBox(mb *mailbox) {
+	mb.mu.Lock()
+	mb.retired = true
+	running := mb.running
+	mb.mu.Unlock()
+	if running {
+		return // the consumer comes here again
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.boxes = slices.DeleteFunc(c.boxes, func(x *mailbox) bool { return x == mb })
@@ -354,7 +369,15 @@ func (c *Client) subscribeExact(s *Subscription, name string, k kind) error {
 	}
 	ns, _, _ := splitName(name)
 	for {
-		drain, ok, err := c.bus.topic(name, ns, true).attach(s, k)
+		t := c.bus.topic(name, ns, true)
+		if err := c.bus.orphan(t); err != nil {
+			if c.bus.opts.Strict {
+				s.Unsubscribe()
+				return err
+			}
+			c.log.Warn("subscribed to an event that its plugin does not declare", "subscriber", s.String(), "error", err)
+		}
+		drain, ok, err := t.attach(s, k)
 		drainAll(drain)
 		if err != nil {
 			s.Unsubscribe()
@@ -404,6 +427,9 @@ func (c *Client) declare(member, doc string, k kind) (*topic, error) {
 		return nil, err
 	}
 	t.declared = true
+	if member != "ready" && !strings.HasPrefix(member, "data.") {
+		c.declares.Store(true)
+	}
 	if t.doc == "" {
 		t.doc = doc
 	}
@@ -434,6 +460,67 @@ func (c *Client) ownTopic(member string, must bool) (*topic, error) {
 	}
 }
 
+// declaredOr reports that an own event is published undeclared.
+func (c *Client) declaredOr(t *topic) error {
+	t.mu.Lock()
+	declared := t.declared
+	t.mu.Unlock()
+	switch {
+	case declared:
+		return nil
+	case c.bus.opts.Strict:
+		_, member, _ := splitName(t.name)
+		c.events.drop(member, t)
+		return ErrUndeclared.with("publish "+t.name, didYouMean(t.name, c.eventNames()))
+	}
+	c.log.Debug("published an event that is not declared", "event", t.name)
+	return nil
+}
+
+// eventNames returns the full names of the declared events.
+func (c *Client) eventNames() (names []string) {
+	for _, e := range c.info().Events {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+// orphan reports that an event can never come: its plugin is ready, has
+// declared its events, and this is not one of them.
+func (b *Bus) orphan(t *topic) error {
+	owner := b.client(t.namespace)
+	if owner == nil || owner.state.Load() != stateReady || !owner.declares.Load() {
+		return nil
+	}
+	_, member, _ := splitName(t.name)
+	t.mu.Lock()
+	declared := t.declared
+	t.mu.Unlock()
+	if declared || strings.HasPrefix(member, "data.") || member == "ready" {
+		return nil
+	}
+	return ErrUndeclared.with("subscribe "+t.name, didYouMean(t.name, owner.eventNames()))
+}
+
+// warnOrphans tells of subscriptions that were made before c became ready and
+// can never match.
+func (c *Client) warnOrphans() {
+	for _, t := range c.bus.topics.all() {
+		if t.namespace != c.namespace {
+			continue
+		}
+		t.mu.Lock()
+		waiting := slices.DeleteFunc(slices.Clone(t.subs), func(s *Subscription) bool { return s.isWild })
+		t.mu.Unlock()
+		if len(waiting) == 0 {
+			continue
+		}
+		if err := c.bus.orphan(t); err != nil {
+			c.log.Warn("subscribed to an event that its plugin does not declare", "subscriber", waiting[0].String(), "error", err)
+		}
+	}
+}
+
 // cache marks the topic as held by a client; it reports false if the topic has
 // left the table meanwhile.
 func (t *topic) cache() bool {
@@ -458,7 +545,7 @@ func (c *Client) handle(name, doc string, h commandHandler) error {
 	if err := c.usable("handle " + name); err != nil {
 		return err
 	}
-	if c.commands[name] != nil {
+	if _, member, _ := splitName(name); c.commands[name] != nil || isBuiltin(member) {
 		return ErrDuplicate.with("handle "+name, "a command has one handler")
 	}
 	if c.commands == nil {
@@ -470,8 +557,20 @@ func (c *Client) handle(name, doc string, h commandHandler) error {
 }
 
 // find finds a command by name. If its plugin is not ready and has not
-// registered it, find returns the plugin alone: the command may come.
-func (c *Client) find(name string) (*route, *Client, error) {
+// registered it, find returns the plugin alone: the command may come. For a
+// call that the plugin's gate has let through, the plugin counts as ready.
+func (c *Client) find(name string, released bool) (*route, *Client, error) {
+	if released {
+		r, owner, err := c.find(name, false)
+		switch {
+		case owner != nil:
+			_, member, _ := splitName(name)
+			return nil, nil, owner.noCommand(name, member)
+		case r != nil:
+			r = &route{cmd: r.cmd, ctx: r.ctx, mine: true}
+		}
+		return r, nil, err
+	}
 	if r := c.routes.get(name); r != nil && r.cmd.owner.state.Load() < stateStopping {
 		return r, nil, nil
 	}
@@ -487,6 +586,9 @@ func (c *Client) find(name string) (*route, *Client, error) {
 			return nil, nil, err
 		}
 		owner := c.bus.client(ns)
+		if owner != nil && isBuiltin(member) {
+			return c.keepRoute(name, owner.builtin(member)), nil, nil
+		}
 		switch {
 		case owner == nil && c.bus.closing.Load():
 			return nil, nil, ErrClosed.with("call "+full, "")
@@ -502,39 +604,53 @@ func (c *Client) find(name string) (*route, *Client, error) {
 	if k.owner.state.Load() >= stateStopping {
 		return nil, nil, k.owner.gone("call " + full)
 	}
+	return c.keepRoute(name, k), nil, nil
+}
+
+func (c *Client) keepRoute(name string, k *command) *route {
 	r := &route{cmd: k, mine: k.owner == c}
-	r.ctx = &scope{Context: context.Background(), client: k.owner, command: k, commander: c}
+	r.ctx = &scope{Context: context.Background(), client: k.owner, command: k, commander: c, depth: 1}
 	c.routes.put(name, r)
-	return r, nil, nil
+	return r
 }
 
 // routeTo is find for a caller that waits until the plugin is ready.
 func (c *Client) routeTo(ctx context.Context, name string) (*route, error) {
-	r, owner, err := c.find(name)
+	r, owner, err := c.find(name, false)
+	if errors.Is(err, ErrUnknownPlugin) {
+		ns, _, _ := splitName(name)
+		if l, lerr := c.bus.load(ctx, ns, "call "+name); lerr != nil {
+			return nil, lerr
+		} else if l != nil {
+			r, owner, err = c.find(name, false)
+		}
+	}
 	if owner == nil {
 		return r, err
 	}
 	if err := owner.gate.wait(ctx, name); err != nil {
 		return nil, err
 	}
-	if r, owner, err = c.find(name); owner != nil {
-		return nil, owner.gone("call " + name) // unloaded and registered again meanwhile
-	}
+	r, _, err = c.find(name, true)
 	return r, err
 }
 
-// goLate starts a command that could not be found: it fails, or waits for
-// owner to become ready.
+// goLate starts a command that could not be found: it fails, waits for owner to
+// become ready, or has the plugin loaded.
 func goLate[Out any](ctx context.Context, c, owner *Client, name string, in any, err error) *Future[Out] {
-	if err != nil {
+	toLoad := errors.Is(err, ErrUnknownPlugin) && c.bus.opts.Loader != nil
+	if err != nil && !toLoad {
 		return failedFuture[Out](err)
 	}
 	d := &Future[any]{}
 	f := &d.f
 	start := func(err error) {
 		var r *route
-		if err == nil {
+		switch {
+		case err == nil && toLoad:
 			r, err = c.routeTo(ctx, name)
+		case err == nil:
+			r, _, err = c.find(name, true)
 		}
 		if err != nil {
 			f.settle(nil, err)
@@ -542,7 +658,10 @@ func goLate[Out any](ctx context.Context, c, owner *Client, name string, in any,
 		}
 		r.cmd.h.startAny(ctx, r, in).f.forward(f)
 	}
-	if !owner.gate.queue(ctx, name, start) {
+	switch {
+	case toLoad:
+		go start(nil) // it ends with ctx, or with the loader, which ends with the bus
+	case !owner.gate.queue(ctx, name, start):
 		start(nil)
 	}
 	return (*Future[Out])(d)

@@ -93,7 +93,7 @@ func (k *Caller[In, Out]) Go(ctx context.Context, in In) *Future[Out] {
 	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
 		var owner *Client
 		var err error
-		if r, owner, err = k.client.find(k.name); r == nil {
+		if r, owner, err = k.client.find(k.name, false); r == nil {
 			return goLate[Out](ctx, k.client, owner, k.name, in, err)
 		}
 		k.route.Store(r)
@@ -337,6 +337,7 @@ func (h *handler[In, Out]) contain(d *Deferred[Out]) {
 
 // panicked reports a contained panic and returns the error for the caller.
 func (k *command) panicked(p any) error {
-	k.owner.bus.log.Error("command handler panicked", "command", k.name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	k.owner.bus.report(HandlerPanicked, Incident{Plugin: k.owner.namespace, Name: k.name, Text: "command handler panicked"},
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	return panicError(k.name, p)
 }

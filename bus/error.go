@@ -88,6 +88,9 @@ var (
 	// ErrWrongType: a payload, input or result is not of the declared type, or
 	// one name was declared with two types.
 	ErrWrongType = &Error{Code: "wrong-type", Text: "wrong type"}
+	// ErrUndeclared: an event is not among those that its plugin declared.
+	// Returned in strict mode by publishing and subscribing.
+	ErrUndeclared = &Error{Code: "undeclared", Text: "event is not declared"}
 	// ErrUnknownPlugin: a command names a namespace nobody registered.
 	// Returned by calls and by [Bus.Start] for a missing requirement.
 	ErrUnknownPlugin = &Error{Code: "unknown-plugin", Text: "plugin is not registered"}

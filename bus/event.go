@@ -144,9 +144,6 @@ func (p *Publisher[T]) Republish(ctx context.Context, v T) error {
 	if p.client.state.Load() >= stateStopped {
 		return p.client.gone("republish " + p.topic.name)
 	}
-	if w := p.client.bus.watch.Load(); w != nil {
-		w.event(ctx, p.topic, v)
-	}
 	return p.topic.republish(ctx, v)
 }
 

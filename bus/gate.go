@@ -126,3 +126,13 @@ func (g *gate) reject(err func(op string) error) {
 		w.end(err(w.name))
 	}
 }
+
+// names lists what waits.
+func (g *gate) names() (list []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, w := range g.waiting {
+		list = append(list, w.name)
+	}
+	return list
+}

@@ -134,7 +134,8 @@ func (w *watch) before(ctx context.Context, c *Client, full string, in any) (any
 func (h *Hook) call(ctx context.Context, call *Call[any]) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.owner.bus.log.Error("before hook panicked", "plugin", h.owner.namespace, "command", h.command, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			h.owner.bus.report(HandlerPanicked, Incident{Plugin: h.owner.namespace, Name: h.command, Text: "before hook panicked"},
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = panicError("before "+h.command, p)
 		}
 	}()

@@ -23,9 +23,14 @@ type mailbox struct {
 	lanes   []swapper
 	counted int // of fill, those that the limits count
 	running bool
+	retired bool          // to be forgotten once nothing runs
 	space   chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
 	pushed  uint64        // counts what was ever queued
 	dropped uint64        // counts overflows
+	batch   uint64        // counts batches
+	seen    [2]uint64     // batch and position at the watchdog's last look
+	stuck   time.Duration // how long the handler has been seen running
+	told    bool          // it was reported
 
 	pos     atomic.Int64 // index in work of the handler that runs
 	flooded atomic.Bool  // an overflow was logged since the mailbox was last empty
@@ -180,7 +185,7 @@ func (mb *mailbox) overflowLocked(n int, t *topic) error {
 	mb.dropped += uint64(n)
 	depth, busy := mb.counted, mb.busyLocked()
 	mb.mu.Unlock()
-	return ErrOverflow.because("publish "+t.name, &overflow{mb, depth, busy}, "the event was not delivered to it; make its handlers faster or raise MailboxHard")
+	return ErrOverflow.because("publish "+t.name, &overflow{mb, t.name, depth, busy}, "the event was not delivered to it; make its handlers faster or raise MailboxHard")
 }
 
 // overflowed logs the overflows in err, once per incident: until the mailbox
@@ -198,13 +203,14 @@ func (b *Bus) overflowed(err error) {
 	}
 	var o *overflow
 	if errors.As(err, &o) && o.box.flooded.CompareAndSwap(false, true) {
-		b.log.Error("mailbox overflow", "error", err)
+		b.report(MailboxOverflow, Incident{Plugin: o.box.client.namespace, Name: o.event, Depth: o.depth, Text: "mailbox overflow"}, "behind", o.busy)
 	}
 }
 
 // overflow is the cause of an ErrOverflow.
 type overflow struct {
 	box   *mailbox
+	event string
 	depth int
 	busy  string
 }
@@ -230,6 +236,7 @@ func (mb *mailbox) currentLocked() *Subscription {
 
 // run works until nothing is left.
 func (mb *mailbox) run() {
+	mb.client.bus.armWatchdog()
 	for mb.next() {
 		for i, n := 0, len(mb.work); i < n; {
 			i = mb.runFrom(i)
@@ -247,6 +254,17 @@ func (mb *mailbox) resume(i int) {
 
 // next takes the next batch.
 func (mb *mailbox) next() bool {
+	more, retired := mb.take()
+	if retired {
+		mb.client.dropBox(mb)
+	}
+	if !more {
+		mb.client.kick()
+	}
+	return more
+}
+
+func (mb *mailbox) take() (more, retired bool) {
 	mb.mu.Lock()
 	defer mb.mu.Unlock()
 	clear(mb.work)
@@ -258,8 +276,7 @@ func (mb *mailbox) next() bool {
 		}
 		mb.work = nil
 		mb.flooded.Store(false)
-		mb.client.kick()
-		return false
+		return false, mb.retired
 	}
 	mb.fill, mb.work = mb.work[:0], mb.fill
 	for i, l := range mb.lanes {
@@ -268,11 +285,12 @@ func (mb *mailbox) next() bool {
 	}
 	mb.lanes = mb.lanes[:0]
 	mb.counted = 0
+	mb.batch++
 	if mb.space != nil {
 		close(mb.space)
 		mb.space = nil
 	}
-	return true
+	return true, false
 }
 
 // runFrom runs the handlers from i on and returns where to go on: at the end,

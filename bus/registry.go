@@ -7,29 +7,33 @@ import (
 	"slices"
 )
 
-// PluginInfo is one namespace as [Client.Registry] shows it.
+// PluginInfo is one namespace.
 type PluginInfo struct {
-	Namespace string
-	State     string // "starting", "ready", "stopping" or "stopped"
-	Commands  []CommandInfo
-	Events    []EventInfo
+	Namespace string        `json:"namespace"`
+	State     string        `json:"state"` // "starting", "ready", "stopping" or "stopped"
+	Commands  []CommandInfo `json:"commands"`
+	Events    []EventInfo   `json:"events"`
+	Mailbox   MailboxInfo   `json:"mailbox"`
+	Buffered  []string      `json:"buffered,omitempty"` // commands that wait until it is ready
 }
 
 // CommandInfo is one registered command.
 type CommandInfo struct {
-	Name  string // full name
-	Doc   string
-	In    reflect.Type
-	Out   reflect.Type
-	Async bool // registered with HandleAsync
+	Name    string       `json:"name"` // full name
+	Doc     string       `json:"doc"`
+	In      reflect.Type `json:"-"`
+	Out     reflect.Type `json:"-"`
+	Async   bool         `json:"async,omitempty"`   // registered with HandleAsync
+	Running int64        `json:"running,omitempty"` // handlers at work
 }
 
 // EventInfo is one declared event.
 type EventInfo struct {
-	Name     string // full name
-	Doc      string
-	Type     reflect.Type // of the payload; interface{} if any
-	Retained bool         // has a retained value now
+	Name     string       `json:"name"` // full name
+	Doc      string       `json:"doc"`
+	Type     reflect.Type `json:"-"`                  // of the payload; interface{} if any
+	Revision uint64       `json:"revision,omitempty"` // of the retained value
+	Retained any          `json:"retained,omitempty"` // the value, nil if there is none
 }
 
 // Registry returns what is registered now: a snapshot, by namespace, with
@@ -51,22 +55,34 @@ func (c *Client) info() PluginInfo {
 	c.mu.Lock()
 	for _, k := range c.commands {
 		in, out := k.h.types()
-		p.Commands = append(p.Commands, CommandInfo{k.name, k.doc, in, out, k.h.isAsync()})
+		p.Commands = append(p.Commands, CommandInfo{k.name, k.doc, in, out, k.h.isAsync(), k.running.Load()})
 	}
 	c.mu.Unlock()
 	for _, t := range c.events.all() {
 		t.retain.Lock()
-		has := t.has
+		rev, value := t.rev, t.value
 		t.retain.Unlock()
 		t.mu.Lock()
 		if t.declared {
-			p.Events = append(p.Events, EventInfo{t.name, t.doc, t.kind.typ(), has})
+			p.Events = append(p.Events, EventInfo{t.name, t.doc, t.kind.typ(), rev, value})
 		}
 		t.mu.Unlock()
 	}
 	slices.SortFunc(p.Commands, func(a, b CommandInfo) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Events, func(a, b EventInfo) int { return cmp.Compare(a.Name, b.Name) })
+	p.Mailbox = c.box.info()
+	p.Buffered = c.gate.names()
 	return p
+}
+
+// compareAll compares pairs in turn.
+func compareAll(pairs ...string) int {
+	for i := 0; i < len(pairs); i += 2 {
+		if d := cmp.Compare(pairs[i], pairs[i+1]); d != 0 {
+			return d
+		}
+	}
+	return 0
 }
 
 // Subscribers returns, for each event of the client's namespace that somebody

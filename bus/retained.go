@@ -128,19 +128,35 @@ func (t *topic) publishKept(v any, timed bool, chain uint64) error {
 // republish publishes v and retains it.
 func (t *topic) republish(ctx context.Context, v any) error {
 	t.mu.Lock()
-	v, err := t.kind.convert("republish "+t.name, v)
+	k := t.kind
+	t.mu.Unlock()
+	v, err := k.convert("republish "+t.name, v)
 	if err != nil {
-		t.mu.Unlock()
 		return err
 	}
+	return t.swap(ctx, func(any, bool) (any, bool) { return v, true })
+}
+
+// swap republishes what f makes of the retained value, if f says so. f is
+// called with the retain mutex held.
+func (t *topic) swap(ctx context.Context, f func(old any, has bool) (any, bool)) error {
+	t.mu.Lock()
 	if !t.keeps {
 		t.keeps = true
 		t.snap.Store(t.kind.build(t))
 	}
 	t.mu.Unlock()
 	t.retain.Lock()
+	v, ok := f(t.value, t.has)
+	if !ok {
+		t.retain.Unlock()
+		return nil
+	}
 	t.rev++
 	t.value, t.has, t.at = v, true, time.Now()
+	if w := t.bus.watch.Load(); w != nil {
+		w.event(ctx, t, v)
+	}
 	list, err := t.snap.Load().list.queueKept(v, &meta{topic: t, time: t.at, revision: t.rev, chain: Correlation(ctx)})
 	t.retain.Unlock()
 	drainAll(list)

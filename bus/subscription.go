@@ -165,8 +165,8 @@ func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
 
 // panicked reports a contained panic.
 func (s *Subscription) panicked(p any) {
-	s.client.bus.log.Error("subscriber panicked", "plugin", s.client.namespace, "event", s.name,
-		"subscriber", s.place(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.client.bus.report(HandlerPanicked, Incident{Plugin: s.client.namespace, Name: s.name, Subscriber: s.place(),
+		Text: "subscriber panicked"}, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
