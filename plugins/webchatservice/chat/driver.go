@@ -22,6 +22,13 @@ type Resumer interface {
 	Resume(ctx context.Context, s Session, from Position) (Conn, error)
 }
 
+// IdleCloser is a Driver that may keep network connections of its own for later use.
+type IdleCloser interface {
+	// CloseIdleConnections closes those that are not in use now. The driver can be used further.
+	// Connections of an [Options.Client] are its owner's and stay.
+	CloseIdleConnections()
+}
+
 // Conn is an open chat. Its methods may be called at once from different goroutines, Receive from
 // one at a time. After Close all of them fail with an error that matches [ErrClosed]; after
 // the chat has ended those that talk to the server fail with one that matches [ErrEnded].

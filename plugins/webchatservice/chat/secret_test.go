@@ -92,7 +92,8 @@ func TestSecretGivesItsTextToWhoAsks(t *testing.T) {
 	for _, s := range []string{"", "x", text, strings.Repeat("long ", 100), "żółć\x00\xff"} {
 		assert.Equal(t, s, chat.NewSecret(s).Reveal())
 		assert.Equal(t, chat.NewSecret(s), chat.NewSecret(s))
-		assert.True(t, chat.NewSecret(s) == chat.NewSecret(s), "equal secrets are equal values")
+		a, b := chat.NewSecret(s), chat.NewSecret(s)
+		assert.True(t, a == b, "equal secrets are equal values")
 		assert.Equal(t, s == "", chat.NewSecret(s).IsZero())
 	}
 	assert.NotEqual(t, chat.NewSecret("a"), chat.NewSecret("b"))

@@ -126,11 +126,19 @@ func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position)
 	return newConn(d, s, next, a), nil
 }
 
+// CloseIdleConnections implements [chat.IdleCloser].
+func (d *Driver) CloseIdleConnections() {
+	if d.wire.own {
+		d.wire.client.CloseIdleConnections()
+	}
+}
+
 func invalid(op, text string) *chat.Error {
 	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: op, Text: text}
 }
 
 var (
-	_ chat.Driver  = (*Driver)(nil)
-	_ chat.Resumer = (*Driver)(nil)
+	_ chat.Driver     = (*Driver)(nil)
+	_ chat.Resumer    = (*Driver)(nil)
+	_ chat.IdleCloser = (*Driver)(nil)
 )

@@ -471,6 +471,30 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// Connections that the driver keeps for later are closed on request; those of a client that was given
+// to it are not its own.
+func TestIdleConnections(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		for _, own := range []bool{false, true} {
+			o := chat.Options{Client: s.Client()}
+			if own {
+				o = chat.Options{Dial: s.DialContext}
+			}
+			d, err := gmsrest.New(s.config(), o)
+			require.NoError(t, err)
+			conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+			synctest.Wait()
+			before := s.Network().Conns()
+			d.CloseIdleConnections()
+			synctest.Wait()
+			closed := before - s.Network().Conns()
+			assert.Equal(t, own, closed == 1, "%d closed", closed)
+		}
+	})
+}
+
 // The same over real sockets, with the client that a driver makes for itself.
 func TestLoopback(t *testing.T) {
 	sim := chatsim.New(nil) // the scripted agent

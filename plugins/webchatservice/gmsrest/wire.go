@@ -30,6 +30,7 @@ const (
 // wire makes requests. It is immutable.
 type wire struct {
 	client    *http.Client
+	own       bool                   // the client's transport was made here
 	root      string                 // without a trailing slash
 	start     string                 // where a chat starts
 	header    map[string]chat.Secret // canonical names
@@ -63,7 +64,7 @@ func newWire(c chat.Config, o chat.Options) (*wire, error) {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, invalid(name+" has a query or a fragment", "paths are appended to it; "+example)
 	}
-	w := &wire{header: make(map[string]chat.Secret), timeout: c.AjaxTimeout, maxAnswer: c.MaxAnswer}
+	w := &wire{own: o.Client == nil, header: make(map[string]chat.Secret), timeout: c.AjaxTimeout, maxAnswer: c.MaxAnswer}
 	for name, value := range c.Headers {
 		canonical := http.CanonicalHeaderKey(name)
 		if !validHeader(canonical, value.Reveal()) {
