@@ -1,17 +1,14 @@
 package bus
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // Debugger shows what is on a bus and what it is doing: a snapshot, never live
 // state, for debug tools (cxbus 9). Taking one stops nothing; its parts may be
 // from slightly different moments.
 type Debugger struct {
-	Plugins       []PluginInfo       `json:"plugins"` // as registered
-	Subscriptions []SubscriptionInfo `json:"subscriptions"`
-	Hooks         []HookInfo         `json:"hooks"` // by command, in the order they run
+	Plugins       []PluginInfo        `json:"plugins"` // as registered
+	Subscriptions []SubscriptionInfo  `json:"subscriptions"`
+	Hooks         map[string][]string `json:"hooks"` // by command, the hooks' owners in the order they run
 }
 
 // SubscriptionInfo is one subscription.
@@ -25,28 +22,12 @@ type SubscriptionInfo struct {
 	Orphan  bool   `json:"orphan,omitempty"` // its plugin is ready and does not declare the event
 }
 
-// HookInfo is one before hook.
-type HookInfo struct {
-	Command string `json:"command"`
-	Owner   string `json:"owner"`
-}
-
-// MailboxInfo is what waits and what runs in a plugin's mailbox.
-type MailboxInfo struct {
-	Waiting int    `json:"waiting"`
-	Refused uint64 `json:"refused,omitempty"` // events that met the hard limit
-	Running string `json:"running,omitempty"` // the subscription whose handler runs
-	// RunningFor is how long it has been running, at least; the bus looks at
-	// it now and then.
-	RunningFor time.Duration `json:"runningFor,omitempty"`
-}
-
 // Debugger takes a snapshot.
 func (b *Bus) Debugger() Debugger {
 	b.mu.Lock()
 	clients := slices.Clone(b.order)
 	b.mu.Unlock()
-	var d Debugger
+	d := Debugger{Hooks: map[string][]string{}}
 	for _, c := range clients {
 		d.Plugins = append(d.Plugins, c.info())
 		for _, s := range c.subscriptions() {
@@ -59,10 +40,9 @@ func (b *Bus) Debugger() Debugger {
 	if w := b.watch.Load(); w != nil {
 		for name, list := range w.hooks {
 			for _, h := range list {
-				d.Hooks = append(d.Hooks, HookInfo{name, h.owner.namespace})
+				d.Hooks[name] = append(d.Hooks[name], h.owner.namespace)
 			}
 		}
-		slices.SortStableFunc(d.Hooks, func(a, b HookInfo) int { return compareAll(a.Command, b.Command) })
 	}
 	return d
 }
@@ -77,15 +57,15 @@ func (s *Subscription) info() SubscriptionInfo {
 	return i
 }
 
-func (mb *mailbox) info() MailboxInfo {
+// info fills in what waits and runs in the mailbox.
+func (mb *mailbox) info(p *PluginInfo) {
 	mb.mu.Lock()
 	defer mb.mu.Unlock()
-	i := MailboxInfo{Waiting: len(mb.fill), Refused: mb.dropped}
+	p.Waiting, p.Refused = len(mb.fill), mb.dropped
 	if mb.running {
-		i.Waiting += max(0, len(mb.work)-int(mb.pos.Load())-1)
+		p.Waiting += max(0, len(mb.work)-int(mb.pos.Load())-1)
 	}
 	if s := mb.currentLocked(); s != nil {
-		i.Running, i.RunningFor = s.String(), mb.stuck
+		p.Running, p.RunningFor = s.String(), mb.stuck
 	}
-	return i
 }

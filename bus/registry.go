@@ -5,6 +5,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"time"
 )
 
 // PluginInfo is one namespace.
@@ -13,8 +14,14 @@ type PluginInfo struct {
 	State     string        `json:"state"` // "starting", "ready", "stopping" or "stopped"
 	Commands  []CommandInfo `json:"commands"`
 	Events    []EventInfo   `json:"events"`
-	Mailbox   MailboxInfo   `json:"mailbox"`
 	Buffered  []string      `json:"buffered,omitempty"` // commands that wait until it is ready
+
+	Waiting int    `json:"waiting"`           // events in its mailbox
+	Refused uint64 `json:"refused,omitempty"` // events that met the mailbox's hard limit
+	Running string `json:"running,omitempty"` // the subscription whose handler runs
+	// RunningFor is how long it has been running, at least: the bus looks at
+	// it only now and then.
+	RunningFor time.Duration `json:"runningFor,omitempty"`
 }
 
 // CommandInfo is one registered command.
@@ -70,7 +77,7 @@ func (c *Client) info() PluginInfo {
 	}
 	slices.SortFunc(p.Commands, func(a, b CommandInfo) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Events, func(a, b EventInfo) int { return cmp.Compare(a.Name, b.Name) })
-	p.Mailbox = c.box.info()
+	c.box.info(&p)
 	p.Buffered = c.gate.names()
 	return p
 }

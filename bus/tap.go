@@ -7,7 +7,7 @@ import (
 
 // Record is one thing that happened on the bus, as a tap sees it.
 type Record struct {
-	Kind        RecordKind
+	Kind        string        // "command", "result" or "event"
 	Name        string        // full name of the command or event
 	By          string        // commander or publisher
 	ID          uint64        // of the call; the command and its result share it
@@ -18,22 +18,21 @@ type Record struct {
 	Err         error         // of a result that is an error
 }
 
-// RecordKind says what a [Record] is.
-type RecordKind string
-
-// The kinds of record.
+// The kinds of record: a command was called and passed its hooks; a command
+// settled, also one that a hook vetoed or nobody handles; an event was
+// published.
 const (
-	RecordCommand RecordKind = "command" // a command was called and passed its hooks
-	RecordResult  RecordKind = "result"  // a command settled, also one that a hook vetoed or nobody handles
-	RecordEvent   RecordKind = "event"   // an event was published
+	recordCommand = "command"
+	recordResult  = "result"
+	recordEvent   = "event"
 )
 
 // tap is one tap or observer.
 type tap struct {
 	sub     *Subscription
 	lane    *lane[Record]
-	kind    RecordKind // only these; "" for all
-	pattern pattern    // only these names
+	kind    string  // only these; "" for all
+	pattern pattern // only these names
 	all     bool
 }
 
@@ -54,10 +53,10 @@ func (c *Client) Tap(h func(ctx context.Context, r Record)) (*Subscription, erro
 // it took and how it ended. It cannot change the result. The name may be a
 // pattern as for Subscribe; the rest is as with [Client.Tap].
 func (c *Client) Observe(command string, h func(ctx context.Context, r Record)) (*Subscription, error) {
-	return c.tap(command, RecordResult, h)
+	return c.tap(command, recordResult, h)
 }
 
-func (c *Client) tap(name string, kind RecordKind, h func(context.Context, Record)) (*Subscription, error) {
+func (c *Client) tap(name string, kind string, h func(context.Context, Record)) (*Subscription, error) {
 	if h == nil {
 		return nil, ErrNilHandler.with("tap "+name, "pass a function")
 	}
@@ -102,7 +101,7 @@ func (w *watch) record(r Record) {
 
 func (w *watch) event(ctx context.Context, t *topic, v any) {
 	if len(w.taps) > 0 {
-		w.record(Record{Kind: RecordEvent, Name: t.name, By: t.namespace, Correlation: Correlation(ctx), Time: time.Now(), Data: v})
+		w.record(Record{Kind: recordEvent, Name: t.name, By: t.namespace, Correlation: Correlation(ctx), Time: time.Now(), Data: v})
 	}
 }
 
@@ -132,7 +131,7 @@ func (w *watch) enter(ctx context.Context, c *Client, name string, in any) (*wat
 		return nil, nil, nil, err
 	}
 	r := at.rec
-	r.Kind, r.Data = RecordCommand, in
+	r.Kind, r.Data = recordCommand, in
 	w.record(r)
 	return at, ctx, in, nil
 }
@@ -140,7 +139,7 @@ func (w *watch) enter(ctx context.Context, c *Client, name string, in any) (*wat
 // leave records the settlement.
 func (at *watched) leave(out any, err error) {
 	r := at.rec
-	r.Kind, r.Data, r.Err = RecordResult, out, err
+	r.Kind, r.Data, r.Err = recordResult, out, err
 	r.Time = time.Now()
 	r.Duration = r.Time.Sub(at.start)
 	at.w.record(r)
