@@ -2,6 +2,9 @@ package webchatservice_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -290,6 +293,35 @@ func TestNetworkDownAndBack(t *testing.T) {
 		assert.Equal(t, 0, count(told, "disconnected"))
 		assert.Equal(t, "reconnected", told[0])
 	})
+}
+
+// printed is everything in every way it could be printed.
+func printed(t *testing.T, events []bus.Event[any], rest ...any) string {
+	t.Helper()
+	var b strings.Builder
+	show := func(v any) {
+		fmt.Fprintf(&b, "%v %+v %#v %s\n", v, v, v, v)
+		if _, door := v.(webchatservice.SessionData); !door {
+			j, err := json.Marshal(v)
+			require.NoError(t, err)
+			b.Write(j)
+		}
+		if err, ok := v.(error); ok {
+			b.WriteString(err.Error())
+		}
+		slog.New(slog.NewJSONHandler(&b, nil)).Info("shown", "value", v)
+	}
+	for _, e := range events {
+		show(e.Data)
+	}
+	for _, v := range rest {
+		if _, door := v.(webchatservice.SessionData); door {
+			fmt.Fprintf(&b, "%v %+v %#v %s\n", v, v, v, v)
+			continue
+		}
+		show(v)
+	}
+	return b.String()
 }
 
 func count(list []string, name string) (n int) {

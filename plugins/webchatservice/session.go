@@ -103,7 +103,12 @@ func (s *session) unlock() {
 	s.env.out.flush()
 }
 
-func (s *session) emitLocked(event string, data any) { s.env.out.push(emission{event, data}) }
+// emitLocked queues an event. A session that is over says nothing more.
+func (s *session) emitLocked(event string, data any) {
+	if !s.state.Final() {
+		s.env.out.push(emission{event, data})
+	}
+}
 
 func (s *session) wakeLocked() {
 	close(s.changed)
@@ -272,7 +277,6 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 func (s *session) failed(how State, err error) error {
 	s.mu.Lock()
 	ending := s.state == StateEnding
-	s.goLocked(StateFailed)
 	var out error
 	switch {
 	case ending:
@@ -288,6 +292,7 @@ func (s *session) failed(how State, err error) error {
 		}
 		out = failure(sentinel, opOf(how), err, "")
 	}
+	s.goLocked(StateFailed)
 	s.unlock()
 	return out
 }
@@ -510,9 +515,9 @@ func (s *session) finishLocked(why EndReason, told bool) {
 		s.emitLocked("pollingStopped", struct{}{})
 	}
 	s.abortLocked(failure(ErrNoSession, "", nil, ""))
+	s.emitLocked("ended", EndedData{Reason: why, ServerTold: told})
 	s.goLocked(StateEnded)
 	s.after = append(s.after, s.forget)
-	s.emitLocked("ended", EndedData{Reason: why, ServerTold: told})
 }
 
 // end ends the session, as the visitor wishes, and returns what became of that. Several callers get
