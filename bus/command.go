@@ -234,7 +234,10 @@ func (h *handler[In, Out]) call(ctx context.Context, r *route, in In) (out Out, 
 		}
 	}
 	if h.async != nil {
-		return h.start(ctx, r, in).Result(ctx)
+		d := &Deferred[Out]{}
+		d.f.cmd = h.cmd
+		h.run(ctx, r, in, d) // not start: the gate may still be opening for others
+		return (*Future[Out])(d).Result(ctx)
 	}
 	if err := h.cmd.begin(); err != nil {
 		return out, err
@@ -304,12 +307,18 @@ func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred
 		d.f.settle(nil, err)
 		return
 	}
+	var end *scope
 	if own {
-		d.f.scope = sc
+		end = sc
 	}
+	var life context.Context
+	if h.async != nil {
+		life = h.cmd.owner.life
+	}
+	d.f.begin(end, life)
 	if h.async == nil {
 		go func() {
-			defer h.contain(d)
+			defer h.contain(d, new(bool))
 			out, err := h.plain(sc, in)
 			if err != nil {
 				d.Reject(err)
@@ -319,18 +328,19 @@ func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred
 		}()
 		return
 	}
-	d.f.life = h.cmd.owner.life
-	defer h.contain(d)
+	returned := false
+	defer h.contain(d, &returned)
 	h.async(sc, in, d)
+	returned = true
 }
 
 // contain counts the handler out and rejects d if it panicked or ended its
-// goroutine.
-func (h *handler[In, Out]) contain(d *Deferred[Out]) {
+// goroutine; an async one that returned settles d when it likes.
+func (h *handler[In, Out]) contain(d *Deferred[Out], returned *bool) {
 	defer h.cmd.end()
 	if p := recover(); p != nil {
 		d.Reject(h.cmd.panicked(p))
-	} else if h.async == nil {
+	} else if !*returned {
 		d.Reject(ErrPanic.with(h.cmd.name, "the handler ended its goroutine")) // no effect once settled
 	}
 }

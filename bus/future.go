@@ -10,21 +10,21 @@ import (
 // future is what a Deferred and its Future share. The channel is made only for
 // somebody who has to wait.
 type future struct {
-	cmd   *command
+	cmd     *command
+	settled atomic.Bool
+
+	mu    sync.Mutex      // guards what follows
 	scope *scope          // to end at settlement; nil if shared
 	life  context.Context // of the plugin, when an async handler may forget to settle
-
-	settled atomic.Bool
-	mu      sync.Mutex // guards what follows
-	done    chan struct{}
-	stop    func() bool // ends the watch on life
-	val     any
-	err     error
-	notes   []any         // the last progress values
-	base    int           // number of notes dropped before notes[0]
-	more    chan struct{} // closed at the next note
-	to      *future       // gets all that this one gets
-	after   []func(v any, err error)
+	done  chan struct{}
+	stop  func() bool // ends the watch on life
+	val   any
+	err   error
+	notes []any         // the last progress values
+	base  int           // number of notes dropped before notes[0]
+	more  chan struct{} // closed at the next note
+	to    *future       // gets all that this one gets
+	after []func(v any, err error)
 }
 
 // maxNotes is how many progress values wait for a listener.
@@ -52,7 +52,7 @@ func (f *future) settle(v any, err error) bool {
 		close(f.more)
 		f.more = nil
 	}
-	stop, to, after := f.stop, f.to, f.after
+	stop, to, after, sc := f.stop, f.to, f.after, f.scope
 	f.mu.Unlock()
 	if stop != nil {
 		stop()
@@ -63,10 +63,29 @@ func (f *future) settle(v any, err error) bool {
 	for _, fn := range after {
 		fn(v, err)
 	}
-	if f.scope != nil {
-		f.scope.end()
+	if sc != nil {
+		sc.end()
 	}
 	return true
+}
+
+// begin says what f ends with: the context of its handler, unless that is
+// shared, and the life of its plugin, if the handler may forget to settle.
+// Somebody may wait for f already.
+func (f *future) begin(sc *scope, life context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.scope, f.life = sc, life
+	if f.done != nil {
+		f.watchLocked()
+	}
+}
+
+// watchLocked makes the plugin's end settle f.
+func (f *future) watchLocked() {
+	if f.life != nil {
+		f.stop = context.AfterFunc(f.life, func() { f.settle(nil, f.cmd.owner.gone(f.cmd.name)) })
+	}
 }
 
 func (f *future) wait() <-chan struct{} {
@@ -77,10 +96,7 @@ func (f *future) wait() <-chan struct{} {
 	}
 	if f.done == nil {
 		f.done = make(chan struct{})
-		if f.life != nil {
-			life := f.life
-			f.stop = context.AfterFunc(life, func() { f.settle(nil, f.cmd.owner.gone(f.cmd.name)) })
-		}
+		f.watchLocked()
 	}
 	return f.done
 }
