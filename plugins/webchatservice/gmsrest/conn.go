@@ -111,7 +111,8 @@ func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
 		}
 		return c.request(ctx, "send", "send", form, true)
 	case chat.ActionEnd:
-		return c.request(ctx, "end", "disconnect", nil, false)
+		// The position is for what was said since the last poll: after the end nobody can ask for it.
+		return c.request(ctx, "end", "disconnect", nil, true)
 	}
 	return chat.Receipt{}, invalid("send", fmt.Sprintf("unknown action %d", a.Kind))
 }

@@ -398,6 +398,24 @@ func TestEndReasons(t *testing.T) {
 	}
 }
 
+// What was said between the last poll and the visitor's end is not lost.
+func TestLastLinesBeforeEnd(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		id := conn.Session().ID
+		s.AgentJoin(id, "Ann")
+		listen(t, conn, time.Second)
+		s.AgentSay(id, "Ann", "wait")
+		_, err := conn.Send(t.Context(), chat.Action{Kind: chat.ActionEnd})
+		require.NoError(t, err)
+		events := listen(t, conn, time.Second)
+		require.Len(t, events, 1)
+		assert.Equal(t, "wait", events[0].Messages[0].Text)
+		assert.Equal(t, chat.EndVisitor, events[0].EndedBy)
+		assert.True(t, events[0].Ended)
+	})
+}
+
 // A wrong key is the end: the server will never take the chat's requests again.
 func TestWrongKey(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
