@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// endCommand ends a chat.
+const endCommand = "/end"
+
+// maxLine limits a line of standard input.
+const maxLine = 64 << 10
+
+// chatOptions are the flags of busdemo chat.
+type chatOptions struct {
+	config   string
+	nickname string
+}
+
+func newChat(stdin io.Reader, stdout io.Writer) *cobra.Command {
+	var o chatOptions
+	cmd := &cobra.Command{
+		Use:   "chat",
+		Short: "Chat in the terminal",
+		Long: "chat holds a chat in the terminal: against the embedded simulator, or against the service that a\n" +
+			"configuration names. Each line of standard input is a message. " + endCommand + ", the end of the input and\n" +
+			"Ctrl-C end the chat and show its transcript. A line that begins with // is sent with one / less.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if strings.TrimSpace(o.nickname) == "" {
+				return &usageError{errors.New("--name wants a name that is not empty")}
+			}
+			return holdChat(cmd.Context(), o, stdin, stdout)
+		},
+	}
+	cmd.Flags().StringVar(&o.config, "config", "", "talk to the service that this `FILE` names in its section webchat")
+	cmd.Flags().StringVar(&o.nickname, "name", "Visitor", "your `NAME` in the chat")
+	return cmd
+}
+
+// screen is where a chat is shown. Safe for concurrent use.
+type screen struct {
+	p    painter
+	echo bool // show own lines too, as nobody sees them being typed
+
+	mu  sync.Mutex // guards the rest
+	w   io.Writer
+	err error // of the first write that failed
+}
+
+func (s *screen) print(colour, who, text string) {
+	var b strings.Builder
+	for _, l := range cleanLines(text) {
+		fmt.Fprintf(&b, "%s %s\n", s.p.paint(colour, clean(who)), l)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		_, s.err = io.WriteString(s.w, b.String())
+	}
+}
+
+// note shows what is not said by anybody.
+func (s *screen) note(format string, args ...any) {
+	s.print(dim, "*", fmt.Sprintf(format, args...))
+}
+
+func (s *screen) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// show shows an event, if it is one that the visitor is to know of.
+func (s *screen) show(e bus.Event[any]) {
+	switch d := e.Data.(type) {
+	case webchatservice.MessageReceivedData:
+		for i, m := range d.Messages {
+			s.showLine(m, d.Messages[i+1:])
+		}
+	case webchatservice.DisconnectedData:
+		s.note("the connection is lost; trying again: %s", d.Error.Text)
+	case webchatservice.EndedData:
+		s.note("the chat has ended (%s)", d.Reason)
+	default:
+		switch e.Name() {
+		case webchatservice.Reconnected.Name():
+			s.note("the connection is back")
+		case webchatservice.ChatServerWentOffline.Name():
+			s.note("the chat server is not available for now")
+		case webchatservice.ChatServerBackOnline.Name():
+			s.note("the chat server is available again")
+		}
+	}
+}
+
+// showLine shows a line of the transcript; after are those of the batch that follow it.
+func (s *screen) showLine(m webchatservice.Message, after []webchatservice.Message) {
+	own := m.From.Type == chat.RoleClient
+	switch m.Type {
+	case chat.KindTypingStarted:
+		past := slices.ContainsFunc(after, func(later webchatservice.Message) bool { return later.From == m.From })
+		if !own && !past {
+			s.note("%s is typing ...", m.From.Name)
+		}
+	case chat.KindTypingStopped:
+	case chat.KindMessage:
+		if !own || s.echo {
+			s.print(nameColour(m.From), m.From.Name+":", m.Text)
+		}
+	default:
+		if !own {
+			s.note("%s", line(m))
+		}
+	}
+}
+
+func holdChat(ctx context.Context, o chatOptions, stdin io.Reader, stdout io.Writer) error {
+	p := painter(colours(stdout, os.Getenv))
+	s, err := newStack(ctx, stackOptions{namespace: "Chat", file: o.config})
+	if err != nil {
+		return err
+	}
+	v := &visitor{stack: s, screen: &screen{p: p, echo: !terminal(stdin), w: stdout}}
+	started := startChat(ctx, nil, s.client, webchatservice.StartChatIn{Nickname: o.nickname, FirstName: o.nickname})
+	var talked error
+	if started == nil {
+		v.screen.note("connected; %s ends the chat", endCommand)
+		talked = v.talk(ctx, stdin)
+	}
+	ended := endChat(ctx, nil, s.client, s.events)
+	v.look()
+	transcript, told := call(context.WithoutCancel(ctx), nil, s.client, webchatservice.GetTranscript, struct{}{})
+	closed := s.close(ctx) // settles what has not been
+	v.sending.Wait()
+
+	err = v.screen.failed()
+	if err == nil && (started == nil || started == errInterrupted) {
+		fmt.Fprintln(stdout)
+		err = printTranscript(stdout, p, transcript)
+	}
+	if err != nil {
+		return fmt.Errorf("write the chat: %w", err)
+	}
+	return together(started, talked, ended, told, closed)
+}
+
+// visitor is the person at the terminal.
+type visitor struct {
+	stack   *stack
+	screen  *screen
+	place   int // in the events: what comes from here on is not shown yet
+	sending sync.WaitGroup
+}
+
+// talk shows what comes and sends what is typed. It returns nil when the chat has ended or is to be
+// ended, errInterrupted when ctx has ended.
+func (v *visitor) talk(ctx context.Context, stdin io.Reader) error {
+	send, err := webchatservice.SendMessage.Bind(v.stack.client)
+	if err != nil {
+		return err
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	in := readLines(stdin, stop)
+	for {
+		changed := v.look()
+		switch {
+		case v.screen.failed() != nil, v.stack.events.has(webchatservice.Ended.Name()):
+			return nil
+		}
+		select {
+		case <-changed:
+		case l, more := <-in:
+			switch {
+			case !more, strings.TrimSpace(l.text) == endCommand:
+				return nil
+			case l.err != nil:
+				return l.err
+			case strings.HasPrefix(l.text, "/") && !strings.HasPrefix(l.text, "//"):
+				v.screen.note("unknown command %s; %s ends the chat, and a line that begins with // is sent", l.text, endCommand)
+			case strings.TrimSpace(l.text) != "":
+				text := l.text
+				if strings.HasPrefix(text, "//") {
+					text = text[1:]
+				}
+				v.say(ctx, send, text)
+			}
+		case <-ctx.Done():
+			return errInterrupted
+		}
+	}
+}
+
+// look shows the events that have come, and returns a channel that is closed when there are more.
+func (v *visitor) look() <-chan struct{} {
+	events, changed := v.stack.events.since(v.place)
+	for _, e := range events {
+		v.screen.show(e)
+	}
+	v.place += len(events)
+	return changed
+}
+
+// say sends a line, after those before it, and does not wait for that; the visitor is told if it failed.
+// Every command settles, so that there is an end to sending.
+func (v *visitor) say(ctx context.Context, send *bus.Caller[webchatservice.SendMessageIn, webchatservice.SendMessageOut], text string) {
+	sent := send.Go(ctx, webchatservice.SendMessageIn{Message: text})
+	v.sending.Go(func() {
+		if _, err := sent.Result(context.WithoutCancel(ctx)); err != nil {
+			v.screen.note("not sent: %s (%s)", text, oneLine(err))
+		}
+	})
+}
+
+// input is a line of standard input, or why there is none.
+type input struct {
+	text string
+	err  error
+}
+
+// readLines hands out the lines of r until its end. A read cannot be broken off: once stop is closed,
+// the goroutine ends with the read that is under way, or with the process.
+func readLines(r io.Reader, stop <-chan struct{}) <-chan input {
+	out := make(chan input)
+	give := func(i input) bool {
+		select {
+		case out <- i:
+			return true
+		case <-stop:
+			return false
+		}
+	}
+	go func() {
+		defer close(out)
+		scanner := bufio.NewScanner(r)
+		scanner.Buffer(nil, maxLine)
+		for scanner.Scan() {
+			if !give(input{text: scanner.Text()}) {
+				return
+			}
+		}
+		if err := scanner.Err(); err != nil {
+			give(input{err: fmt.Errorf("read standard input: %w", err)})
+		}
+	}()
+	return out
+}

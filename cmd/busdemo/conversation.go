@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// optional limits the waits for what a server need not do: greet, or send a second agent.
+const optional = 5 * time.Second
+
+// conversation is a chat that runs by itself: one visitor, his lines, and whoever answers. It takes its
+// pace from the events.
+type conversation struct {
+	trace    *trace
+	client   *bus.Client
+	events   *watch
+	who      webchatservice.StartChatIn
+	lines    []string
+	patience time.Duration // for an agent who does not come, or does not answer
+}
+
+// errNobody is returned when no agent comes.
+type errNobody struct{ after time.Duration }
+
+func (e *errNobody) Error() string {
+	return fmt.Sprintf("no agent joined within %v; --patience sets how long to wait", e.after)
+}
+
+// play starts the chat, says the lines, and ends the chat. When ctx ends it returns errInterrupted at
+// once, with the chat still there; see end.
+func (c *conversation) play(ctx context.Context) error {
+	place := c.events.now()
+	if err := startChat(ctx, c.trace, c.client, c.who); err != nil {
+		return err
+	}
+	if !c.welcome(ctx, place, c.patience) && !c.over(ctx) {
+		return &errNobody{c.patience}
+	}
+	for _, text := range c.lines {
+		if c.over(ctx) {
+			break
+		}
+		if err := c.say(ctx, text); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return nil
+}
+
+// say sends a line as a person does and waits for the answer.
+func (c *conversation) say(ctx context.Context, text string) error {
+	place := c.events.now()
+	_, err := call(ctx, c.trace, c.client, webchatservice.SendTyping, webchatservice.SendTypingIn{Message: text})
+	if err != nil && !errors.Is(err, webchatservice.ErrNoTyping) && !c.over(ctx) {
+		return err
+	}
+	_, err = call(ctx, c.trace, c.client, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: text})
+	if err != nil {
+		if c.over(ctx) { // ended from the other side, or Ctrl-C
+			return nil
+		}
+		return err
+	}
+	if strings.EqualFold(strings.TrimSpace(text), transferLine) {
+		if c.welcome(ctx, place, min(c.patience, optional)) {
+			return nil
+		}
+	}
+	c.wait(ctx, place, c.patience, says(func(f webchatservice.From) bool { return f.Type == chat.RoleAgent }))
+	return nil
+}
+
+// welcome waits for an agent and for his greeting, and reports whether one came. Servers differ in
+// whether agents greet.
+func (c *conversation) welcome(ctx context.Context, place int, patience time.Duration) bool {
+	var agent webchatservice.From
+	place, came := c.wait(ctx, place, patience, func(e bus.Event[any]) bool {
+		d, _ := e.Data.(webchatservice.ParticipantData)
+		agent = d.Message.From
+		return e.Name() == webchatservice.AgentConnected.Name()
+	})
+	if came {
+		c.wait(ctx, place, min(patience, optional), says(func(f webchatservice.From) bool { return f == agent }))
+	}
+	return came
+}
+
+// wait waits for an event, but not beyond the end of the chat. It returns the place after it.
+func (c *conversation) wait(ctx context.Context, place int, patience time.Duration, match func(bus.Event[any]) bool) (int, bool) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ended := isEvent(webchatservice.Ended.Name())
+	matched := false
+	next, ok := c.events.await(ctx, place, func(e bus.Event[any]) bool {
+		matched = match(e)
+		return matched || ended(e)
+	})
+	return next, ok && matched
+}
+
+// over reports whether there is nothing more to say: the chat has ended, or ctx has.
+func (c *conversation) over(ctx context.Context) bool {
+	return ctx.Err() != nil || c.events.has(webchatservice.Ended.Name())
+}
+
+// startChat starts a chat. When ctx ends it returns errInterrupted at once; the service sees to it
+// that no chat stays behind.
+func startChat(ctx context.Context, t *trace, client *bus.Client, who webchatservice.StartChatIn) error {
+	_, err := call(ctx, t, client, webchatservice.StartChat, who)
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// endChat ends the chat, if there is one, and waits until that has gone round. It is not cut short by
+// the end of ctx, as it is what Ctrl-C is answered with.
+func endChat(ctx context.Context, t *trace, client *bus.Client, events *watch) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if events.has(webchatservice.Ended.Name()) {
+		return nil
+	}
+	_, err := call(ctx, t, client, webchatservice.EndChat, struct{}{})
+	if errors.Is(err, webchatservice.ErrNoSession) {
+		return nil
+	}
+	if err == nil {
+		events.await(ctx, 0, isEvent(webchatservice.Ended.Name()))
+	}
+	return err
+}
+
+// says accepts events with a line of text by one whom who accepts.
+func says(who func(webchatservice.From) bool) func(bus.Event[any]) bool {
+	return func(e bus.Event[any]) bool {
+		d, _ := e.Data.(webchatservice.MessageReceivedData)
+		return slices.ContainsFunc(d.Messages, func(m webchatservice.Message) bool {
+			return m.Type == chat.KindMessage && who(m.From)
+		})
+	}
+}

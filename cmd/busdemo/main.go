@@ -1,0 +1,69 @@
+// Command busdemo shows the bus and the WebChatService plugin at work: it plays a whole chat, holds one
+// in the terminal, serves the simulated chat server, and lists what is registered on the bus.
+//
+// Exit status: 0 when all went well, 1 when something failed, 2 for a wrong command line, 130 after
+// Ctrl-C. What failed is told in one line on standard error.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+// The exit statuses.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // 128 + SIGINT, as shells count
+)
+
+// errInterrupted is returned by a command that the user broke off and that left everything in order.
+var errInterrupted = errors.New("interrupted")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first signal ends the chat in order, a second one the process
+	// A reader that goes away (busdemo | head) is an error of writing, so that the chat is ended.
+	signal.Ignore(syscall.SIGPIPE)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the program: it carries out args and returns the exit status. The end of ctx is Ctrl-C.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot(stdin, stdout)
+	root.SetArgs(append([]string{}, args...)) // not nil, which would mean os.Args
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	interrupted := errors.Is(err, errInterrupted)
+	if !interrupted || err != errInterrupted {
+		fmt.Fprintln(stderr, "busdemo: "+oneLine(err))
+	}
+	var usage *usageError
+	switch {
+	case interrupted:
+		return exitInterrupted
+	case errors.As(err, &usage):
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// together returns nil when all errs are nil, the one that is not, or all of them joined.
+func together(errs ...error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}

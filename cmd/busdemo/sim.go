@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+)
+
+func newSim(stdout io.Writer) *cobra.Command {
+	var listen string
+	cmd := &cobra.Command{
+		Use:   "sim",
+		Short: "Serve the simulated chat server, with a scripted agent",
+		Long: "sim serves the simulated chat server until it is interrupted. The first line of output is a JSON\n" +
+			"object from each wire to its base URL. The agent greets, repeats every line, hands over to another\n" +
+			"one at the line transfer, and ends the chat at the line bye.",
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serveSim(cmd.Context(), listen, stdout) },
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "serve at this `ADDR`, host:port; port 0 takes a free one")
+	return cmd
+}
+
+func serveSim(ctx context.Context, listen string, stdout io.Writer) error {
+	if _, _, err := net.SplitHostPort(listen); err != nil {
+		return &usageError{fmt.Errorf("--listen %q is no address; want host:port, such as 127.0.0.1:8080", listen)}
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w; is the port in use? port 0 takes a free one", listen, err)
+	}
+	sim := chatsim.New(nil)
+	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+
+	first, err := json.Marshal(sim.BaseURLs(reachable(l.Addr().String())))
+	if err == nil {
+		_, err = fmt.Fprintf(stdout, "%s\n", first)
+	}
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-served:
+			served <- err // for below
+		}
+	}
+	// The chats end first, so that no request waits for one; then the connections.
+	closed := sim.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close() // requests that did not end in time
+	}
+	if last := <-served; err == nil && !errors.Is(last, http.ErrServerClosed) {
+		err = last
+	}
+	return together(err, closed)
+}
+
+// reachable returns an address at which a program here reaches a listener at addr: one that listens
+// everywhere is reached at the loopback.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/bus/busconfig"
+	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
+)
+
+// closeTimeout limits how long the program takes to put everything away.
+const closeTimeout = 15 * time.Second
+
+// stack is what the commands run on: a bus with WebChatService and Statistics on it, and the program's
+// own client. Without a configured server there is an embedded one, on a network in memory.
+type stack struct {
+	sim    *chatsim.Server // nil when the chat server is another
+	bus    *bus.Bus
+	client *bus.Client
+	events *watch
+}
+
+// stackOptions say how to build a stack.
+type stackOptions struct {
+	namespace string // of the program's own client
+	file      string // configuration; "" for none
+	agents    *chatsim.ScriptOptions
+	trace     *trace // nil for none
+}
+
+// newStack builds a stack and starts its plugins. Whoever gets one closes it.
+func newStack(ctx context.Context, o stackOptions) (*stack, error) {
+	cfg, err := busconfig.Load(&busconfig.Options{File: o.file})
+	if err != nil {
+		return nil, err
+	}
+	webchat := webchatservice.DefaultConfig()
+	if err := errors.Join(cfg.Section(webchatservice.Section).Decode(&webchat), cfg.CheckUnknown(webchatservice.Section)); err != nil {
+		return nil, err
+	}
+
+	s := &stack{events: newWatch()}
+	service := &webchatservice.Options{Drivers: wires.All()}
+	switch addressed := hasAddress(webchat); {
+	case !addressed && o.file != "":
+		return nil, fmt.Errorf("%s: webchat.dataURL: is missing; set it to the root of a chat service, "+
+			"such as http://127.0.0.1:8080/genesys/2/chat/customer-support, or leave --config out for the embedded one", o.file)
+	case !addressed:
+		s.sim = chatsim.New(&chatsim.Options{Script: chatsim.Scripted(o.agents)})
+		service.HTTPClient = s.sim.Client()
+		service.Dial = s.sim.DialContext
+	}
+	s.bus = bus.New(&bus.Options{Configure: func(namespace string, into any) error {
+		if c, ok := into.(*webchatservice.Config); ok && s.sim != nil {
+			c.DataURL = s.sim.GMSURL()
+			c.PollRateMin, c.PollRateMax = 250, 1000 // nobody pays for requests in memory
+		}
+		return cfg.Section(namespace).Decode(into)
+	}})
+	if err := s.start(ctx, o, webchatservice.New(service), &Statistics{}); err != nil {
+		return nil, together(err, s.close(ctx))
+	}
+	return s, nil
+}
+
+func (s *stack) start(ctx context.Context, o stackOptions, plugins ...bus.Plugin) error {
+	var err error
+	if s.client, err = s.bus.Register(o.namespace); err != nil {
+		return err
+	}
+	// Inline, and so in the order of publishing with what the program itself does; both only take
+	// the event down, so that no publisher ever waits for a terminal.
+	_, err = s.client.Subscribe("*", func(_ context.Context, e bus.Event[any]) {
+		o.trace.event(e)
+		s.events.add(e)
+	}, bus.Inline(), bus.Timed())
+	if err != nil {
+		return err
+	}
+	for i := range plugins {
+		if o.trace != nil {
+			plugins[i] = &traced{plugins[i], o.trace}
+		}
+	}
+	return s.bus.Start(ctx, plugins...)
+}
+
+// close stops the plugins and the embedded server. It is not cut short by the end of ctx.
+func (s *stack) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	err := s.bus.Close(ctx)
+	if s.sim != nil {
+		err = together(err, s.sim.Close())
+	}
+	return err
+}
+
+// hasAddress reports whether c names a chat server, or at least asks for a wire of its own.
+func hasAddress(c webchatservice.Config) bool {
+	return c.DataURL != "" || c.ServerURL != "" || c.CometD.Enabled || c.Transport.Type != ""
+}
+
+// traced is a plugin whose starting and stopping is traced.
+type traced struct {
+	bus.Plugin
+	trace *trace
+}
+
+// Start implements bus.Plugin.
+func (t *traced) Start(ctx context.Context, c *bus.Client) error {
+	t.trace.plugin(t.Namespace(), "starting", nil)
+	err := t.Plugin.Start(ctx, c)
+	if err != nil {
+		t.trace.plugin(t.Namespace(), "failed", err)
+		return err
+	}
+	t.trace.plugin(t.Namespace(), "started", nil)
+	return nil
+}
+
+// Requires implements bus.Requirer.
+func (t *traced) Requires() []string {
+	if r, ok := t.Plugin.(bus.Requirer); ok {
+		return r.Requires()
+	}
+	return nil
+}
+
+// Stop implements bus.Stopper.
+func (t *traced) Stop(ctx context.Context) error {
+	t.trace.plugin(t.Namespace(), "stopping", nil)
+	var err error
+	if s, ok := t.Plugin.(bus.Stopper); ok {
+		err = s.Stop(ctx)
+	}
+	t.trace.plugin(t.Namespace(), "stopped", err)
+	return err
+}
+
+var (
+	_ bus.Requirer = (*traced)(nil)
+	_ bus.Stopper  = (*traced)(nil)
+)
