@@ -78,9 +78,3 @@ func (t *table[V]) all() map[string]*V {
 	defer t.mu.Unlock()
 	return maps.Clone(t.dirty)
 }
-
-func (t *table[V]) len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.dirty)
-}
