@@ -36,11 +36,13 @@ func (t *transcript) add(m Message) bool {
 		t.ids[m.ID] = struct{}{}
 	}
 	at := len(t.messages)
-	if m.Index != 0 {
-		// A late line goes before the first one of a higher index, and takes those without an index
-		// that came with it along: they stay behind the line that they followed.
-		for at > 0 && t.messages[at-1].Index > m.Index {
-			at--
+	// A late line goes before the first one of a higher index; those without an index stay behind the
+	// line that they followed.
+	for i := len(t.messages) - 1; i >= 0 && m.Index != 0; i-- {
+		if index := t.messages[i].Index; index > m.Index {
+			at = i
+		} else if index != 0 {
+			break
 		}
 	}
 	if at == len(t.messages) {

@@ -1,0 +1,24 @@
+package webchatservice
+
+// AddLines feeds lines to a fresh transcript, and returns which were new and the result.
+func AddLines(lines []Message) (fresh []Message, view Transcript) {
+	var t transcript
+	for _, m := range lines {
+		if t.add(m) {
+			fresh = append(fresh, m)
+		}
+	}
+	return fresh, t.view()
+}
+
+// States are all states.
+func States() []State {
+	states := make([]State, len(ways))
+	for i := range states {
+		states[i] = State(i)
+	}
+	return states
+}
+
+// ParseRecord reads a stored record and writes it again.
+var ParseRecord = parseRecord
