@@ -60,10 +60,15 @@ func TestDesk(t *testing.T) {
 			"PushUrl Anna: https://example.net/", "CustomNotice Anna: note", "NicknameUpdated Anna", "Unheard Anna: of",
 		}, v.do("refresh", "transcriptPosition", "2").lines())
 
-		go v.do("send", "message", "thanks")
+		sent := make(chan error, 1)
+		go func() {
+			_, err := v.try("send", "message", "thanks")
+			sent <- err
+		}()
 		e, err = c.WaitLine(t.Context(), "thanks")
 		require.NoError(t, err)
 		assert.Equal(t, 10, e.Index)
+		require.NoError(t, <-sent)
 
 		require.NoError(t, ann.Leave())
 		assert.ErrorIs(t, ann.Leave(), chatsim.ErrLeft)

@@ -72,14 +72,14 @@ func TestFaultDelay(t *testing.T) {
 func TestFaultDelayAnswer(t *testing.T) {
 	faulty(t, chatsim.Fault{DelayAnswer: 30 * time.Second}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
 		before := time.Now()
-		done := make(chan struct{})
+		done := make(chan error, 1)
 		go func() {
-			defer close(done)
-			v.do("send", "message", "a")
+			_, err := v.try("send", "message", "a")
+			done <- err
 		}()
 		synctest.Wait()
 		assert.Equal(t, []string{"a"}, said(v))
-		<-done
+		assert.NoError(t, <-done)
 		assert.Equal(t, 30*time.Second, time.Since(before))
 	})
 }

@@ -327,6 +327,22 @@ func TestAsyncChat(t *testing.T) {
 	})
 }
 
+// wire-gms C.3: the days a long-lived chat may lie dormant.
+func TestAsyncIdle(t *testing.T) {
+	opts := alone()
+	opts.IdleAlert, opts.AsyncIdleAlert = time.Minute, chatsim.UsualAsyncIdleAlert
+	bubble(t, opts, func(t *testing.T, sim *chatsim.Server) {
+		v := enter(t, sim, "nickname", "Ada", "userData[GCTI_Chat_AsyncMode]", "true")
+		time.Sleep(24*time.Hour + time.Second)
+		r := v.do("refresh", "transcriptPosition", "2")
+		require.Len(t, r.Messages, 1)
+		assert.Equal(t, "3600", r.Messages[0].UserData["next-idle-timer-secs"])
+		assert.Equal(t, "3", v.chat().Snapshot().UserData["GCTI_Chat_AsyncStatus"])
+		time.Sleep(time.Hour)
+		assert.Equal(t, chatsim.EndedByIdle, v.chat().Snapshot().Reason)
+	})
+}
+
 // wire-gms A.4, C.3: alert, close and what cancels them.
 func TestIdle(t *testing.T) {
 	opts := alone()

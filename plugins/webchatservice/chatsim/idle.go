@@ -5,11 +5,13 @@ import (
 	"time"
 )
 
-// The inactivity control of a regular chat as servers come with it
-// (wire-gms C.3): values for [Options.IdleAlert] and [Options.IdleClose].
+// The inactivity control as servers come with it (wire-gms C.3), of regular and
+// of long-lived chats: values for [Options].
 const (
-	UsualIdleAlert = 255 * time.Second
-	UsualIdleClose = 45 * time.Second
+	UsualIdleAlert      = 255 * time.Second
+	UsualIdleClose      = 45 * time.Second
+	UsualAsyncIdleAlert = 24 * time.Hour
+	UsualAsyncIdleClose = time.Hour
 )
 
 const (
@@ -20,7 +22,10 @@ const (
 // activeLocked notes activity: a message, or a notice that cancels the timer.
 func (c *Chat) activeLocked() {
 	c.idleUntil = time.Time{}
-	alert := c.server.opts.IdleAlert
+	alert, closeIn := c.server.opts.IdleAlert, c.server.opts.IdleClose
+	if c.async {
+		alert, closeIn = c.server.opts.AsyncIdleAlert, c.server.opts.AsyncIdleClose
+	}
 	if c.idle != nil {
 		c.idle.Stop()
 		c.idle = nil
@@ -28,7 +33,7 @@ func (c *Chat) activeLocked() {
 	if alert <= 0 || c.ended {
 		return
 	}
-	c.armIdleLocked(alert, func() { c.alertLocked(c.server.opts.IdleClose) })
+	c.armIdleLocked(alert, func() { c.alertLocked(closeIn) })
 }
 
 // armIdleLocked runs f with the lock held after d, unless the timer is set
@@ -51,6 +56,9 @@ func (c *Chat) alertLocked(closeIn time.Duration) {
 		c.idle.Stop()
 	}
 	c.idleUntil = time.Now().Add(closeIn)
+	if c.async {
+		c.userData["GCTI_Chat_AsyncStatus"] = "3" // wire-gms C.3
+	}
 	c.addLocked(&event{
 		kind: IdleAlert, from: c.systemLocked(), text: idleAlertText,
 		userData: map[string]string{

@@ -148,7 +148,7 @@ func (n *Network) DialContext(ctx context.Context, network, address string) (net
 // It keeps no cookies and has no time-out of its own. Close drops its idle
 // connections.
 func (n *Network) Client() *http.Client {
-	t := &http.Transport{DialContext: n.DialContext, MaxIdleConnsPerHost: 64}
+	t := &http.Transport{DialContext: n.DialContext, MaxIdleConnsPerHost: 1000}
 	n.mu.Lock()
 	n.transports = append(n.transports, t)
 	n.mu.Unlock()

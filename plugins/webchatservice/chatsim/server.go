@@ -41,6 +41,9 @@ type Options struct {
 	// IdleClose is the time from the idle alert to the end of the chat.
 	// Default [UsualIdleClose].
 	IdleClose time.Duration
+	// AsyncIdleAlert and AsyncIdleClose are the same for long-lived chats.
+	// Default 0: never, and [UsualAsyncIdleClose].
+	AsyncIdleAlert, AsyncIdleClose time.Duration
 	// MaxMessage is how many characters a message or a typing preview may
 	// have. Default 14,700. More than 32,768 bytes are refused in any case.
 	MaxMessage int
@@ -116,6 +119,7 @@ func New(opts *Options) *Server {
 	}
 	o.SilenceLimit = cmp.Or(o.SilenceLimit, 45*time.Second)
 	o.IdleClose = cmp.Or(o.IdleClose, UsualIdleClose)
+	o.AsyncIdleClose = cmp.Or(o.AsyncIdleClose, UsualAsyncIdleClose)
 	o.MaxMessage = cmp.Or(o.MaxMessage, 14700)
 	o.MaxBody = cmp.Or(o.MaxBody, 256<<10)
 	o.Keep = cmp.Or(o.Keep, 10000)
@@ -156,7 +160,8 @@ func New(opts *Options) *Server {
 // returns when they are gone. A second call does nothing.
 //
 // Requests that came through Handler from another HTTP server are asked to end
-// but not waited for; close that server too.
+// but not waited for; close that server too. A [Script] must not call Close,
+// which waits for it.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.closed {
