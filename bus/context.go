@@ -40,8 +40,25 @@ func (s *scope) Value(key any) any {
 	case correlationKey:
 		return s.chain
 	}
+	s.mu.Lock()
+	both := s.both
+	s.mu.Unlock()
+	if both != nil {
+		return both.Value(key)
+	}
+	// context.Cause and contexts derived from s look for the context that ends
+	// it by a key of package context; all other keys are the caller's.
+	if s.shared() || s.home().Err() != nil && s.Context.Err() == nil {
+		if v := s.home().Value(key); v != nil {
+			return v
+		}
+	}
 	return s.Context.Value(key)
 }
+
+// shared reports whether s was made once, for all calls with
+// context.Background().
+func (s *scope) shared() bool { return s.Context == context.Background() }
 
 // home is the life of the plugin whose code runs.
 func (s *scope) home() context.Context { return s.client.life }
@@ -49,7 +66,7 @@ func (s *scope) home() context.Context { return s.client.life }
 // Done is closed when the caller's context or the plugin ends, whichever is
 // first. The context that joins the two is made when somebody asks for it.
 func (s *scope) Done() <-chan struct{} {
-	if s.Context.Done() == nil {
+	if s.shared() {
 		return s.home().Done()
 	}
 	s.mu.Lock()
