@@ -304,11 +304,9 @@ func (s *Server) enter(service string, v Visitor, nickname string, userData map[
 		service: service, started: time.Now(), form: v, userData: userData,
 		async: userData["GCTI_Chat_AsyncMode"] == "true", ctx: ctx, cancel: cancel,
 	}
-	c.mu.Lock()
+	c.mu.Lock() // before anybody can find the chat; s.mu comes after it
+	defer c.mu.Unlock()
 	c.visitor = c.joinLocked(nickname, Client, false, false, false)
-	c.heardLocked()
-	c.activeLocked()
-	c.mu.Unlock()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -316,6 +314,8 @@ func (s *Server) enter(service string, v Visitor, nickname string, userData map[
 		cancel()
 		return nil, ErrClosed
 	}
+	c.heardLocked()
+	c.activeLocked()
 	s.seq++
 	c.seq = s.seq
 	s.chats[c.id] = c
@@ -371,7 +371,11 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 		s.conns.Add(1)
 		s.mu.Lock()
 		s.open[c] = struct{}{}
+		closed := s.closed
 		s.mu.Unlock()
+		if closed { // accepted while Close was closing the others
+			abort(c)
+		}
 	case http.StateClosed, http.StateHijacked:
 		s.mu.Lock()
 		delete(s.open, c)
