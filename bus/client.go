@@ -62,7 +62,7 @@ func newClient(b *Bus, namespace string, p Plugin) *Client {
 	c.boxCtx = &scope{Context: context.Background(), client: c, mailbox: true}
 	c.inlineCtx = &scope{Context: context.Background(), client: c, inline: true}
 	c.box = &mailbox{client: c, soft: b.opts.MailboxSoft, hard: b.opts.MailboxHard}
-	c.gate.client, c.gate.gone = c, make(chan struct{})
+	c.gate.client = c
 	return c
 }
 

@@ -12,7 +12,6 @@ import (
 // or the plugin is taken down first.
 type gate struct {
 	client *Client
-	gone   chan struct{} // closed when the plugin is taken down
 
 	mu      sync.Mutex // guards what follows
 	opening bool
@@ -117,10 +116,7 @@ func (g *gate) reject(err func(op string) error) {
 	g.mu.Lock()
 	list := g.waiting
 	g.waiting = nil
-	if !g.shut {
-		g.shut = true
-		close(g.gone)
-	}
+	g.shut = true
 	g.mu.Unlock()
 	for _, w := range list {
 		w.end(err(w.name))

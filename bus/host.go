@@ -277,10 +277,14 @@ func (c *Client) detachAll() {
 	}
 }
 
-// kill makes sure that no mailbox handler starts any more.
+// kill makes sure that no mailbox handler starts any more, and that nobody
+// waits for room.
 func (c *Client) kill() {
 	for _, s := range c.subscriptions() {
 		s.Unsubscribe()
+	}
+	for _, mb := range c.allBoxes() {
+		mb.release()
 	}
 }
 

@@ -156,6 +156,9 @@ func (mb *mailbox) wakeLocked() bool {
 func (mb *mailbox) room(ctx context.Context, n int, t *topic) error {
 	patient := !insideBus(ctx)
 	for {
+		if mb.client.state.Load() >= stateStopped {
+			return nil // the lanes are dead
+		}
 		if mb.counted+n > mb.hard {
 			return mb.overflowLocked(n, t)
 		}
@@ -169,14 +172,20 @@ func (mb *mailbox) room(ctx context.Context, n int, t *topic) error {
 		mb.mu.Unlock()
 		select {
 		case <-space:
-		case <-mb.client.gate.gone: // taken down: what is put now is dropped
 		case <-ctx.Done():
 			return ctxError("publish "+t.name+" to "+mb.client.namespace, ctx)
 		}
 		mb.mu.Lock()
-		if mb.client.state.Load() >= stateStopped {
-			return nil // the lanes are dead
-		}
+	}
+}
+
+// release lets those go who wait for room; the client has stopped.
+func (mb *mailbox) release() {
+	mb.mu.Lock()
+	defer mb.mu.Unlock()
+	if mb.space != nil {
+		close(mb.space)
+		mb.space = nil
 	}
 }
 
