@@ -42,7 +42,7 @@ type Client struct {
 
 	mu       sync.Mutex // guards what follows
 	subs     map[*Subscription]struct{}
-	boxes    []*mailbox // of iterators
+	boxes    []*mailbox // of iterators, taps and OwnMailbox
 	commands map[string]*command
 }
 
@@ -241,7 +241,7 @@ func (c *Client) subscribe(s *Subscription) error {
 func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOption) (iter.Seq[Event[any]], error) {
 	ch := make(chan Event[any])
 	over := make(chan struct{}) // closed when nobody takes events any more
-	s := newSubscription(c, event, append(slices.Clone(opts), func(s *Subscription) { s.inline = false }))
+	s := newSubscription(c, event, append(slices.Clone(opts), func(s *Subscription) { s.inline, s.apart = false, false }))
 	s.box = c.addBox()
 	setHandler(s, func(hctx context.Context, e Event[any]) {
 		select {
@@ -306,8 +306,8 @@ func (c *Client) WaitFor(ctx context.Context, event string, match func(Event[any
 	}
 }
 
-// Flush waits until every event that was queued for the client before has been
-// handled. It returns [ErrSelfWait] when called with the context of one of the
+// Flush waits until every event that was queued for the client's handlers
+// before has been handled; iterators and taps are not waited for. It returns [ErrSelfWait] when called with the context of one of the
 // client's own mailbox handlers, else [ErrCancelled] or [ErrTimeout].
 func (c *Client) Flush(ctx context.Context) error {
 	for s := range scopes(ctx) {
@@ -315,11 +315,23 @@ func (c *Client) Flush(ctx context.Context) error {
 			return ErrSelfWait.with("flush "+c.namespace, "call Flush from elsewhere")
 		}
 	}
-	return c.box.flush(ctx)
+	for _, mb := range c.allBoxes() {
+		if mb != c.box && !mb.handlers {
+			continue
+		}
+		if err := mb.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) newBox() *mailbox {
+	return &mailbox{client: c, soft: c.box.soft, hard: c.box.hard}
 }
 
 func (c *Client) addBox() *mailbox {
-	mb := &mailbox{client: c, soft: c.box.soft, hard: c.box.hard}
+	mb := c.newBox()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.boxes = append(c.boxes, mb)
@@ -400,6 +412,9 @@ func (c *Client) remember(s *Subscription) error {
 		c.subs = map[*Subscription]struct{}{}
 	}
 	c.subs[s] = struct{}{}
+	if s.apart {
+		c.boxes = append(c.boxes, s.box)
+	}
 	if s.inline {
 		c.inlined.Store(true)
 	}

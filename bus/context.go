@@ -12,10 +12,11 @@ import (
 // inside a handler. Scopes are made once per plugin and caller; a command
 // called with a context of its own gets one for the occasion.
 type scope struct {
-	context.Context         // the caller's; Background for those made once
-	client          *Client // whose code runs
-	mailbox         bool    // a mailbox handler
-	inline          bool    // an inline handler
+	context.Context          // the caller's; Background for those made once
+	client          *Client  // whose code runs
+	mailbox         bool     // a mailbox handler
+	box             *mailbox // the handler's, if it is not its plugin's
+	inline          bool     // an inline handler
 	command         *command
 	commander       *Client
 	depth           int    // commands in commands

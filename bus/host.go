@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -290,17 +291,17 @@ func (c *Client) kill() {
 
 // self is what a wait must leave out: the handlers it was called from.
 type self struct {
-	mailboxes map[*Client]bool
+	mailboxes map[*mailbox]bool
 	commands  map[*command]int64
 	inline    bool
 }
 
 func selfOf(ctx context.Context) self {
-	me := self{map[*Client]bool{}, map[*command]int64{}, false}
+	me := self{map[*mailbox]bool{}, map[*command]int64{}, false}
 	for s := range scopes(ctx) {
 		switch {
 		case s.mailbox:
-			me.mailboxes[s.client] = true
+			me.mailboxes[cmp.Or(s.box, s.client.box)] = true
 		case s.inline:
 			me.inline = true
 		case s.command != nil:
@@ -344,7 +345,7 @@ func pushed(clients []*Client) (n uint64) {
 
 func (c *Client) quiet(me self) bool {
 	for _, mb := range c.allBoxes() {
-		if !mb.idle(mb == c.box && me.mailboxes[c]) {
+		if !mb.idle(me.mailboxes[mb]) {
 			return false
 		}
 	}
@@ -369,7 +370,7 @@ func stillRunning(clients []*Client, me self, ctx context.Context) error {
 		list = append(list, c.busyCommands(me)...)
 		for _, mb := range c.allBoxes() {
 			mb.mu.Lock()
-			if mb.running && !(mb == c.box && me.mailboxes[c]) {
+			if mb.running && !me.mailboxes[mb] {
 				list = append(list, fmt.Sprintf("subscriber %s with %d more events waiting", mb.busyLocked(), len(mb.fill)))
 			}
 			mb.mu.Unlock()

@@ -15,7 +15,8 @@ import (
 // ends when nothing is left, so an idle mailbox holds none.
 type mailbox struct {
 	client     *Client
-	soft, hard int // events that may wait, besides the batch in work
+	handlers   bool // of a subscription made with OwnMailbox
+	soft, hard int  // events that may wait, besides the batch in work
 
 	mu      sync.Mutex // guards what follows
 	fill    []item

@@ -19,6 +19,7 @@ type Subscription struct {
 	inline  bool
 	timed   bool
 	one     bool    // ends with the first event
+	apart   bool    // has a mailbox of its own
 	typed   any     // func(context.Context, Event[T])
 	lane    swapper // *lane[T], unless inline
 	box     *mailbox
@@ -54,6 +55,13 @@ func Timed() SubscribeOption { return func(s *Subscription) { s.timed = true } }
 // Once ends the subscription with its first event; the handler is called once.
 func Once() SubscribeOption { return func(s *Subscription) { s.one = true } }
 
+// OwnMailbox gives the subscription a mailbox of its own, with the limits of its
+// plugin's: the handler runs in parallel with the plugin's other handlers, so
+// that a slow one holds none of them up. Its events stay in order and its calls
+// never overlap each other; there is no order with the plugin's other events.
+// An inline subscription has no mailbox, so there it changes nothing.
+func OwnMailbox() SubscribeOption { return func(s *Subscription) { s.apart = true } }
+
 // DropOldest lets no more than n events wait for this subscription, besides
 // those of the batch that is being handled; for a further one the oldest is
 // dropped and counted, see [Subscription.Dropped]. Publishers never wait for such a
@@ -75,9 +83,14 @@ func newSubscription(c *Client, name string, opts []SubscribeOption) *Subscripti
 		o(s)
 	}
 	s.ctx, s.box = c.boxCtx, c.box
-	if s.inline {
-		s.ctx = c.inlineCtx
+	switch {
+	case s.inline:
+		s.ctx, s.apart = c.inlineCtx, false
 		s.serial = &serial{sub: s}
+	case s.apart:
+		s.box = c.newBox()
+		s.box.handlers = true
+		s.ctx = &scope{Context: context.Background(), client: c, mailbox: true, box: s.box}
 	}
 	var pc [1]uintptr
 	runtime.Callers(3, pc[:])
@@ -134,7 +147,7 @@ func (s *Subscription) Unsubscribe() {
 		s.dead.Store(true)
 		s.client.bus.detach(s)
 		s.client.forget(s)
-		if s.tap != nil {
+		if s.tap != nil || s.apart {
 			s.client.dropBox(s.box)
 		}
 	})
@@ -150,7 +163,7 @@ func (s *Subscription) Unsubscribe() {
 func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
 	s.Unsubscribe()
 	for sc := range scopes(ctx) {
-		if s.inline && sc.inline || !s.inline && sc.mailbox && sc.client == s.client {
+		if s.inline && sc.inline || !s.inline && s.ctx == context.Context(sc) {
 			return nil
 		}
 	}
