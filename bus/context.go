@@ -150,8 +150,7 @@ func Commander(ctx context.Context) string {
 // commands that are called and the events that are published with a
 // handler's context. It is what a trace is put together by.
 func Correlation(ctx context.Context) uint64 {
-	switch s := ctx.(type) {
-	case *scope:
+	if s, ok := ctx.(*scope); ok {
 		return s.chain
 	}
 	if ctx == context.Background() {

@@ -61,10 +61,7 @@ func (s *Subscription) info() SubscriptionInfo {
 func (mb *mailbox) info(p *PluginInfo) {
 	mb.mu.Lock()
 	defer mb.mu.Unlock()
-	p.Waiting, p.Refused = len(mb.fill), mb.dropped
-	if mb.running {
-		p.Waiting += max(0, len(mb.work)-int(mb.pos.Load())-1)
-	}
+	p.Waiting, p.Refused = mb.waiting+mb.taken-int(mb.pos.Load()), mb.dropped
 	if s := mb.currentLocked(); s != nil {
 		p.Running, p.RunningFor = s.String(), mb.stuck
 	}

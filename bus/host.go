@@ -316,7 +316,7 @@ func selfOf(ctx context.Context) self {
 func (b *Bus) waitQuiet(ctx context.Context, clients []*Client) error {
 	me := selfOf(ctx)
 	for {
-		before := pushed(clients)
+		before := batches(clients)
 		for _, c := range clients {
 			for !c.quiet(me) {
 				select {
@@ -326,17 +326,18 @@ func (b *Bus) waitQuiet(ctx context.Context, clients []*Client) error {
 				}
 			}
 		}
-		if pushed(clients) == before {
+		if batches(clients) == before {
 			return nil
 		}
 	}
 }
 
-func pushed(clients []*Client) (n uint64) {
+// batches counts what the mailboxes have ever taken in work.
+func batches(clients []*Client) (n uint64) {
 	for _, c := range clients {
 		for _, mb := range c.allBoxes() {
 			mb.mu.Lock()
-			n += mb.pushed
+			n += mb.batch
 			mb.mu.Unlock()
 		}
 	}
@@ -371,7 +372,7 @@ func stillRunning(clients []*Client, me self, ctx context.Context) error {
 		for _, mb := range c.allBoxes() {
 			mb.mu.Lock()
 			if mb.running && !me.mailboxes[mb] {
-				list = append(list, fmt.Sprintf("subscriber %s with %d more events waiting", mb.busyLocked(), len(mb.fill)))
+				list = append(list, fmt.Sprintf("subscriber %s with %d more events waiting", mb.busyLocked(), mb.waiting+mb.taken-int(mb.pos.Load())))
 			}
 			mb.mu.Unlock()
 		}

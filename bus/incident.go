@@ -131,7 +131,7 @@ func (mb *mailbox) look(nap, limit time.Duration) (state int, in *Incident) {
 	mb.stuck += nap
 	if mb.stuck >= limit && !mb.told {
 		mb.told = true
-		in = &Incident{Plugin: mb.client.namespace, Name: s.name, Subscriber: s.place(), Depth: len(mb.fill), Running: mb.stuck,
+		in = &Incident{Plugin: mb.client.namespace, Name: s.name, Subscriber: s.place(), Depth: mb.waiting + mb.taken - int(mb.pos.Load()), Running: mb.stuck,
 			Text: "slow event handler"}
 	}
 	return boxStuck, in

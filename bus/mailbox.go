@@ -19,32 +19,38 @@ type mailbox struct {
 	soft, hard int  // events that may wait, besides the batch in work
 
 	mu      sync.Mutex // guards what follows
-	fill    []item
-	work    []item // the batch in work; the consumer alone moves through it
-	lanes   []swapper
-	counted int // of fill, those that the limits count
+	fill    []run
+	tail    *Subscription // of the last run in fill
+	work    []run         // the batch in work; the consumer alone moves through it
+	lanes   []swapper     // with something in fill
+	counted int           // events in fill that the limits count
+	waiting int           // events in fill
+	taken   int           // events in work
 	running bool
 	retired bool          // to be forgotten once nothing runs
 	space   chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
-	pushed  uint64        // counts what was ever queued
 	dropped uint64        // counts overflows
 	batch   uint64        // counts batches
 	seen    [2]uint64     // batch and position at the watchdog's last look
 	stuck   time.Duration // how long the handler has been seen running
 	told    bool          // it was reported
 
-	pos     atomic.Int64 // index in work of the handler that runs
+	pos     atomic.Int64 // event in work whose handler runs
+	at      atomic.Int64 // run in work that it belongs to
 	flooded atomic.Bool  // an overflow was logged since the mailbox was last empty
 }
 
-// item is one event for one subscription; the payload waits in its lane.
-type item struct {
+// run is a number of events in a row for one subscription; the payloads wait in
+// its lane.
+type run struct {
 	lane runner
 	m    *meta
+	n    int // the consumer counts it down
 }
 
 type runner interface {
-	deliver(m *meta)
+	// deliver calls the handler for the events of r one after the other.
+	deliver(mb *mailbox, r *run)
 	subscription() *Subscription
 }
 
@@ -74,16 +80,50 @@ func newLane[T any](s *Subscription, fn func(context.Context, Event[T])) *lane[T
 
 func (l *lane[T]) subscription() *Subscription { return l.sub }
 
+// post queues a payload for a subscription that never drops, if there is room
+// for it without waiting. It is the short way of put.
+func (l *lane[T]) post(v T, m *meta) bool {
+	mb := l.sub.box
+	mb.mu.Lock()
+	if mb.counted >= mb.soft || l.sub.dead.Load() {
+		mb.mu.Unlock()
+		return false
+	}
+	mb.counted++
+	l.enqueue(mb, v, m)
+	wake := !mb.running
+	mb.running = true
+	mb.mu.Unlock()
+	if wake {
+		go mb.run()
+	}
+	return true
+}
+
+// enqueue appends a payload and its place in the queue.
+func (l *lane[T]) enqueue(mb *mailbox, v T, m *meta) {
+	if !l.dirty {
+		l.dirty = true
+		mb.lanes = append(mb.lanes, l)
+	}
+	l.fill = append(l.fill, v)
+	mb.waiting++
+	if n := len(mb.fill); n > 0 && mb.tail == l.sub && mb.fill[n-1].m == m {
+		mb.fill[n-1].n++
+		return
+	}
+	mb.tail = l.sub
+	mb.fill = append(mb.fill, run{l, m, 1})
+}
+
 // put queues a payload; the mailbox's mutex is held.
 func (l *lane[T]) put(v T, m *meta) {
 	s := l.sub
 	if s.dead.Load() {
 		return // a publish that began before the subscription ended
 	}
-	mb := s.box
-	mb.pushed++
 	if s.limit == 0 {
-		mb.counted++
+		s.box.counted++
 	} else {
 		if len(l.fill)-l.head >= s.limit {
 			s.dropped.Add(1)
@@ -93,13 +133,9 @@ func (l *lane[T]) put(v T, m *meta) {
 			return
 		}
 		l.metas = append(l.metas, m)
+		m = nil // runs of it need not agree
 	}
-	if !l.dirty {
-		l.dirty = true
-		mb.lanes = append(mb.lanes, l)
-	}
-	l.fill = append(l.fill, v)
-	mb.fill = append(mb.fill, item{l, m})
+	l.enqueue(s.box, v, m)
 }
 
 // replaceOldest drops the oldest payload and queues v. The oldest one's place
@@ -127,17 +163,22 @@ func (l *lane[T]) swap() {
 	l.at, l.head, l.dirty = l.head, 0, false
 }
 
-func (l *lane[T]) deliver(m *meta) {
-	v := l.work[l.at]
+func (l *lane[T]) deliver(mb *mailbox, r *run) {
 	var zero T
-	l.work[l.at] = zero
-	if l.sub.limit != 0 {
-		m = l.mwork[l.at]
-		l.mwork[l.at] = nil
-	}
-	l.at++
-	if !l.sub.dead.Load() {
-		l.fn(l.sub.ctx, Event[T]{v, m})
+	for r.n > 0 {
+		r.n--
+		at := l.at
+		l.at++
+		v, m := l.work[at], r.m
+		l.work[at] = zero
+		if l.sub.limit != 0 {
+			m = l.mwork[at]
+			l.mwork[at] = nil
+		}
+		mb.pos.Store(mb.pos.Load() + 1) // the consumer alone stores
+		if !l.sub.dead.Load() {
+			l.fn(l.sub.ctx, Event[T]{v, m})
+		}
 	}
 }
 
@@ -238,13 +279,13 @@ func (mb *mailbox) busyLocked() string {
 }
 
 func (mb *mailbox) currentLocked() *Subscription {
-	if i := int(mb.pos.Load()); mb.running && i < len(mb.work) {
+	if i := int(mb.at.Load()); mb.running && i < len(mb.work) {
 		return mb.work[i].lane.subscription()
 	}
 	return nil
 }
 
-// run works until nothing is left.
+// run works until nothing is left. It is the consumer.
 func (mb *mailbox) run() {
 	mb.client.bus.armWatchdog()
 	for mb.next() {
@@ -278,13 +319,12 @@ func (mb *mailbox) take() (more, retired bool) {
 	mb.mu.Lock()
 	defer mb.mu.Unlock()
 	clear(mb.work)
+	mb.at.Store(0)
 	mb.pos.Store(0)
+	mb.taken = 0
 	if len(mb.fill) == 0 {
+		mb.work = mb.work[:0]
 		mb.running = false
-		if cap(mb.fill) > keepCap {
-			mb.fill = nil
-		}
-		mb.work = nil
 		mb.flooded.Store(false)
 		return false, mb.retired
 	}
@@ -294,7 +334,8 @@ func (mb *mailbox) take() (more, retired bool) {
 		mb.lanes[i] = nil
 	}
 	mb.lanes = mb.lanes[:0]
-	mb.counted = 0
+	mb.tail = nil
+	mb.taken, mb.waiting, mb.counted = mb.waiting, 0, 0
 	mb.batch++
 	if mb.space != nil {
 		close(mb.space)
@@ -303,8 +344,8 @@ func (mb *mailbox) take() (more, retired bool) {
 	return true, false
 }
 
-// runFrom runs the handlers from i on and returns where to go on: at the end,
-// or behind a handler that panicked.
+// runFrom runs the handlers from run i on and returns where to go on: at the
+// end, or at the run of a handler that panicked, which has counted that event.
 func (mb *mailbox) runFrom(i int) (next int) {
 	work, at := mb.work, i
 	defer func() {
@@ -313,29 +354,34 @@ func (mb *mailbox) runFrom(i int) (next int) {
 		}
 		if p := recover(); p != nil {
 			work[at].lane.subscription().panicked(p)
-			next = at + 1
+			next = at
 			return
 		}
-		next = len(work)     // the handler called runtime.Goexit: this goroutine ends here,
-		go mb.resume(at + 1) // another takes its place
+		next = len(work) // the handler called runtime.Goexit: this goroutine ends here,
+		go mb.resume(at) // another takes its place
 	}()
 	for ; i < len(work); i++ {
 		at = i
-		mb.pos.Store(int64(i))
-		it := &work[i]
-		it.lane.deliver(it.m)
+		mb.at.Store(int64(i))
+		r := &work[i]
+		r.lane.deliver(mb, r)
 	}
 	at = len(work)
 	return at
 }
 
-// marker is an item that only says that it was reached.
+// marker is a run that only says that it was reached.
 type marker struct {
 	sub  *Subscription
 	done chan struct{}
 }
 
-func (k marker) deliver(*meta)               { close(k.done) }
+func (k marker) deliver(_ *mailbox, r *run) {
+	if r.n > 0 {
+		r.n = 0
+		close(k.done)
+	}
+}
 func (k marker) subscription() *Subscription { return k.sub }
 
 // flush waits until everything queued so far was handled.
@@ -346,7 +392,8 @@ func (mb *mailbox) flush(ctx context.Context) error {
 		return nil
 	}
 	k := marker{&Subscription{client: mb.client, name: "flush"}, make(chan struct{})}
-	mb.fill = append(mb.fill, item{k, nil})
+	mb.fill = append(mb.fill, run{k, nil, 1})
+	mb.tail = nil
 	mb.mu.Unlock()
 	select {
 	case <-k.done:

@@ -72,7 +72,8 @@ type mixedSub[T any] struct {
 type boxGroup[T any] struct {
 	box     *mailbox
 	subs    []boxSub[T]
-	counted int // of subs, those that the limits count
+	counted int      // of subs, those that the limits count
+	one     *lane[T] // if that is all and it never drops
 }
 
 // boxSub has one of the two lanes.
@@ -114,6 +115,11 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		f.boxes[i].subs = append(f.boxes[i].subs, b)
 		if s.limit == 0 {
 			f.boxes[i].counted++
+		}
+	}
+	for i := range f.boxes {
+		if g := &f.boxes[i]; len(g.subs) == 1 && g.counted == 1 {
+			g.one = g.subs[0].typed
 		}
 	}
 	if mixed {
@@ -185,7 +191,11 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	}
 	var first error
 	for i := range f.boxes {
-		if err := f.boxes[i].push(ctx, e, &boxed); err != nil {
+		g := &f.boxes[i]
+		if g.one != nil && g.one.post(v, e.m) {
+			continue
+		}
+		if err := g.push(ctx, e, &boxed); err != nil {
 			first = errors.Join(first, err)
 		}
 	}
