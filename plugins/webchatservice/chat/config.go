@@ -35,10 +35,15 @@ type Config struct {
 	// AjaxTimeout limits each request from its first step to the last byte of the answer. 0 means
 	// 3 s; negative no limit.
 	AjaxTimeout time.Duration
-	// FileUploadTimeout limits requests that carry files. 0 or negative: no limit.
+	// FileUploadTimeout limits requests that carry files, in either direction. 0 or negative: no limit
+	// but that of [Filer], for transfers in which nothing moves.
 	FileUploadTimeout time.Duration
 	// MaxAnswer limits the length of an answer, in bytes, after decompression. 0 means 8 MiB.
 	MaxAnswer int64
+	// MarkLines makes the wires that can send [Action.ClientID] with each line, for servers that
+	// give it back: on GMS in eventAttributes. It is an option since a server may refuse, or show to
+	// agents, what it does not know. Lines that carry the mark are recognised either way.
+	MarkLines bool
 
 	Poll   Poll
 	CometD CometD
@@ -76,11 +81,15 @@ type CometD struct {
 // Options is the world around a driver. The zero Options is the real one.
 type Options struct {
 	// Client makes the HTTP requests; nil means one made for the driver, with Dial and with the
-	// environment's proxy. It is copied where it must differ (redirects, cookies); its Transport
+	// environment's proxy. Where there are many chats, give all drivers one client, so that they
+	// share connections; [NewTransport] makes its Transport from plain options. It is copied where it must differ (redirects, cookies); its Transport
 	// is shared, and closing idle connections is its owner's business.
 	Client *http.Client
 	// Dial opens network connections, for a nil Client and for sockets; nil means the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Authorization gives requests their header Authorization, in the place of one in
+	// [Config.Headers]; nil means none. One that is shared by many drivers is asked once for all.
+	Authorization *Authorization
 	// Logger gets what is worth knowing and is no error; nil means nothing is logged.
 	Logger *slog.Logger
 }

@@ -34,8 +34,8 @@ type IdleCloser interface {
 // the chat has ended those that talk to the server fail with one that matches [ErrEnded].
 type Conn interface {
 	// Send does a, and returns once the wire tells what became of it. Sends, and the requests of
-	// the optional interfaces, are carried out one after the other, in the order of the calls.
-	// It makes one attempt. Errors are [*Error].
+	// the optional interfaces other than [Filer], are carried out one after the other, in the order
+	// of the calls. It makes one attempt. Errors are [*Error].
 	//
 	// Cancelling ctx while the request is under way gives up waiting, not the request: the
 	// outcome is then Unknown.
@@ -106,4 +106,38 @@ type DataUpdater interface {
 type Notifier interface {
 	// CustomNotice sends text, or attributes (JSON), or both.
 	CustomNotice(ctx context.Context, text string, attributes json.RawMessage) (Receipt, error)
+}
+
+// URLPusher is a Conn that can push a URL to the other side.
+type URLPusher interface {
+	// PushURL sends the URL; it becomes a line of kind [KindPushURL].
+	PushURL(ctx context.Context, url string) (Receipt, error)
+}
+
+// Renamer is a Conn that can change the visitor's name while the chat goes on.
+type Renamer interface {
+	// UpdateNickname changes the name; it becomes a line of kind [KindNicknameUpdated].
+	UpdateNickname(ctx context.Context, nickname string) (Receipt, error)
+}
+
+// ReadMarker is a Conn that can tell the other side how far the visitor has read.
+type ReadMarker interface {
+	// MarkRead says that the lines before upTo, as [Conn.Position] and [Event.Position] give it, were
+	// read.
+	MarkRead(ctx context.Context, upTo Position) (Receipt, error)
+}
+
+// Refetcher is a Conn that can ask for a part of the transcript once more: for lines that were
+// missing between others.
+type Refetcher interface {
+	// Refetch asks the server once for the lines from position from on, and returns those that lie
+	// before to, in the order of the transcript, whether or not they came out of Receive before. A
+	// line that the server no longer has, or never showed to visitors, is not among them: what is
+	// missing then will stay missing. The zero from is the beginning, the zero to is where the
+	// reader stands.
+	//
+	// The lines returned do not come out of Receive any more. Everything else that the answer
+	// brings does, in order and once, as with the answer to a send: newer lines, changed keys, the
+	// end. The position does not change by what is returned.
+	Refetch(ctx context.Context, from, to Position) ([]Message, error)
 }

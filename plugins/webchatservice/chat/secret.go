@@ -2,6 +2,7 @@ package chat
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -55,6 +56,16 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // MarshalText implements [encoding.TextMarshaler], and so rules JSON, YAML and TOML too.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler], so that fields of configurations can be
+// Secrets. It refuses [Redacted], which stands where a secret was left out.
+func (s *Secret) UnmarshalText(text []byte) error {
+	if string(text) == Redacted {
+		return errors.New("chat: " + Redacted + " stands for a secret that was left out, and is none")
+	}
+	*s = NewSecret(string(text))
+	return nil
+}
 
 func mask(text string) string {
 	b := []byte(text)

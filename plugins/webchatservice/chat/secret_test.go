@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
@@ -91,11 +92,22 @@ func dump(b *bytes.Buffer, v reflect.Value, depth int) {
 func TestSecretGivesItsTextToWhoAsks(t *testing.T) {
 	for _, s := range []string{"", "x", text, strings.Repeat("long ", 100), "żółć\x00\xff"} {
 		assert.Equal(t, s, chat.NewSecret(s).Reveal())
-		assert.Equal(t, chat.NewSecret(s), chat.NewSecret(s))
 		a, b := chat.NewSecret(s), chat.NewSecret(s)
+		assert.Equal(t, a, b)
 		assert.True(t, a == b, "equal secrets are equal values")
-		assert.Equal(t, s == "", chat.NewSecret(s).IsZero())
+		assert.Equal(t, s == "", a.IsZero())
 	}
 	assert.NotEqual(t, chat.NewSecret("a"), chat.NewSecret("b"))
 	assert.Empty(t, chat.Secret{}.String(), "one sees that there is none")
+}
+
+func TestSecretIsReadFromText(t *testing.T) {
+	var c struct{ Key chat.Secret }
+	require.NoError(t, json.Unmarshal([]byte(`{"key":"`+text+`"}`), &c))
+	assert.Equal(t, text, c.Key.Reveal())
+	printed, err := json.Marshal(c)
+	require.NoError(t, err)
+	assert.Equal(t, `{"Key":"[secret]"}`, string(printed))
+	require.Error(t, json.Unmarshal(printed, &c), "what was printed is not the secret")
+	assert.Equal(t, text, c.Key.Reveal(), "a refused text changes nothing")
 }
