@@ -28,9 +28,22 @@ func (o odd) MarshalJSON() ([]byte, error) {
 	return json.Marshal(int(o))
 }
 
+// Answer has a member of its own name, as an embedded struct would hide it by Go's rules.
+type Answer struct {
+	Answer json.RawMessage `json:"answer"`
+	Twice  int             `json:"twice"`
+}
+
+type Other struct {
+	Twice int `json:"twice"`
+	Who   int `json:"who"`
+}
+
 type payload struct {
 	base
-	Text   string          `json:"text"`
+	Answer
+	*Other
+	Text   string          `json:"text" doc:"what it says"`
 	Count  int             `json:"count,omitempty"`
 	Raw    json.RawMessage `json:"raw,omitempty"`
 	Any    any             `json:"any"`
@@ -55,7 +68,8 @@ func TestValuesFit(t *testing.T) {
 	values := []any{
 		payload{},
 		payload{
-			base: base{"Ann"}, Text: "x", Count: 1, Raw: json.RawMessage(`[1,{}]`), Any: 1.5,
+			base: base{"Ann"}, Answer: Answer{Answer: json.RawMessage("1")}, Other: &Other{},
+			Text: "x", Count: 1, Raw: json.RawMessage(`[1,{}]`), Any: 1.5,
 			Map: map[string]any{"a": nil}, Bytes: []byte{1}, At: time.Unix(1, 0), Addr: netip.MustParseAddr("::1"),
 			Odd: 7, Maybe: &yes,
 		},
@@ -94,16 +108,27 @@ func TestStrict(t *testing.T) {
 	assert.Error(t, r.Validate(map[string]any{}), "required")
 }
 
+func TestFields(t *testing.T) {
+	s, err := busschema.For(reflect.TypeFor[payload](), known())
+	require.NoError(t, err)
+	assert.Contains(t, s.Properties, "answer")
+	assert.NotContains(t, s.Properties, "twice", "there are two, and so none")
+	assert.Equal(t, "what it says", s.Properties["text"].Description)
+	assert.Contains(t, s.Required, "text")
+	assert.NotContains(t, s.Required, "count")
+	assert.NotContains(t, s.Properties, "Hidden")
+}
+
 func TestRefused(t *testing.T) {
 	tests := []struct {
 		name string
 		t    reflect.Type
 		want string
 	}{
-		{"own JSON", reflect.TypeFor[struct{ A []map[string]odd }](), "odd writes its own JSON"},
-		{"function", reflect.TypeFor[struct{ F func() }](), "unsupported"},
-		{"keys", reflect.TypeFor[map[int]string](), "map key"},
-		{"itself", reflect.TypeFor[ring](), "cycle"},
+		{"own JSON", reflect.TypeFor[struct{ A []map[string]odd }](), "A: busschema_test.odd writes its own JSON"},
+		{"function", reflect.TypeFor[struct{ F func() }](), "F: func() has no JSON"},
+		{"keys", reflect.TypeFor[map[int]string](), "keys of an object"},
+		{"itself", reflect.TypeFor[ring](), "ring holds itself"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -30,7 +30,7 @@ type chatOptions struct {
 	nickname string
 }
 
-func newChat(stdin io.Reader, stdout io.Writer) *cobra.Command {
+func (p *program) chatCommand() *cobra.Command {
 	var o chatOptions
 	cmd := &cobra.Command{
 		Use:   "chat",
@@ -43,7 +43,7 @@ func newChat(stdin io.Reader, stdout io.Writer) *cobra.Command {
 			if strings.TrimSpace(o.nickname) == "" {
 				return &usageError{errors.New("--name wants a name that is not empty")}
 			}
-			return holdChat(cmd.Context(), o, stdin, stdout)
+			return p.chat(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().StringVar(&o.config, "config", "", "talk to the service that this `FILE` names in its section webchat")
@@ -128,18 +128,18 @@ func (s *screen) showLine(m webchatservice.Message, after []webchatservice.Messa
 	}
 }
 
-func holdChat(ctx context.Context, o chatOptions, stdin io.Reader, stdout io.Writer) error {
-	p := painter(colours(stdout, os.Getenv))
-	s, err := newStack(ctx, stackOptions{namespace: "Chat", file: o.config})
+func (p *program) chat(ctx context.Context, o chatOptions) error {
+	paint := painter(colours(p.stdout, os.Getenv))
+	s, err := p.newStack(ctx, stackOptions{namespace: "Chat", file: o.config})
 	if err != nil {
 		return err
 	}
-	v := &visitor{stack: s, screen: &screen{p: p, echo: !terminal(stdin), w: stdout}}
+	v := &visitor{stack: s, screen: &screen{p: paint, echo: !terminal(p.stdin), w: p.stdout}}
 	started := startChat(ctx, nil, s.client, webchatservice.StartChatIn{Nickname: o.nickname, FirstName: o.nickname})
 	var talked error
 	if started == nil {
 		v.screen.note("connected; %s ends the chat", endCommand)
-		talked = v.talk(ctx, stdin)
+		talked = v.talk(ctx, p.stdin)
 	}
 	ended := endChat(ctx, nil, s.client, s.events)
 	v.look()
@@ -149,8 +149,8 @@ func holdChat(ctx context.Context, o chatOptions, stdin io.Reader, stdout io.Wri
 
 	err = v.screen.failed()
 	if err == nil && (started == nil || started == errInterrupted) {
-		fmt.Fprintln(stdout)
-		err = printTranscript(stdout, p, transcript)
+		fmt.Fprintln(p.stdout)
+		err = printTranscript(p.stdout, paint, transcript)
 	}
 	if err != nil {
 		return fmt.Errorf("write the chat: %w", err)

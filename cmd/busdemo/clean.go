@@ -92,8 +92,11 @@ func terminal(f any) bool {
 	return ok && term.IsTerminal(int(fd.Fd()))
 }
 
-// colours reports whether output to w is to be coloured: on a terminal, unless the environment has
-// NO_COLOR (https://no-color.org) or names a terminal that has no colours.
-func colours(w any, getenv func(string) string) bool {
-	return terminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+// colours reports whether output to w is to be coloured: on a terminal, if the environment wants it.
+func colours(w any, getenv func(string) string) bool { return terminal(w) && wantsColours(getenv) }
+
+// wantsColours reports whether the environment lets terminals have colours: it has no NO_COLOR
+// (https://no-color.org) and does not name one that has none.
+func wantsColours(getenv func(string) string) bool {
+	return getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/spf13/cobra"
@@ -20,7 +19,7 @@ type commandRow struct {
 	Result *jsonschema.Schema `json:"result"`
 }
 
-func newCommands(stdout io.Writer) *cobra.Command {
+func (p *program) commandsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "commands",
@@ -28,17 +27,17 @@ func newCommands(stdout io.Writer) *cobra.Command {
 		Long:  "commands lists the commands that are registered on the bus: name, types of input and result, meaning.",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return listCommands(cmd.Context(), asJSON, stdout)
+			return p.commands(cmd.Context(), asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array: name, doc, Go types in and out, JSON Schemas input and result")
 	return cmd
 }
 
-func listCommands(ctx context.Context, asJSON bool, w io.Writer) error {
+func (p *program) commands(ctx context.Context, asJSON bool) error {
 	var rows []commandRow
-	err := eachPlugin(ctx, func(p bus.PluginInfo) error {
-		for _, c := range p.Commands {
+	err := p.eachPlugin(ctx, func(info bus.PluginInfo) error {
+		for _, c := range info.Commands {
 			row := commandRow{Name: c.Name, Doc: c.Doc, In: typeName(c.In), Out: typeName(c.Out)}
 			var err error
 			if row.Input, err = schemaOf(c.In); err != nil {
@@ -55,11 +54,11 @@ func listCommands(ctx context.Context, asJSON bool, w io.Writer) error {
 		return err
 	}
 	if asJSON {
-		return printJSON(w, rows)
+		return printJSON(p.stdout, rows)
 	}
 	var l listing
 	for _, r := range rows {
 		l.add(r.Name, r.In+" -> "+r.Out, r.Doc)
 	}
-	return l.print(w)
+	return l.print(p.stdout)
 }

@@ -24,6 +24,7 @@ type conversation struct {
 	events   *watch
 	who      webchatservice.StartChatIn
 	lines    []string
+	started  bool
 	patience time.Duration // for an agent who does not come, or does not answer
 }
 
@@ -41,6 +42,7 @@ func (c *conversation) play(ctx context.Context) error {
 	if err := startChat(ctx, c.trace, c.client, c.who); err != nil {
 		return err
 	}
+	c.started = true
 	if !c.welcome(ctx, place, c.patience) && !c.over(ctx) {
 		return &errNobody{c.patience}
 	}
@@ -72,10 +74,15 @@ func (c *conversation) say(ctx context.Context, text string) error {
 		}
 		return err
 	}
-	if strings.EqualFold(strings.TrimSpace(text), transferLine) {
+	// The scripted agent obeys two lines; others may.
+	switch strings.ToLower(strings.TrimSpace(text)) {
+	case transferLine:
 		if c.welcome(ctx, place, min(c.patience, optional)) {
 			return nil
 		}
+	case byeLine:
+		c.wait(ctx, place, min(c.patience, optional), isEvent(webchatservice.Ended.Name()))
+		return nil
 	}
 	c.wait(ctx, place, c.patience, says(func(f webchatservice.From) bool { return f.Type == chat.RoleAgent }))
 	return nil

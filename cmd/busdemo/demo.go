@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -15,8 +14,11 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
-// transferLine makes the scripted agent hand over to a second one.
-const transferLine = "transfer"
+// The lines that make the scripted agent hand over to a second one, and end the chat.
+const (
+	transferLine = "transfer"
+	byeLine      = "bye"
+)
 
 // demoLines is what the visitor says unless --say tells otherwise.
 var demoLines = [...]string{
@@ -33,7 +35,7 @@ type demoOptions struct {
 	patience time.Duration
 }
 
-func newDemo(stdout io.Writer) *cobra.Command {
+func (p *program) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Play one whole conversation and show each command and event",
@@ -42,12 +44,12 @@ func newDemo(stdout io.Writer) *cobra.Command {
 			"figures of a plugin of its own.",
 		Args: noArgs,
 	}
-	demoFlags(cmd, stdout)
+	p.demoFlags(cmd)
 	return cmd
 }
 
 // demoFlags gives cmd the flags of demo, and makes it do what demo does.
-func demoFlags(cmd *cobra.Command, stdout io.Writer) {
+func (p *program) demoFlags(cmd *cobra.Command) {
 	var o demoOptions
 	flags := cmd.Flags()
 	flags.BoolVar(&o.json, "json", false, "print one JSON object per line: time, kind, name, by, data, error")
@@ -58,7 +60,7 @@ func demoFlags(cmd *cobra.Command, stdout io.Writer) {
 		if err := o.check(); err != nil {
 			return err
 		}
-		return demo(cmd.Context(), o, stdout)
+		return p.demo(cmd.Context(), o)
 	}
 }
 
@@ -74,37 +76,37 @@ func (o *demoOptions) check() error {
 	return nil
 }
 
-func demo(ctx context.Context, o demoOptions, stdout io.Writer) error {
-	p := painter(!o.json && colours(stdout, os.Getenv))
-	write := textTrace(stdout, p, time.Now())
+func (p *program) demo(ctx context.Context, o demoOptions) error {
+	paint := painter(!o.json && colours(p.stdout, os.Getenv))
+	write := textTrace(p.stdout, paint, time.Now())
 	if o.json {
-		write = jsonTrace(stdout)
+		write = jsonTrace(p.stdout)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t := newTrace(write, cancel) // when nobody reads, the chat is ended as by Ctrl-C
 
-	transcript, figures, err := demoChat(ctx, o, t)
+	transcript, figures, err := p.demoChat(ctx, o, t)
 	if failed := t.close(); failed != nil {
 		return fmt.Errorf("write the trace: %w", failed)
 	}
-	if !o.json && transcript != nil && (len(transcript.Messages) > 0 || errors.Is(err, errInterrupted)) {
-		fmt.Fprintln(stdout)
-		if failed := printTranscript(stdout, p, *transcript); failed != nil {
+	if !o.json && transcript != nil {
+		fmt.Fprintln(p.stdout)
+		if failed := printTranscript(p.stdout, paint, *transcript); failed != nil {
 			return fmt.Errorf("write the transcript: %w", failed)
 		}
-		fmt.Fprintln(stdout)
-		if failed := printFigures(stdout, p, figures); failed != nil {
+		fmt.Fprintln(p.stdout)
+		if failed := printFigures(p.stdout, paint, figures); failed != nil {
 			return fmt.Errorf("write the statistics: %w", failed)
 		}
 	}
 	return err
 }
 
-// demoChat holds the conversation. The transcript is what came of it so far, also when it failed; nil when
-// there was nobody to ask.
-func demoChat(ctx context.Context, o demoOptions, t *trace) (*webchatservice.Transcript, Figures, error) {
-	s, err := newStack(ctx, stackOptions{
+// demoChat holds the conversation. The transcript is what came of it so far, also when it failed; nil when no
+// chat could be started.
+func (p *program) demoChat(ctx context.Context, o demoOptions, t *trace) (*webchatservice.Transcript, Figures, error) {
+	s, err := p.newStack(ctx, stackOptions{
 		namespace: "Demo",
 		file:      o.config,
 		agents:    &chatsim.ScriptOptions{JoinDelay: 100 * time.Millisecond, ReplyDelay: 350 * time.Millisecond},
@@ -122,6 +124,9 @@ func demoChat(ctx context.Context, o demoOptions, t *trace) (*webchatservice.Tra
 		who: webchatservice.StartChatIn{Nickname: "Vera", FirstName: "Vera", LastName: "Visitor", Subject: "busdemo"},
 	}
 	played := c.play(ctx)
+	if !c.started && played != errInterrupted {
+		return nil, Figures{}, together(played, s.close(ctx))
+	}
 	ended := endChat(ctx, t, s.client, s.events)
 
 	// These are answered at once, by the plugins here.

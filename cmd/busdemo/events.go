@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/spf13/cobra"
@@ -18,7 +17,7 @@ type eventRow struct {
 	Payload *jsonschema.Schema `json:"payload"`
 }
 
-func newEvents(stdout io.Writer) *cobra.Command {
+func (p *program) eventsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "events",
@@ -26,17 +25,17 @@ func newEvents(stdout io.Writer) *cobra.Command {
 		Long:  "events lists the events that are declared on the bus: name, type of payload, meaning.",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return listEvents(cmd.Context(), asJSON, stdout)
+			return p.events(cmd.Context(), asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array: name, doc, Go type, JSON Schema payload")
 	return cmd
 }
 
-func listEvents(ctx context.Context, asJSON bool, w io.Writer) error {
+func (p *program) events(ctx context.Context, asJSON bool) error {
 	var rows []eventRow
-	err := eachPlugin(ctx, func(p bus.PluginInfo) error {
-		for _, e := range p.Events {
+	err := p.eachPlugin(ctx, func(info bus.PluginInfo) error {
+		for _, e := range info.Events {
 			row := eventRow{Name: e.Name, Doc: e.Doc, Type: typeName(e.Type)}
 			var err error
 			if row.Payload, err = schemaOf(e.Type); err != nil {
@@ -50,11 +49,11 @@ func listEvents(ctx context.Context, asJSON bool, w io.Writer) error {
 		return err
 	}
 	if asJSON {
-		return printJSON(w, rows)
+		return printJSON(p.stdout, rows)
 	}
 	var l listing
 	for _, r := range rows {
 		l.add(r.Name, r.Type, r.Doc)
 	}
-	return l.print(w)
+	return l.print(p.stdout)
 }

@@ -21,8 +21,8 @@ import (
 const listNamespace = "List"
 
 // eachPlugin starts a bus with the plugins on it and calls f for each, in order of their names.
-func eachPlugin(ctx context.Context, f func(bus.PluginInfo) error) error {
-	s, err := newStack(ctx, stackOptions{namespace: listNamespace})
+func (p *program) eachPlugin(ctx context.Context, f func(bus.PluginInfo) error) error {
+	s, err := p.newStack(ctx, stackOptions{namespace: listNamespace})
 	if err != nil {
 		return err
 	}

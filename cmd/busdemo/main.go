@@ -14,6 +14,8 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
 // The exit statuses.
@@ -37,17 +39,29 @@ func main() {
 
 // run is the program: it carries out args and returns the exit status. The end of ctx is Ctrl-C.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRoot(stdin, stdout)
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, newSim: chatsim.New}
+	return p.run(ctx, args)
+}
+
+// program is what the commands share.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	newSim         func(*chatsim.Options) *chatsim.Server // makes the embedded server
+}
+
+func (p *program) run(ctx context.Context, args []string) int {
+	root := p.root()
 	root.SetArgs(append([]string{}, args...)) // not nil, which would mean os.Args
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
 	interrupted := errors.Is(err, errInterrupted)
 	if !interrupted || err != errInterrupted {
-		fmt.Fprintln(stderr, "busdemo: "+oneLine(err))
+		fmt.Fprintln(p.stderr, "busdemo: "+oneLine(err))
 	}
 	var usage *usageError
 	switch {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,7 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-func newRoot(stdin io.Reader, stdout io.Writer) *cobra.Command {
+func (p *program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "busdemo",
 		Short: "Show the bus and WebChatService at work",
@@ -28,20 +27,20 @@ func newRoot(stdin io.Reader, stdout io.Writer) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(flagError)
-	demoFlags(root, stdout)
+	p.demoFlags(root)
 	root.AddCommand(
-		newDemo(stdout),
-		newChat(stdin, stdout),
-		newSim(stdout),
-		newCommands(stdout),
-		newEvents(stdout),
+		p.demoCommand(),
+		p.chatCommand(),
+		p.simCommand(),
+		p.commandsCommand(),
+		p.eventsCommand(),
 	)
-	root.SetHelpCommand(newHelp(root))
+	root.SetHelpCommand(helpCommand(root))
 	return root
 }
 
-// newHelp stands in for cobra's help command, which answers an unknown topic with status 0.
-func newHelp(root *cobra.Command) *cobra.Command {
+// helpCommand stands in for cobra's help command, which answers an unknown topic with status 0.
+func helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [command]",
 		Short: "Help about any command",

@@ -5,17 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
-func newSim(stdout io.Writer) *cobra.Command {
+func (p *program) simCommand() *cobra.Command {
 	var listen string
 	cmd := &cobra.Command{
 		Use:   "sim",
@@ -24,13 +21,13 @@ func newSim(stdout io.Writer) *cobra.Command {
 			"object from each wire to its base URL. The agent greets, repeats every line, hands over to another\n" +
 			"one at the line transfer, and ends the chat at the line bye.",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serveSim(cmd.Context(), listen, stdout) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.sim(cmd.Context(), listen) },
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "serve at this `ADDR`, host:port; port 0 takes a free one")
 	return cmd
 }
 
-func serveSim(ctx context.Context, listen string, stdout io.Writer) error {
+func (p *program) sim(ctx context.Context, listen string) error {
 	if _, _, err := net.SplitHostPort(listen); err != nil {
 		return &usageError{fmt.Errorf("--listen %q is no address; want host:port, such as 127.0.0.1:8080", listen)}
 	}
@@ -39,14 +36,14 @@ func serveSim(ctx context.Context, listen string, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--listen %s: %w; is the port in use? port 0 takes a free one", listen, err)
 	}
-	sim := chatsim.New(nil)
+	sim := p.newSim(nil)
 	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 
 	first, err := json.Marshal(sim.BaseURLs(reachable(l.Addr().String())))
 	if err == nil {
-		_, err = fmt.Fprintf(stdout, "%s\n", first)
+		_, err = fmt.Fprintf(p.stdout, "%s\n", first)
 	}
 	if err == nil {
 		select {

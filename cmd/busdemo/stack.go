@@ -34,7 +34,7 @@ type stackOptions struct {
 }
 
 // newStack builds a stack and starts its plugins. Whoever gets one closes it.
-func newStack(ctx context.Context, o stackOptions) (*stack, error) {
+func (p *program) newStack(ctx context.Context, o stackOptions) (*stack, error) {
 	cfg, err := busconfig.Load(&busconfig.Options{File: o.file})
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func newStack(ctx context.Context, o stackOptions) (*stack, error) {
 		return nil, fmt.Errorf("%s: webchat.dataURL: is missing; set it to the root of a chat service, "+
 			"such as http://127.0.0.1:8080/genesys/2/chat/customer-support, or leave --config out for the embedded one", o.file)
 	case !addressed:
-		s.sim = chatsim.New(&chatsim.Options{Script: chatsim.Scripted(o.agents)})
+		s.sim = p.newSim(&chatsim.Options{Script: chatsim.Scripted(o.agents)})
 		service.HTTPClient = s.sim.Client()
 		service.Dial = s.sim.DialContext
 	}

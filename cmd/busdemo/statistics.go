@@ -94,7 +94,7 @@ func (s *Statistics) report(ctx context.Context, _ struct{}) (Figures, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.figures
-	f.Agents = slices.Clone(f.Agents)
+	f.Agents = append([]string{}, f.Agents...)
 	f.Speakers = make([]Speaker, 0, len(s.speakers))
 	for _, sp := range s.speakers {
 		f.Speakers = append(f.Speakers, *sp)

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+)
+
+// output is a writer that calls a function the first time that what was written holds a text.
+type output struct {
+	mu   sync.Mutex // guards the rest
+	b    strings.Builder
+	on   string
+	call func()
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.b.Write(b)
+	if o.call != nil && strings.Contains(o.b.String(), o.on) {
+		o.call()
+		o.call = nil
+	}
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// outcome is what a run of the program came to.
+type outcome struct {
+	status         int
+	stdout, stderr string
+	sim            *chatsim.Server // the embedded server, closed; nil if none was made
+}
+
+// trial is a run of the program with an embedded server at hand.
+type trial struct {
+	stdin io.Reader
+	// prepare is called with the embedded server before the program uses it.
+	prepare func(*chatsim.Server)
+	// interrupt is the output at which Ctrl-C comes; "" for never.
+	interrupt string
+}
+
+func (tr trial) run(t *testing.T, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got outcome
+	stdout := &output{on: tr.interrupt}
+	if tr.interrupt != "" {
+		stdout.call = cancel
+	}
+	stdin := tr.stdin
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	var stderr bytes.Buffer
+	p := &program{stdin: stdin, stdout: stdout, stderr: &stderr, newSim: func(o *chatsim.Options) *chatsim.Server {
+		got.sim = chatsim.New(o)
+		if tr.prepare != nil {
+			tr.prepare(got.sim)
+		}
+		return got.sim
+	}}
+	got.status = p.run(ctx, args)
+	got.stdout, got.stderr = stdout.String(), stderr.String()
+	return got
+}
+
+// requireOK requires that all went well.
+func (o outcome) requireOK(t *testing.T) {
+	t.Helper()
+	require.Equal(t, exitOK, o.status, "stderr: %s", o.stderr)
+	require.Empty(t, o.stderr)
+}
+
+// assertLine asserts that the program failed with one clear line on standard error, which holds all of
+// want.
+func (o outcome) assertLine(t *testing.T, status int, want ...string) {
+	t.Helper()
+	assert.Equal(t, status, o.status)
+	assert.True(t, strings.HasPrefix(o.stderr, "busdemo: "), o.stderr)
+	assert.Equal(t, len(o.stderr)-1, strings.Index(o.stderr, "\n"), "not one line: %q", o.stderr)
+	for _, w := range want {
+		assert.Contains(t, o.stderr, w)
+	}
+}
+
+// assertEnded asserts that no chat is left on the embedded server.
+func (o outcome) assertEnded(t *testing.T) {
+	t.Helper()
+	for _, c := range o.sim.Chats() {
+		assert.True(t, c.Ended, "a chat is left on the server")
+		assert.Equal(t, chatsim.EndedByVisitor, c.Reason)
+	}
+}
+
+// assertOrder asserts that the texts are in s, one after the other.
+func assertOrder(t *testing.T, s string, texts ...string) {
+	t.Helper()
+	rest := s
+	for _, text := range texts {
+		_, after, found := strings.Cut(rest, text)
+		if !assert.True(t, found, "%q does not come in its place in:\n%s", text, s) {
+			return
+		}
+		rest = after
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	tests := []struct {
+		args   string
+		status int
+		want   []string
+	}{
+		{"demoo", exitUsage, []string{`unknown command "demoo"`, "did you mean demo?"}},
+		{"qwertyuiop", exitUsage, []string{`unknown command "qwertyuiop"`, "busdemo help lists the commands"}},
+		{"help nope", exitUsage, []string{`unknown command "nope"`}},
+		{"--jsn", exitUsage, []string{"unknown flag --jsn", "did you mean --json?"}},
+		{"demo --jsno", exitUsage, []string{"unknown flag --jsno", "did you mean --json?"}},
+		{"demo -x", exitUsage, []string{"unknown flag -x", "busdemo demo --help"}},
+		{"sim --listne :0", exitUsage, []string{"did you mean --listen?"}},
+		{"demo extra", exitUsage, []string{`unexpected argument "extra"`, "busdemo demo takes none"}},
+		{"demo --config", exitUsage, []string{"--config"}},
+		{"demo --say=", exitUsage, []string{"--say"}},
+		{"demo --patience 0", exitUsage, []string{"--patience 0s is out of range", "30s"}},
+		{"demo --patience soon", exitUsage, []string{"--patience", "soon"}},
+		{"chat --name=", exitUsage, []string{"--name"}},
+		{"sim --listen nowhere", exitUsage, []string{`--listen "nowhere"`, "127.0.0.1:8080"}},
+		{"sim --listen 127.0.0.1:99999", exitFailure, []string{"--listen 127.0.0.1:99999"}},
+		{"demo --config missing.yaml", exitFailure, []string{"missing.yaml", "no such"}},
+		{"chat --config missing.yaml", exitFailure, []string{"missing.yaml", "no such"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args, func(t *testing.T) {
+			got := trial{}.run(t, strings.Fields(tt.args)...)
+			got.assertLine(t, tt.status, tt.want...)
+			assert.Empty(t, got.stdout)
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"help", "demo"}, {"demo", "--help"}} {
+		got := trial{}.run(t, args...)
+		got.requireOK(t)
+		assert.Contains(t, got.stdout, "Usage:")
+		assert.Contains(t, got.stdout, "--say")
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	assert.Equal(t, 3, editDistance("kitten", "sitting"))
+	assert.Equal(t, 4, editDistance("", "four"))
+	assert.Equal(t, "; did you mean chat?", suggest("caht", []string{"demo", "chat"}, "", "x"))
+	assert.Equal(t, "; did you mean commands?", suggest("com", []string{"demo", "commands"}, "", "x"))
+	assert.Equal(t, "; x", suggest("", []string{"demo"}, "", "x"))
+}
