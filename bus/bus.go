@@ -29,6 +29,7 @@ type Bus struct {
 	end     context.CancelFunc
 	armed   atomic.Bool // the watchdog is set
 	closing atomic.Bool
+	strays  atomic.Int64  // topics kept only for publishing undeclared names
 	closed  chan struct{} // closed when Close has finished
 
 	mu       sync.Mutex // guards what follows
@@ -36,7 +37,6 @@ type Bus struct {
 	order    []*Client // as registered
 	patterns patterns
 	seq      uint64 // of wildcard subscriptions
-	strays   int    // topics made by publishing undeclared names
 	flights  map[string]*flight
 	self     *Client // of the namespace Bus, once there is an incident
 	dog      *time.Timer
@@ -208,17 +208,6 @@ func (b *Bus) subscribeWild(s *Subscription) error {
 	return errors.Join(errs...)
 }
 
-// stray counts one more route of an undeclared name, if there may be one.
-func (b *Bus) stray() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.strays >= maxStrays {
-		return false
-	}
-	b.strays++
-	return true
-}
-
 // detach takes s out of every topic it is in.
 func (b *Bus) detach(s *Subscription) {
 	if s.tap != nil {
@@ -251,13 +240,15 @@ func (t *topic) detach(s *Subscription) {
 	}
 }
 
-// collect forgets a topic that only subscriptions had made.
+// collect forgets a topic that only exact subscriptions had kept, and the last
+// of them has gone. Wildcard ones come back with the name.
 func (b *Bus) collect(t *topic) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.subs) == 0 && !t.declared && !t.cached && !t.keeps && !t.gone {
+	exact := slices.ContainsFunc(t.subs, func(s *Subscription) bool { return !s.isWild })
+	if !exact && !t.declared && !t.cached && !t.keeps && !t.gone {
 		t.gone = true
 		b.topics.drop(t.name, t)
 	}

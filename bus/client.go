@@ -459,19 +459,27 @@ func (c *Client) ownTopic(member string, must bool) (*topic, error) {
 		return nil, err
 	}
 	name := c.namespace + "." + member
+	if c.state.Load() >= stateStopped {
+		return nil, c.gone("publish " + name)
+	}
 	for {
 		t := c.bus.topics.get(name)
-		keep := must || t != nil || c.bus.stray()
 		if t == nil {
-			t = c.bus.topic(name, c.namespace, keep)
+			keep := must || c.bus.strays.Load() < maxStrays
+			if t = c.bus.topic(name, c.namespace, keep); !keep {
+				return t, nil
+			}
 		}
-		if !keep {
-			return t, nil
-		}
-		if t.cache() {
+		held, gone := t.hold(must)
+		switch {
+		case gone:
+			continue
+		case held:
 			c.events.put(member, t)
-			return t, nil
+		default:
+			c.bus.collect(t)
 		}
+		return t, nil
 	}
 }
 
@@ -536,13 +544,24 @@ func (c *Client) warnOrphans() {
 	}
 }
 
-// cache marks the topic as held by a client; it reports false if the topic has
-// left the table meanwhile.
-func (t *topic) cache() bool {
+// hold marks the topic as held by its client, which then caches its route. An
+// undeclared one is refused when there are too many. gone is set if the topic
+// has left the table meanwhile.
+func (t *topic) hold(must bool) (held, gone bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.cached = t.cached || !t.gone
-	return !t.gone
+	if t.gone {
+		return false, true
+	}
+	if !t.cached && !t.declared && !must {
+		if t.bus.strays.Add(1) > maxStrays {
+			t.bus.strays.Add(-1)
+			return false, false
+		}
+		t.stray = true
+	}
+	t.cached = true
+	return true, false
 }
 
 // handle registers a command.

@@ -401,7 +401,7 @@ func (b *Bus) waitInline(ctx context.Context, clients []*Client) error {
 func (b *Bus) remove(clients []*Client) {
 	for _, c := range clients {
 		for _, t := range c.events.all() {
-			t.undeclare()
+			b.undeclare(t)
 		}
 	}
 	b.mu.Lock()
@@ -413,10 +413,24 @@ func (b *Bus) remove(clients []*Client) {
 }
 
 // undeclare makes the topic of a plugin that is gone what it was before it
-// came: a name that others may be subscribed to.
-func (t *topic) undeclare() {
-	t.clearRetained()
+// came: a name that others may be subscribed to, or nothing.
+func (b *Bus) undeclare(t *topic) {
+	t.retain.Lock()
+	t.value, t.has, t.rev = nil, false, 0
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.declared, t.doc = false, ""
+	if t.stray {
+		b.strays.Add(-1)
+	}
+	t.declared, t.cached, t.stray, t.keeps, t.doc = false, false, false, false, ""
+	typed := slices.ContainsFunc(t.subs, func(s *Subscription) bool {
+		_, untyped := s.typed.(func(context.Context, Event[any]))
+		return !untyped
+	})
+	if !typed {
+		t.kind = kindOf[any]{} // the next plugin may declare another
+	}
+	t.snap.Store(t.kind.build(t))
+	t.mu.Unlock()
+	t.retain.Unlock()
+	b.collect(t)
 }

@@ -23,7 +23,8 @@ type topic struct {
 	subs     []*Subscription // in the order they were made
 	doc      string
 	declared bool
-	cached   bool // some client holds the topic by short name
+	cached   bool // its client holds the topic by short name
+	stray    bool // and it counts among the bus's strays
 	gone     bool // removed from the bus's table
 	keeps    bool // republished at least once: every publish takes retain
 
