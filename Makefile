@@ -13,7 +13,7 @@ RACE := $(shell test "$$(go env CGO_ENABLED)" = 1 && \
 	printf '\043include <stdlib.h>\n' | $$(go env CC) -E - >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo fmt fmt-check lint test test-go bench fuzz soak
+.PHONY: help demo fmt fmt-check lint test test-go bench bench-go fuzz soak
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,7 +32,10 @@ lint: fmt-check bin/staticcheck ## check format, go vet and staticcheck (pinned 
 
 test: lint test-go ## run everything: format, vet, static analysis, all tests
 
-bench: ## run the benchmarks; BENCH=regexp chooses
+bench: ## print the bus beside its baselines and other buses; BENCH=regexp chooses jobs
+	@cd bus/bench && go run . -job '$(BENCH)'
+
+bench-go: ## run the Go benchmarks of all packages; BENCH=regexp chooses
 	@set -e; for m in $(MODULES); do \
 		(cd $$m && go test -run '^$$' -bench '$(BENCH)' -benchmem ./...); \
 	done
