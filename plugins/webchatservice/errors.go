@@ -78,6 +78,33 @@ var (
 	ErrSessionOver = &bus.Error{Code: "webchat.session-over", Text: "customer disconnected, conversation ended"}
 	// ErrRestoreFailed: restore could not reach the server; the stored session is kept.
 	ErrRestoreFailed = &bus.Error{Code: "webchat.restore-failed", Text: "chat session could not be restored"}
+	// ErrNoNotice: sendCustomNotice on a wire that has none.
+	ErrNoNotice = &bus.Error{Code: "webchat.no-notice", Text: "This transport doesn't support sendCustomNotice command."}
+	// ErrFilters: no filter, or one that is no regular expression. Returned by addPrefilter and
+	// sendFilteredMessage.
+	ErrFilters = &bus.Error{Code: "webchat.invalid-filters", Text: "Missing or invalid filters provided. Please provide a regular expression or an array of regular expressions"}
+	// ErrNoPreProcessor: registerPreProcessor without a function.
+	ErrNoPreProcessor = &bus.Error{Code: "webchat.no-preprocessor", Text: "No preprocessor function provided. Type provided was 'undefined'."}
+	// ErrNoInput: registerTypingPreviewInput without a function.
+	ErrNoInput = &bus.Error{Code: "webchat.no-input", Text: "Invalid value provided for the 'input' property. An HTML element reference to a textarea or text input is required."}
+	// ErrNoInteractionData: updateInteractionData during a session.
+	ErrNoInteractionData = &bus.Error{Code: "webchat.no-interaction-data", Text: "This transport doesn't support updating interactionData during an active chat session."}
+	// ErrNotAsync: fetchHistory of a session that is not long-lived.
+	ErrNotAsync = &bus.Error{Code: "webchat.not-async", Text: "Fetching messages history applies to only Asynchronous chat."}
+	// ErrNoHistory: fetchHistory where there is nothing older.
+	ErrNoHistory = &bus.Error{Code: "webchat.no-history", Text: "No more messages to fetch"}
+	// ErrNoUpload: sendFile on a wire without files.
+	ErrNoUpload = &bus.Error{Code: "webchat.no-upload", Text: "This transport doesn't support file uploads."}
+	// ErrNoDownload: downloadFile on a wire without files.
+	ErrNoDownload = &bus.Error{Code: "webchat.no-download", Text: "This transport doesn't support file download."}
+	// ErrNoLimits: getFileLimits on a wire without files.
+	ErrNoLimits = &bus.Error{Code: "webchat.no-file-limits", Text: "This transport doesn't support getFileLimits command."}
+	// ErrFile: the file cannot be read or written here. Returned by sendFile and downloadFile.
+	ErrFile = &bus.Error{Code: "webchat.file", Text: "file cannot be used"}
+	// ErrFileRefused: the server does not take the file. Returned by sendFile.
+	ErrFileRefused = &bus.Error{Code: "webchat.file-refused", Text: "file was refused"}
+	// ErrUnknownID: what was to be removed, sent again or discarded is not there.
+	ErrUnknownID = &bus.Error{Code: "webchat.unknown-id", Text: "there is nothing of that id"}
 	// ErrStore: the store failed. Returned by restore and verifySession.
 	ErrStore = &bus.Error{Code: "webchat.store", Text: "store of sessions failed"}
 )

@@ -158,8 +158,11 @@ type ErrorData struct {
 	StatusCode int `json:"statusCode,omitempty"`
 	// Errors is the server's list.
 	Errors []ServerError `json:"errors,omitempty"`
-	// ErrorReason is "InvalidService" where dataURL leads to no chat service.
+	// ErrorReason is "InvalidService" where dataURL leads to no chat service, and "FileUploadError"
+	// where a file did not get through.
 	ErrorReason string `json:"errorReason,omitempty"`
+	// Filename is the file that the failure is about.
+	Filename string `json:"filename,omitempty"`
 	// ResponseJSON repeats Errors where the browser's request object has them.
 	ResponseJSON *ResponseJSON `json:"responseJSON,omitempty"`
 }

@@ -4,7 +4,8 @@ package webchatservice
 func AddLines(lines []Message) (fresh []Message, view Transcript) {
 	var t transcript
 	for _, m := range lines {
-		if t.add(m) {
+		if t.mark(&m) {
+			t.insert(m)
 			fresh = append(fresh, m)
 		}
 	}

@@ -28,7 +28,7 @@ func declare(c *bus.Client) error {
 		bind(c, Error), bind(c, Disconnected), bind(c, Reconnected),
 		bind(c, ChatServerWentOffline), bind(c, ChatServerBackOnline), bind(c, ChatServerTimeout),
 		bind(c, Sleeping), bind(c, Waking), bind(c, CapabilitiesChanged),
-		bind(c, MessageStateChanged),
+		bind(c, MessageStateChanged), bind(c, IdleAlert), bind(c, IdleCancelled), bind(c, TranscriptGap),
 	)
 }
 
@@ -94,10 +94,9 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 	}
 	s.userData = merged(s.userData, formData, data)
 	r.UserData = merged(s.cfg.UserData, s.userData)
-	if len(r.Interaction) == 0 {
-		r.Interaction = s.cfg.Transport.InteractionData
-	}
+	r.Interaction = merged(s.cfg.Transport.InteractionData, s.routing, r.Interaction)
 	ses := s.next()
+	ses.async = in.Async
 	s.cur = ses
 	s.mu.Unlock()
 
@@ -190,6 +189,7 @@ func (s *Service) sendMessage(ctx context.Context, in SendMessageIn, d *bus.Defe
 		d.Reject(e)
 		return
 	}
+	ses.rouseSoon()
 	err = ses.enqueue(ctx, in, func(out SendMessageOut, err error) {
 		if err != nil {
 			d.Reject(err)
@@ -208,6 +208,7 @@ func (s *Service) sendTyping(_ context.Context, in SendTypingIn, d *bus.Deferred
 		d.Reject(err)
 		return
 	}
+	ses.rouseSoon()
 	if in.IsTyping != nil && !*in.IsTyping {
 		ses.noKeyPress()
 		d.Resolve(Answer{})
@@ -229,6 +230,7 @@ func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out 
 		if !ok {
 			return out, failure(ErrNoUserData, "updateUserData", nil, "")
 		}
+		ses.rouse(ctx, false)
 		out.Answer, err = ses.request(ctx, "updateUserData", func(ctx context.Context) (chat.Receipt, error) {
 			return updater.UpdateUserData(ctx, data)
 		})

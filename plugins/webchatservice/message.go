@@ -28,6 +28,9 @@ type Message struct {
 	FileDetails map[string]any `json:"fileDetails,omitempty"`
 	// IsTyping is set on typing lines.
 	IsTyping *bool `json:"isTyping,omitempty"`
+	// HTML and Bubble are for user interfaces; only pre-processors set them.
+	HTML   any `json:"html,omitempty"`
+	Bubble any `json:"bubble,omitempty"`
 	// Restoring: the line is part of a restored transcript.
 	Restoring bool `json:"restoring,omitempty"`
 	// Original is the line as the server sent it.

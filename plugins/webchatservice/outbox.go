@@ -65,13 +65,15 @@ type item struct {
 type outbox struct {
 	queue    []*item // not settled; the first may be under way
 	echoless []*item // settled as sent or unknown, and not yet seen in the transcript
+	unsent   []*item // settled as failed or unknown, to be sent again or discarded
 	running  bool    // a goroutine pumps
+	dirty    bool    // there is something that the store does not have
 	notTill  time.Time
 	prefix   string // of ids
 	count    int
 }
 
-// maxEcholess limits how many messages wait for their echo; the oldest are forgotten.
+// maxEcholess limits how many messages wait for their echo, or to be sent again; the oldest are forgotten.
 const maxEcholess = 256
 
 // enqueue takes a message in. ctx withdraws it while it is pending.
@@ -99,8 +101,12 @@ func (s *session) enqueue(ctx context.Context, in SendMessageIn, settle func(Sen
 	}
 	it.action.ClientID = it.id
 	b.queue = append(b.queue, it)
+	b.dirty = true
 	s.stopTypingLocked(false)
-	s.emitLocked("messageStateChanged", MessageStateData{MessageID: it.id, State: MessagePending, Text: in.Message})
+	s.tellLocked(it, nil)
+	for _, e := range s.idle.cancel(nil) {
+		s.emitLocked(e.event, e.data)
+	}
 	if ctx.Done() != nil {
 		it.unwatch = context.AfterFunc(ctx, func() { s.withdraw(it, ctx) })
 	}
@@ -127,6 +133,7 @@ func (s *session) settleLocked(it *item, state MessageState, err error) {
 		return
 	}
 	it.state, it.inFlight = state, false
+	s.box.dirty = true
 	if i := slices.Index(s.box.queue, it); i >= 0 {
 		s.box.queue = slices.Delete(s.box.queue, i, i+1)
 	}
@@ -134,6 +141,12 @@ func (s *session) settleLocked(it *item, state MessageState, err error) {
 		s.box.echoless = append(s.box.echoless, it)
 		if n := len(s.box.echoless); n > maxEcholess {
 			s.box.echoless = slices.Delete(s.box.echoless, 0, n-maxEcholess)
+		}
+	}
+	if state == MessageFailed || state == MessageUnknown {
+		s.box.unsent = append(s.box.unsent, it)
+		if n := len(s.box.unsent); n > maxEcholess {
+			s.box.unsent = slices.Delete(s.box.unsent, 0, n-maxEcholess)
 		}
 	}
 	s.tellLocked(it, err)
@@ -152,7 +165,7 @@ func (s *session) settleLocked(it *item, state MessageState, err error) {
 
 // tellLocked publishes the state of a message.
 func (s *session) tellLocked(it *item, err error) {
-	d := MessageStateData{MessageID: it.id, State: it.state, Text: it.action.Text}
+	d := MessageStateData{MessageID: it.id, State: it.state, Text: s.env.hooks.mask(it.action.Text)}
 	if err != nil {
 		e := failureData(err)
 		d.Error = &e
@@ -213,8 +226,15 @@ func (s *session) nextItem() *item {
 		ready := s.state == StateActive || s.state == StateEnding
 		if ready && !now.Before(b.notTill) {
 			it.inFlight = true
+			b.dirty = true
 			s.unlock()
+			s.saveOutbox() // if the process dies now, its fate is unknown
 			return it
+		}
+		if b.dirty && s.env.keeper.store != nil {
+			s.unlock()
+			s.saveOutbox()
+			continue
 		}
 		until := expires
 		if ready && b.notTill.Before(until) {
@@ -330,6 +350,7 @@ func (s *session) echoLocked(m *chat.Message) {
 		it.echoed = true
 		if it.state == MessageUnknown { // better late: its caller was told that it is not known
 			it.state = MessageSent
+			s.dropUnsentLocked(it.id)
 			s.tellLocked(it, nil)
 		}
 		return
@@ -340,5 +361,95 @@ func (s *session) echoLocked(m *chat.Message) {
 		if !it.doubt.IsZero() {
 			s.settleLocked(it, MessageSent, nil)
 		}
+	}
+}
+
+// dropUnsentLocked forgets a message that could have been sent again, and returns it; nil if it is none.
+func (s *session) dropUnsentLocked(id string) *item {
+	i := slices.IndexFunc(s.box.unsent, func(it *item) bool { return it.id == id })
+	if i < 0 {
+		return nil
+	}
+	it := s.box.unsent[i]
+	s.box.unsent = slices.Delete(s.box.unsent, i, i+1)
+	return it
+}
+
+// unsent hands out a message that has failed or whose fate is unknown, to be sent again under a new id.
+func (s *session) unsent(id string) (chat.Action, bool) {
+	s.mu.Lock()
+	defer s.unlock()
+	it := s.dropUnsentLocked(id)
+	if it == nil {
+		return chat.Action{}, false
+	}
+	return it.action, true
+}
+
+// discard takes a message back that waits, or forgets one that has failed or whose fate is unknown.
+func (s *session) discard(id string) bool {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.dropUnsentLocked(id) != nil {
+		return true
+	}
+	i := slices.IndexFunc(s.box.queue, func(it *item) bool { return it.id == id && !it.inFlight })
+	if i < 0 {
+		return false
+	}
+	s.settleLocked(s.box.queue[i], MessageWithdrawn, failure(ErrWithdrawn, "sendMessage", nil, ""))
+	return true
+}
+
+// saveOutbox stores the session if its outbox has changed.
+func (s *session) saveOutbox() {
+	if s.env.keeper.store == nil {
+		return
+	}
+	s.mu.Lock()
+	dirty := s.box.dirty
+	s.box.dirty = false
+	s.mu.Unlock()
+	if dirty {
+		s.save()
+	}
+}
+
+// reload takes in the messages of a stored session, before it is taken up again: what waited waits; what
+// was under way is unknown until the transcript shows it.
+func (s *session) reload(r *record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.echoFrom = r.Position.Index
+	s.box.prefix = rand.Text()[:10]
+	for _, stored := range r.Outbox {
+		it := &item{
+			id: stored.ID,
+			action: chat.Action{
+				Kind: chat.ActionMessage, Text: stored.Text, MessageType: stored.Type, ParentID: stored.ParentID,
+				ClientID: stored.ID,
+			},
+			created: time.UnixMilli(stored.Created),
+			state:   MessageState(stored.State),
+		}
+		switch it.state {
+		case MessagePending:
+			s.box.queue = append(s.box.queue, it)
+		case MessageUnknown:
+			s.box.echoless = append(s.box.echoless, it)
+			s.box.unsent = append(s.box.unsent, it)
+		case MessageFailed:
+			s.box.unsent = append(s.box.unsent, it)
+		}
+	}
+}
+
+// resumeOutboxLocked goes on with the messages of a stored session, and tells what is known of them.
+func (s *session) resumeOutboxLocked() {
+	for _, it := range slices.Concat(s.box.unsent, s.box.queue) {
+		s.tellLocked(it, nil)
+	}
+	if len(s.box.queue) > 0 && !s.box.running {
+		s.box.running = s.spawnLocked(s.pump)
 	}
 }

@@ -56,6 +56,7 @@ func (s *Service) restoreChat(ctx context.Context, _ RestoreIn) (Answer, error) 
 	ses, before := s.next(), s.cur
 	s.cur = ses
 	s.mu.Unlock()
+	ses.reload(r)
 
 	// All lines are asked for, so that the transcript is whole again.
 	answer, err := ses.begin(ctx, StateRestoring, func(ctx context.Context) (chat.Conn, error) {

@@ -97,6 +97,15 @@ func (p *people) stopTyping(m *Message, out []emission) []emission {
 	return append(out, emission{"agentTypingStopped", *m})
 }
 
+// doubtTyping ceases to believe in those who type, and adds that to out.
+func (p *people) doubtTyping(out []emission) []emission {
+	for _, id := range slices.Sorted(maps.Keys(p.typing)) {
+		out = append(out, emission{"agentTypingTimeout", p.typing[id]})
+	}
+	p.typing = nil
+	return out
+}
+
 // group returns the map that holds parties of a role, the counter of those connected (or nil), and the
 // first half of the events' names ("" for none).
 func (p *people) group(role chat.Role) (members *map[string]Participant, count *int, name string) {

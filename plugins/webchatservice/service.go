@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"regexp"
 	"sync"
 	"time"
 
@@ -29,15 +30,24 @@ type Options struct {
 	Store Store
 	// SessionKey names this visitor's record in Store. "" is a name like others.
 	SessionKey string
-	// HTTPClient makes the requests. nil means a client of the service's own.
+	// HTTPClient makes the requests: proxy, TLS and the like are its business. nil means one that
+	// the driver makes, with the environment's proxy.
 	HTTPClient *http.Client
 	// Dial opens network connections where HTTPClient is nil, and those of sockets. nil means the
 	// network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// Masks hide what they match in the texts of messages, wherever these are published, given out
+	// or logged. What is sent to the server stays as it is.
+	Masks []*regexp.Regexp
+
 	// Headers go with every request. Authorization needs webchat.enableCustomHeader, as in the
 	// vendor's service, where it comes from main.header.
 	Headers map[string]chat.Secret
+
+	// Authorization gives requests their header Authorization, and another one when the server
+	// refuses it. nil means none but that of Headers.
+	Authorization *chat.Authorization
 
 	// OutboxLimit is how many messages may wait at once. 0 means 100.
 	OutboxLimit int
@@ -46,6 +56,12 @@ type Options struct {
 	// SettleWithin is how long the transcript may take to show a message whose request broke,
 	// before it is called unknown. 0 means 15 s.
 	SettleWithin time.Duration
+	// AgentTypingLimit is how long an agent is believed to type without a further sign. 0 means
+	// 30 s.
+	AgentTypingLimit time.Duration
+	// InactivityLimit ends a chat, with reason idle, in which neither side has said anything for so
+	// long. 0 means never: the server has a limit of its own.
+	InactivityLimit time.Duration
 	// GiveUpAfter is how long the server may be out of reach before the session is called lost.
 	// 0 means 30 min.
 	GiveUpAfter time.Duration
@@ -61,9 +77,10 @@ type Service struct {
 	client   *bus.Client
 	cfg      Config // with defaults
 	driver   chat.Driver
-	http     *http.Client // made for the driver; to be cleaned up
+	idle     []chat.IdleCloser // drivers made so far, with connections to be cleaned up
 	userData map[string]any
-	cur      *session // the last one; nil before the first
+	routing  map[string]any // interactionData for the next session
+	cur      *session       // the last one; nil before the first
 	restore  *restoring
 	stopped  bool
 }
@@ -99,7 +116,11 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 			outboxAge: or(s.opts.OutboxAge, 5*time.Minute),
 			doubt:     or(s.opts.SettleWithin, 15*time.Second),
 			giveUp:    or(s.opts.GiveUpAfter, 30*time.Minute),
+			typing:    or(s.opts.AgentTypingLimit, 30*time.Second),
+			inactive:  max(s.opts.InactivityLimit, 0),
 		},
+		hooks: &hooks{masks: s.opts.Masks},
+		caps:  &capabilities{},
 	}
 	if err := s.accept(cfg); err != nil {
 		return err
@@ -107,7 +128,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 	if err := declare(c); err != nil {
 		return err
 	}
-	return s.register(c)
+	return errors.Join(s.register(c), s.registerMore(c))
 }
 
 // or returns v, or def where v is not positive.
@@ -135,6 +156,9 @@ func (s *Service) accept(cfg Config) error {
 	defer s.mu.Unlock()
 	s.cfg = cfg
 	s.driver = nil // made when it is needed
+	for _, c := range s.idle {
+		c.CloseIdleConnections()
+	}
 	s.env.limits.offline = cfg.PollExceptionLimit
 	return nil
 }
@@ -175,14 +199,7 @@ func (s *Service) driverLocked() (chat.Driver, error) {
 	if wire.Headers, err = s.headers(wire.Headers); err != nil {
 		return nil, err
 	}
-	client := s.opts.HTTPClient
-	if client == nil {
-		if s.http == nil {
-			s.http = ownClient(s.opts.Dial)
-		}
-		client = s.http
-	}
-	d, err := f.New(wire, chat.Options{Client: client, Dial: s.opts.Dial, Logger: s.env.log.With("wire", f.Name)})
+	d, err := f.New(wire, chat.Options{Client: s.opts.HTTPClient, Dial: s.opts.Dial, Authorization: s.opts.Authorization, Logger: s.env.log.With("wire", f.Name)})
 	if err != nil {
 		hint := ""
 		if wire.DataURL == "" && wire.ServerURL == "" && !wire.CometD.Enabled {
@@ -191,6 +208,9 @@ func (s *Service) driverLocked() (chat.Driver, error) {
 		return nil, failure(ErrInvalidConfig, "", err, hint)
 	}
 	s.driver = d
+	if c, ok := d.(chat.IdleCloser); ok {
+		s.idle = append(s.idle, c)
+	}
 	return d, nil
 }
 
@@ -215,25 +235,12 @@ func (s *Service) headers(configured map[string]chat.Secret) (map[string]chat.Se
 	return all, nil
 }
 
-// ownClient is a client of which the service can close the idle connections.
-func ownClient(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
-	t, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		t = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
-	}
-	t = t.Clone()
-	if dial != nil {
-		t.DialContext = dial
-	}
-	return &http.Client{Transport: t}
-}
-
 // Stop implements [bus.Stopper]. A session is ended on the server; or left to be restored, where there is
 // a [Store]. Stop waits for all goroutines of the service, for as long as ctx lives.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
-	cur, own := s.cur, s.http
+	cur, idle := s.cur, s.idle
 	s.mu.Unlock()
 	var err error
 	if cur != nil {
@@ -250,8 +257,8 @@ func (s *Service) Stop(ctx context.Context) error {
 			err = fmt.Errorf("chat session still ends: %w", waited)
 		}
 	}
-	if own != nil {
-		own.CloseIdleConnections()
+	for _, c := range idle {
+		c.CloseIdleConnections()
 	}
 	return err
 }
@@ -286,9 +293,13 @@ func (s *Service) last() *session {
 	return s.cur
 }
 
-// next makes a session that is about to begin.
+// next makes a session that is about to begin; the caller holds mu and has made the driver.
 func (s *Service) next() *session {
 	e := s.env
+	if s.driver != nil {
+		e.resumer, _ = s.driver.(chat.Resumer)
+	}
+	e.sleeps = s.cfg.SleepEnabled || s.cfg.Transport.SleepEnabled
 	return newSession(&e)
 }
 

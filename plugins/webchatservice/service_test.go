@@ -61,7 +61,7 @@ func (r *rig) told() []string {
 	var names []string
 	for _, e := range r.take() {
 		switch name := strings.TrimPrefix(e.Name(), "WebChatService."); name {
-		case "messageStateChanged", "ajaxResponse", "ready":
+		case "messageStateChanged", "ajaxResponse", "ready", "capabilitiesChanged":
 		default:
 			names = append(names, name)
 		}

@@ -21,6 +21,11 @@ type env struct {
 	keeper *keeper
 	log    *slog.Logger
 	limits limits
+	hooks  *hooks
+	caps   *capabilities
+
+	resumer chat.Resumer // to fetch missing lines with; nil where the wire cannot
+	sleeps  bool         // sleepEnabled
 }
 
 // limits bound what a session does.
@@ -30,6 +35,8 @@ type limits struct {
 	doubt     time.Duration // how long the transcript may take to show one
 	giveUp    time.Duration // how long the server may be out of reach
 	offline   int           // answers with statusCode 1 that are tolerated
+	typing    time.Duration // how long an agent is believed to type
+	inactive  time.Duration // how long nobody may say anything; 0 for ever
 }
 
 const (
@@ -53,6 +60,8 @@ type session struct {
 	done chan struct{} // closed in a final state
 	hung chan struct{} // closed when endChat has done what it could
 
+	async bool // long-lived; set before it begins
+
 	previewed atomic.Pointer[string] // what the visitor has typed so far
 
 	mu      sync.Mutex // guards what follows
@@ -69,6 +78,13 @@ type session struct {
 	box     outbox
 	typing  typing
 	polling bool
+	asleep  bool
+	idle    idle
+	quiet   *time.Timer // ends a chat in which nobody says anything
+	unsure  *time.Timer // ends the belief that an agent types
+	high    int64       // highest index so far
+
+	echoFrom int64 // first index that may be the echo of a message that was stored
 
 	heard     time.Time // when the server was last heard of
 	saved     time.Time
@@ -78,7 +94,8 @@ type session struct {
 	refusals  int       // answers with statusCode 1 in a row
 	offline   bool
 
-	endAnswer Answer // what endChat resolves with, set before hung is closed
+	why       EndReason // of an end that this side brings about; "" for visitor
+	endAnswer Answer    // what endChat resolves with, set before hung is closed
 	endErr    error
 }
 
@@ -239,6 +256,7 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 	if err != nil {
 		first = chat.Event{}
 	}
+	lines := s.prepare(&first, how == StateRestoring)
 	polling := false
 	if p, ok := conn.(chat.Poller); ok {
 		p.Preview(s.preview)
@@ -264,7 +282,12 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 	if s.polling = polling; polling {
 		s.emitLocked("pollingStarted", struct{}{})
 	}
-	save := s.takeLocked(&first, how == StateRestoring)
+	s.capsLocked()
+	save := s.takeLocked(&first, lines, how == StateRestoring)
+	s.activeLocked(true)
+	if how == StateRestoring {
+		s.resumeOutboxLocked()
+	}
 	s.spawnLocked(s.receive)
 	s.unlock()
 	if save {
@@ -376,6 +399,8 @@ func (s *session) failedReceive(err error) (again bool, asked time.Duration) {
 // reason says why a session is over, in the service's words.
 func (s *session) reason(by chat.EndReason, ending bool) EndReason {
 	switch {
+	case ending && s.why != "":
+		return s.why
 	case ending || by == chat.EndVisitor:
 		return EndVisitor
 	case by == chat.EndUnknown:
@@ -386,8 +411,13 @@ func (s *session) reason(by chat.EndReason, ending bool) EndReason {
 
 // take takes in one event and reports whether the session is over.
 func (s *session) take(ev *chat.Event) bool {
+	gap := s.fill(ev)
+	lines := s.prepare(ev, false)
 	s.mu.Lock()
-	save := s.takeLocked(ev, false)
+	save := s.takeLocked(ev, lines, false)
+	if gap != nil {
+		s.emitLocked("transcriptGap", *gap)
+	}
 	over := s.state.Final()
 	s.unlock()
 	if save && !over {
@@ -397,10 +427,11 @@ func (s *session) take(ev *chat.Event) bool {
 }
 
 // takeLocked takes in one event and reports whether the session should be saved.
-func (s *session) takeLocked(ev *chat.Event, restoring bool) (save bool) {
+func (s *session) takeLocked(ev *chat.Event, lines []line, restoring bool) (save bool) {
 	if s.state.Final() {
 		return false
 	}
+	away := s.state == StateInterrupted
 	s.heard, s.down, s.trouble = time.Now(), time.Time{}, ""
 	if s.state == StateInterrupted {
 		s.goLocked(StateActive)
@@ -410,23 +441,33 @@ func (s *session) takeLocked(ev *chat.Event, restoring bool) (save bool) {
 	if ev.Session != nil && *ev.Session != s.info {
 		s.info, save = *ev.Session, true
 	}
-	if len(ev.Messages) > 0 {
-		s.linesLocked(ev, restoring)
+	if len(lines) > 0 {
+		s.linesLocked(ev, lines, restoring)
 		save = true
 	}
 	s.answeredLocked(ev.Raw)
 	if ev.Ended {
 		ending := s.state == StateEnding
+		why := s.reason(ev.EndedBy, ending)
 		if len(ev.Errors) > 0 && !ending {
-			s.emitLocked("error", errorData(&chat.Error{
-				Outcome: chat.Gone, Code: chat.CodeEnded, Op: "receive", StatusCode: ev.StatusCode,
-				Text: "server ended the chat with an error", Errors: ev.Errors,
-			}))
+			s.emitLocked("error", errorData(endError(ev)))
 		}
-		s.finishLocked(s.reason(ev.EndedBy, ending), true)
+		if why == EndServer && away { // it missed the visitor, and has forgotten him
+			why = EndExpired
+			s.emitLocked("sessionLost", SessionLostData{errorData(endError(ev))})
+		}
+		s.finishLocked(why, true)
 		return false
 	}
 	return save || s.heard.Sub(s.saved) >= saveEvery
+}
+
+// endError tells of an end that was an error.
+func endError(ev *chat.Event) error {
+	return &chat.Error{
+		Outcome: chat.Gone, Code: chat.CodeEnded, Op: "receive", StatusCode: ev.StatusCode,
+		Text: "server no longer has the chat", Errors: ev.Errors,
+	}
 }
 
 // statusLocked follows the server's statusCode (webchatservice 5.1, wire-gms A.5).
@@ -451,31 +492,42 @@ func (s *session) statusLocked(code int, restoring bool) {
 }
 
 // linesLocked takes in the lines of an event.
-func (s *session) linesLocked(ev *chat.Event, restoring bool) {
+func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 	d := MessageReceivedData{
-		Messages:          make([]Message, 0, len(ev.Messages)),
-		OriginalMessages:  make([]json.RawMessage, 0, len(ev.Messages)),
+		Messages:          make([]Message, 0, len(lines)),
+		OriginalMessages:  make([]json.RawMessage, 0, len(lines)),
 		Restoring:         restoring,
 		SessionData:       s.namesLocked(),
 		IdleTimeCountDown: ev.IdleTimerExpire,
 	}
 	var out []emission
-	for i := range ev.Messages {
-		line := &ev.Messages[i]
-		m := normalise(line, restoring)
-		if !s.script.add(m) {
+	for i := range lines {
+		l := &lines[i]
+		m := &l.message
+		if !s.script.mark(m) {
 			continue
 		}
-		if line.Own && line.Kind == chat.KindMessage {
-			s.echoLocked(line)
+		s.high = max(s.high, m.Index)
+		if l.wire.Own && l.wire.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
+			s.echoLocked(l.wire)
 		}
-		out = s.people.see(&m, out)
-		d.Messages = append(d.Messages, m)
+		out = s.people.see(m, out)
+		out = s.idle.see(m, out)
+		switch m.Type {
+		case chat.KindMessage, chat.KindPushURL, chat.KindFileUploaded:
+			s.activeLocked(false)
+		}
+		if l.hidden {
+			continue
+		}
+		s.script.insert(*m)
+		d.Messages = append(d.Messages, *m)
 		d.OriginalMessages = append(d.OriginalMessages, m.Original)
 	}
 	for _, e := range out {
 		s.emitLocked(e.event, e.data)
 	}
+	s.watchTypingLocked()
 	if len(d.Messages) > 0 {
 		s.emitLocked("messageReceived", d)
 	}
@@ -484,7 +536,7 @@ func (s *session) linesLocked(ev *chat.Event, restoring bool) {
 // answeredLocked publishes the server's answer to a request.
 func (s *session) answeredLocked(answer json.RawMessage) {
 	if answer != nil {
-		s.emitLocked("ajaxResponse", answer)
+		s.emitLocked("ajaxResponse", s.env.hooks.maskJSON(answer))
 	}
 }
 
@@ -507,6 +559,7 @@ func (s *session) finishLocked(why EndReason, told bool) {
 		return
 	}
 	s.stopTypingLocked(false)
+	s.stopTimersLocked()
 	for _, e := range s.people.clear(stamp(time.Now()), nil) {
 		s.emitLocked(e.event, e.data)
 	}
@@ -517,7 +570,7 @@ func (s *session) finishLocked(why EndReason, told bool) {
 	s.abortLocked(failure(ErrNoSession, "", nil, ""))
 	s.emitLocked("ended", EndedData{Reason: why, ServerTold: told})
 	s.goLocked(StateEnded)
-	s.after = append(s.after, s.forget)
+	s.after = append(s.after, s.forget, s.env.hooks.clearFilters)
 }
 
 // end ends the session, as the visitor wishes, and returns what became of that. Several callers get
@@ -577,7 +630,7 @@ func (s *session) hangUp(interrupted bool) {
 		pause(s.life, endWait, s.done)
 	}
 	s.mu.Lock()
-	s.finishLocked(EndVisitor, told)
+	s.finishLocked(s.reason(chat.EndVisitor, true), told)
 	s.unlock()
 }
 
@@ -642,6 +695,7 @@ func (s *session) close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
 	s.stopTypingLocked(true)
+	s.stopTimersLocked()
 	s.unlock()
 	s.letGo()
 	gone := make(chan struct{})
@@ -696,10 +750,8 @@ func (s *session) recordLocked() *record {
 		Heard:     stamp(s.heard),
 		Position:  s.conn.Position(),
 	}
-	for _, it := range slices.Concat(s.box.echoless, s.box.queue) {
-		if it.state == MessageSent {
-			continue
-		}
+	s.box.dirty = false
+	for _, it := range slices.Concat(s.box.unsent, s.box.queue) {
 		state := it.state
 		if it.inFlight {
 			state = MessageUnknown

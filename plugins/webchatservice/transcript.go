@@ -15,8 +15,8 @@ type transcript struct {
 	ids       map[string]struct{}
 }
 
-// add takes a line in and reports whether it is new.
-func (t *transcript) add(m Message) bool {
+// mark notes that a line was seen and reports whether it is new.
+func (t *transcript) mark(m *Message) bool {
 	switch {
 	case m.Index != 0:
 		if _, seen := t.indices[m.Index]; seen {
@@ -35,6 +35,11 @@ func (t *transcript) add(m Message) bool {
 		}
 		t.ids[m.ID] = struct{}{}
 	}
+	return true
+}
+
+// insert puts a new line in its place.
+func (t *transcript) insert(m Message) {
 	at := len(t.messages)
 	// A late line goes before the first one of a higher index; those without an index stay behind the
 	// line that they followed.
@@ -48,11 +53,10 @@ func (t *transcript) add(m Message) bool {
 	if at == len(t.messages) {
 		t.messages = append(t.messages, m)
 		t.originals = append(t.originals, m.Original)
-		return true
+		return
 	}
 	t.messages = slices.Insert(slices.Clone(t.messages), at, m) // readers hold the old ones
 	t.originals = slices.Insert(slices.Clone(t.originals), at, m.Original)
-	return true
 }
 
 // view returns the lines so far.

@@ -132,10 +132,10 @@ func settleAll(waiting []func(Answer, error), a Answer, err error) {
 
 // preview is the text that travels with polls. The driver calls it, and holds locks of its own.
 func (s *session) preview() string {
-	if p := s.previewed.Load(); p != nil {
+	if p := s.previewed.Load(); p != nil && *p != "" {
 		return *p
 	}
-	return ""
+	return s.env.hooks.typed()
 }
 
 func (s *session) setPreview(text string) {

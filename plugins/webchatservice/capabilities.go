@@ -1,0 +1,28 @@
+package webchatservice
+
+import (
+	"sync"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// capabilities remembers what was published of what the wire can do, for one service.
+type capabilities struct {
+	mu    sync.Mutex // guards what follows
+	known bool
+	last  Capabilities
+}
+
+// capsLocked publishes what the session's wire can do, if that is news.
+func (s *session) capsLocked() {
+	now := Capabilities{AsyncClose: "hideChat"}
+	_, now.FileUpload = s.conn.(chat.Filer)
+	c := s.env.caps
+	c.mu.Lock()
+	news := !c.known || c.last != now
+	c.known, c.last = true, now
+	c.mu.Unlock()
+	if news {
+		s.emitLocked("capabilitiesChanged", now)
+	}
+}

@@ -1,0 +1,127 @@
+package webchatservice
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/cxbus/cxbus/bus"
+)
+
+// More of the vendor's commands: those that change how lines are shown, and those that only some wires can
+// carry (webchatservice 3).
+var (
+	SendCustomNotice = bus.NewCommand[SendCustomNoticeIn, Answer](Namespace+".sendCustomNotice",
+		"Sends a notice to the agent's software, which must know what to do with it.")
+	SendFilteredMessage = bus.NewCommand[SendFilteredMessageIn, SendMessageOut](Namespace+".sendFilteredMessage",
+		"Sends a message that a filter hides from the transcript; resolves as sendMessage does.")
+	AddPrefilter = bus.NewCommand[AddPrefilterIn, Prefilters](Namespace+".addPrefilter",
+		"Hides messages that match, until the session ends or the filter is removed; resolves with all filters by their number.")
+	RemovePrefilter = bus.NewCommand[RemoveIn, struct{}](Namespace+".removePrefilter",
+		"Takes a filter away. It is this service's own command.")
+	RegisterPreProcessor = bus.NewCommand[RegisterPreProcessorIn, RegisterPreProcessorOut](Namespace+".registerPreProcessor",
+		"Lets a function change lines before they are published; only Go can call it.")
+	RemovePreProcessor = bus.NewCommand[RemoveIn, struct{}](Namespace+".removePreProcessor",
+		"Takes a pre-processor away. It is this service's own command.")
+	RegisterTypingPreviewInput = bus.NewCommand[RegisterTypingPreviewInputIn, struct{}](Namespace+".registerTypingPreviewInput",
+		"Lets a function tell what the visitor has typed and not sent; only Go can call it.")
+	RemoveTypingPreviewInput = bus.NewCommand[struct{}, struct{}](Namespace+".removeTypingPreviewInput",
+		"Forgets that function. It is this service's own command.")
+	UpdateInteractionData = bus.NewCommand[map[string]any, map[string]any](Namespace+".updateInteractionData",
+		"Merges routing and journey data over what the next session starts with.")
+	PausePoll = bus.NewCommand[struct{}, struct{}](Namespace+".pausePoll",
+		"Ceases to poll until wake or startPoll.")
+	ResetPollExceptions = bus.NewCommand[struct{}, struct{}](Namespace+".resetPollExceptions",
+		"Forgets the answers with statusCode 1 so far.")
+	AsyncRestore = bus.NewCommand[struct{}, struct{}](Namespace+".asyncRestore",
+		"Takes up the stored session, as restore does.")
+	FetchHistory = bus.NewCommand[struct{}, Answer](Namespace+".fetchHistory",
+		"Fetches an older page of a long-lived session.")
+	Sleep = bus.NewCommand[struct{}, struct{}](Namespace+".sleep",
+		"Slows polling down, if sleepEnabled, because nobody looks.")
+	Wake = bus.NewCommand[WakeIn, struct{}](Namespace+".wake",
+		"Polls at the usual pace again, and cancels the server's idle timer.")
+	Resend = bus.NewCommand[MessageIn, SendMessageOut](Namespace+".resend",
+		"Sends a message again that has failed or whose fate is unknown. It is this service's own command.")
+	Discard = bus.NewCommand[MessageIn, struct{}](Namespace+".discard",
+		"Takes a message back that waits, or forgets one that has failed or whose fate is unknown. It is this service's own command.")
+)
+
+// SendCustomNoticeIn are the options of sendCustomNotice.
+type SendCustomNoticeIn struct {
+	Message string `json:"message,omitempty"`
+	// EventAttributes is a JSON object that goes along; the vendor's command has none.
+	EventAttributes json.RawMessage `json:"eventAttributes,omitempty"`
+}
+
+// SendFilteredMessageIn are the options of sendFilteredMessage.
+type SendFilteredMessageIn struct {
+	Message string `json:"message"`
+	Regex   Filter `json:"regex"`
+}
+
+// AddPrefilterIn are the options of addPrefilter.
+type AddPrefilterIn struct {
+	Filters Filters `json:"filters"`
+}
+
+// Filters is one or more filters; in JSON one, or a list.
+type Filters []Filter
+
+// UnmarshalJSON takes a filter or a list of them.
+func (f *Filters) UnmarshalJSON(b []byte) error {
+	var list []Filter
+	if len(b) > 0 && b[0] == '[' {
+		if err := json.Unmarshal(b, &list); err != nil {
+			return err
+		}
+		*f = list
+		return nil
+	}
+	var one Filter
+	if err := json.Unmarshal(b, &one); err != nil {
+		return err
+	}
+	if one.Regexp == nil {
+		return errors.New("want {source, flags} or a list of them")
+	}
+	*f = Filters{one}
+	return nil
+}
+
+// Prefilters is what addPrefilter resolves with: all filters that were added, by their number, which
+// removePrefilter takes.
+type Prefilters map[string]Filter
+
+// RemoveIn says what to take away.
+type RemoveIn struct {
+	ID string `json:"id"`
+}
+
+// RegisterPreProcessorIn are the options of registerPreProcessor.
+type RegisterPreProcessorIn struct {
+	PreProcessor PreProcessor `json:"-"`
+}
+
+// RegisterPreProcessorOut is what registerPreProcessor resolves with.
+type RegisterPreProcessorOut struct {
+	// ID is what removePreProcessor takes.
+	ID           string       `json:"id"`
+	PreProcessor PreProcessor `json:"-"`
+}
+
+// RegisterTypingPreviewInputIn are the options of registerTypingPreviewInput.
+type RegisterTypingPreviewInputIn struct {
+	// Input returns what the visitor has typed so far. It is called at every poll and must not block.
+	Input func() string `json:"-"`
+}
+
+// WakeIn are the options of wake.
+type WakeIn struct {
+	// ResetIdleState cancels the server's idle timer also when the service was not asleep.
+	ResetIdleState bool `json:"resetIdleState,omitempty"`
+}
+
+// MessageIn names a message by the id that sendMessage and messageStateChanged gave.
+type MessageIn struct {
+	MessageID string `json:"messageID"`
+}

@@ -1,0 +1,275 @@
+package webchatservice
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// Filter is a regular expression that hides messages. As JSON it is {"source", "flags"}, as the browser's
+// are kept; of the flags i, m and s count.
+type Filter struct{ *regexp.Regexp }
+
+// filterJSON is a Filter in JSON.
+type filterJSON struct {
+	Source string `json:"source"`
+	Flags  string `json:"flags,omitempty"`
+}
+
+// MarshalJSON writes {"source"}; flags stand within the expression, as in (?i).
+func (f Filter) MarshalJSON() ([]byte, error) {
+	if f.Regexp == nil {
+		return []byte("null"), nil
+	}
+	return json.Marshal(filterJSON{Source: f.String()})
+}
+
+// UnmarshalJSON takes {"source", "flags"}.
+func (f *Filter) UnmarshalJSON(b []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	var j filterJSON
+	if err := dec.Decode(&j); err != nil {
+		return errors.New("want {source, flags}")
+	}
+	flags := ""
+	for _, c := range j.Flags {
+		switch {
+		case strings.ContainsRune("ims", c) && !strings.ContainsRune(flags, c):
+			flags += string(c)
+		case !strings.ContainsRune("gimsuy", c):
+			return errors.New("flags may be g, i, m, s, u and y")
+		}
+	}
+	source := j.Source
+	if flags != "" {
+		source = "(?" + flags + ")" + source
+	}
+	re, err := regexp.Compile(source)
+	if err != nil {
+		return err
+	}
+	f.Regexp = re
+	return nil
+}
+
+// PreProcessor changes a line before it is published. It gets the normalised line and returns what
+// takes its place; nil keeps it. Index, ID and Original stay what they are. It runs in the goroutine
+// that receives, without any lock, and must not change what the line points to.
+type PreProcessor func(m Message) *Message
+
+// coBrowse is the built-in filter: the token that starts co-browsing (webchatservice 5.3).
+const coBrowse = `\{start:[0-9]{9}\}`
+
+// hooks are what plugins gave the service to hide and to change lines with. Numbers name them; no
+// number comes twice.
+type hooks struct {
+	masks []*regexp.Regexp // never changes
+
+	mu         sync.Mutex // guards what follows; the maps and the slice are never written to again
+	next       int
+	builtIn    *regexp.Regexp
+	filters    map[string]Filter
+	processors []processor
+	preview    func() string
+}
+
+type processor struct {
+	id string
+	f  PreProcessor
+}
+
+func (h *hooks) idLocked() string {
+	id := strconv.Itoa(h.next)
+	h.next++
+	return id
+}
+
+// addFilters adds those that are not there yet, and returns all.
+func (h *hooks) addFilters(add []Filter) map[string]Filter {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := maps.Clone(h.filters)
+	if all == nil {
+		all = make(map[string]Filter)
+	}
+	for _, f := range add {
+		known := false
+		for _, g := range all {
+			known = known || g.String() == f.String()
+		}
+		if !known {
+			all[h.idLocked()] = f
+		}
+	}
+	h.filters = all
+	return all
+}
+
+// removeFilter takes one away, and reports whether it was there.
+func (h *hooks) removeFilter(id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.filters[id]; !ok {
+		return false
+	}
+	h.filters = maps.Clone(h.filters)
+	delete(h.filters, id)
+	return true
+}
+
+// clearFilters takes all away: they count for one session.
+func (h *hooks) clearFilters() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.filters = nil
+}
+
+func (h *hooks) addProcessor(f PreProcessor) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := h.idLocked()
+	h.processors = append(slices.Clone(h.processors), processor{id, f})
+	return id
+}
+
+func (h *hooks) removeProcessor(id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := len(h.processors)
+	h.processors = slices.DeleteFunc(slices.Clone(h.processors), func(p processor) bool { return p.id == id })
+	return len(h.processors) < n
+}
+
+// setPreview sets the input that the preview is read from; nil for none.
+func (h *hooks) setPreview(f func() string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.preview = f
+}
+
+// typed returns the text of the registered input.
+func (h *hooks) typed() string {
+	h.mu.Lock()
+	f := h.preview
+	h.mu.Unlock()
+	if f == nil {
+		return ""
+	}
+	return f()
+}
+
+// mask hides in a text what must not be seen.
+func (h *hooks) mask(text string) string {
+	for _, re := range h.masks {
+		text = re.ReplaceAllLiteralString(text, "***")
+	}
+	return text
+}
+
+// maskJSON hides it in all texts of a JSON value. What it does not touch comes back as it was.
+func (h *hooks) maskJSON(raw json.RawMessage) json.RawMessage {
+	if len(h.masks) == 0 || len(raw) == 0 {
+		return raw
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return nil
+	}
+	if v, changed := h.maskValue(v); changed {
+		out, err := json.Marshal(v)
+		if err != nil {
+			return nil
+		}
+		return out
+	}
+	return raw
+}
+
+func (h *hooks) maskValue(v any) (masked any, changed bool) {
+	switch v := v.(type) {
+	case string:
+		m := h.mask(v)
+		return m, m != v
+	case []any:
+		for i := range v {
+			m, c := h.maskValue(v[i])
+			v[i], changed = m, changed || c
+		}
+	case map[string]any:
+		for k := range v {
+			m, c := h.maskValue(v[k])
+			v[k], changed = m, changed || c
+		}
+	}
+	return v, changed
+}
+
+// line is a line of the wire on its way to the subscribers.
+type line struct {
+	wire    *chat.Message
+	message Message
+	hidden  bool // a filter hides it; it counts for participants only
+}
+
+// prepare normalises the lines of an event, hides and changes them. It holds no lock, since
+// pre-processors are other people's code.
+func (s *session) prepare(ev *chat.Event, restoring bool) []line {
+	if len(ev.Messages) == 0 {
+		return nil
+	}
+	h := s.env.hooks
+	h.mu.Lock()
+	if h.builtIn == nil {
+		h.builtIn = regexp.MustCompile(coBrowse)
+	}
+	builtIn, filters, processors := h.builtIn, h.filters, h.processors
+	h.mu.Unlock()
+
+	lines := make([]line, len(ev.Messages))
+	for i := range ev.Messages {
+		l := &lines[i]
+		l.wire = &ev.Messages[i]
+		l.message = normalise(l.wire, restoring)
+		if len(h.masks) > 0 {
+			l.message.Text = h.mask(l.message.Text)
+			l.message.Original = h.maskJSON(l.message.Original)
+		}
+		if l.wire.Kind == chat.KindMessage {
+			l.hidden = builtIn.MatchString(l.wire.Text)
+			for _, f := range filters {
+				l.hidden = l.hidden || f.MatchString(l.wire.Text)
+			}
+		}
+		for _, p := range processors {
+			if !l.hidden {
+				s.process(p.f, &l.message)
+			}
+		}
+	}
+	return lines
+}
+
+// process lets one pre-processor change a line. One that panics changes nothing.
+func (s *session) process(f PreProcessor, m *Message) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.env.log.Error("pre-processor panicked", "panic", p)
+		}
+	}()
+	if out := f(*m); out != nil {
+		changed := *out
+		changed.Index, changed.ID, changed.Original, changed.Restoring = m.Index, m.ID, m.Original, m.Restoring
+		*m = changed
+	}
+}

@@ -1,0 +1,135 @@
+package webchatservice
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// The events on idleness are this service's own: the vendor's service leaves it to the user interface to
+// find them among the lines.
+var (
+	IdleAlert = bus.NewEvent[IdleAlertData](Namespace+".idleAlert",
+		"Nobody has written for a while; the server tells what comes next, and when.")
+	IdleCancelled = bus.NewEvent[struct{}](Namespace+".idleCancelled",
+		"Somebody was active after an idle alert: the count-down no longer counts.")
+)
+
+// IdleAlertData is the payload of [IdleAlert].
+type IdleAlertData struct {
+	// Seconds is the time to the next step; 0 when the server did not say.
+	Seconds int `json:"seconds"`
+	// Closing: the next step ends the chat.
+	Closing bool `json:"closing"`
+	// Closed: this was the last step; ended follows.
+	Closed bool   `json:"closed"`
+	Text   string `json:"text,omitempty"`
+}
+
+// TranscriptGap is this service's own event on lines that are lost.
+var TranscriptGap = bus.NewEvent[TranscriptGapData](Namespace+".transcriptGap",
+	"Lines are missing that the server no longer has, or that a subscriber could not be given.")
+
+// TranscriptGapData is the payload of [TranscriptGap].
+type TranscriptGapData struct {
+	// From and To are the first and the last index of the range.
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+	// Reason is "server" when the server does not have them.
+	Reason string `json:"reason"`
+}
+
+// idle follows the server's idle timer; session.mu guards it.
+type idle struct{ alerted bool }
+
+// see takes in a line and adds what changed to out.
+func (d *idle) see(m *Message, out []emission) []emission {
+	switch m.Type {
+	case chat.KindIdleAlert:
+		d.alerted = !m.Restoring
+		seconds, _ := strconv.Atoi(text(m.UserData["next-idle-timer-secs"])) // 0 when it is no number
+		return append(out, emission{"idleAlert", IdleAlertData{
+			Seconds: max(seconds, 0), Text: m.Text,
+			Closing: strings.EqualFold(text(m.UserData["next-idle-timer-type"]), "CLOSE"),
+		}})
+	case chat.KindIdleClose:
+		d.alerted = false
+		return append(out, emission{"idleAlert", IdleAlertData{Closed: true, Text: m.Text}})
+	case chat.KindMessage:
+		return d.cancel(out)
+	}
+	return out
+}
+
+// cancel notes that somebody was active.
+func (d *idle) cancel(out []emission) []emission {
+	if !d.alerted {
+		return out
+	}
+	d.alerted = false
+	return append(out, emission{"idleCancelled", struct{}{}})
+}
+
+// text is a value of user data as text.
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return ""
+}
+
+// activeLocked notes that somebody said something, and starts the own limit of inactivity anew.
+func (s *session) activeLocked(begin bool) {
+	limit := s.env.limits.inactive
+	if limit == 0 || !begin && s.quiet == nil {
+		return
+	}
+	if s.quiet != nil {
+		s.quiet.Stop()
+	}
+	s.quiet = time.AfterFunc(limit, func() {
+		s.mu.Lock()
+		defer s.unlock()
+		if s.state.live() {
+			interrupted := s.state == StateInterrupted
+			s.why = EndIdle
+			s.goLocked(StateEnding)
+			s.spawnLocked(func() { s.hangUp(interrupted) })
+		}
+	})
+}
+
+// watchTypingLocked sees to it that an agent is not believed to type for ever.
+func (s *session) watchTypingLocked() {
+	if s.unsure != nil {
+		s.unsure.Stop()
+		s.unsure = nil
+	}
+	if len(s.people.typing) == 0 {
+		return
+	}
+	s.unsure = time.AfterFunc(s.env.limits.typing, func() {
+		s.mu.Lock()
+		defer s.unlock()
+		for _, e := range s.people.doubtTyping(nil) {
+			s.emitLocked(e.event, e.data)
+		}
+	})
+}
+
+func (s *session) stopTimersLocked() {
+	for _, t := range []*time.Timer{s.quiet, s.unsure} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
