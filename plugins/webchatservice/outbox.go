@@ -184,6 +184,22 @@ func (s *session) abortLocked(why error) {
 	}
 }
 
+// leaveOutboxLocked tells the callers that nobody here will know what becomes of their messages. These
+// are in the store, and restore goes on with them.
+func (s *session) leaveOutboxLocked() {
+	for _, it := range s.box.queue {
+		if it.unwatch != nil {
+			it.unwatch()
+		}
+		if settle := it.settle; settle != nil {
+			it.settle = nil
+			s.after = append(s.after, func() {
+				settle(SendMessageOut{}, failure(bus.ErrStopped, "sendMessage", nil, "the message is kept, and restore goes on with it"))
+			})
+		}
+	}
+}
+
 // abortPendingLocked settles what is not under way.
 func (s *session) abortPendingLocked(why error) {
 	for _, it := range slices.Clone(s.box.queue) {

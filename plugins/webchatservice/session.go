@@ -684,7 +684,7 @@ func (s *session) release() {
 	s.save()
 	s.mu.Lock()
 	if s.state.CanBecome(StateReleased) {
-		s.abortLocked(bus.ErrStopped)
+		s.leaveOutboxLocked()
 		s.goLocked(StateReleased)
 	}
 	s.unlock()

@@ -1,0 +1,132 @@
+// Package boltstore keeps chat sessions in a file.
+//
+// A [Store] is a webchatservice.Store. One file serves any number of services of one process; every
+// record is on the disk when Save returns, so that a process killed at any moment can restore its
+// sessions. A second process that opens the file gets [ErrLocked] within a second.
+//
+// Records hold the keys of sessions and visitors' words. The file is readable for its owner alone.
+package boltstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// ErrLocked is returned by [Open] when another process, or this one, has the file open.
+var ErrLocked = errors.New("boltstore: file is in use by another process")
+
+// Options changes a [Store]. The zero value of each field is its default.
+type Options struct {
+	// Expiry is the age at which a record is forgotten. 0 means 24 h, negative never. No service
+	// restores a session that old; this keeps the file from growing.
+	Expiry time.Duration
+}
+
+const (
+	defaultExpiry = 24 * time.Hour
+	lockTimeout   = time.Second
+	stampSize     = 8 // bytes before each record: when it was saved, in ms since 1970
+)
+
+var bucket = []byte("sessions")
+
+// Store is an open file. Its methods may be called at once from many goroutines.
+type Store struct {
+	db     *bbolt.DB
+	expiry time.Duration
+}
+
+// Open opens the file at path, and makes it if there is none. It forgets what has expired. nil means
+// the zero Options. Close the store.
+func Open(path string, opts *Options) (*Store, error) {
+	s := &Store{expiry: defaultExpiry}
+	if opts != nil && opts.Expiry != 0 {
+		s.expiry = opts.Expiry
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
+	if errors.Is(err, berrors.ErrTimeout) {
+		return nil, fmt.Errorf("open %s: %w", path, ErrLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	s.db = db
+	if err := errors.Join(os.Chmod(path, 0o600), s.sweep(time.Now())); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
+	}
+	return s, nil
+}
+
+// sweep makes the bucket and forgets what has expired.
+func (s *Store) sweep(now time.Time) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucket)
+		if err != nil || s.expiry < 0 {
+			return err
+		}
+		var dead [][]byte
+		err = b.ForEach(func(k, v []byte) error {
+			if s.expired(v, now) {
+				dead = append(dead, append([]byte(nil), k...))
+			}
+			return nil
+		})
+		for _, k := range dead {
+			err = errors.Join(err, b.Delete(k))
+		}
+		return err
+	})
+}
+
+func (s *Store) expired(v []byte, now time.Time) bool {
+	if len(v) < stampSize {
+		return true // not ours
+	}
+	saved := time.UnixMilli(int64(binary.BigEndian.Uint64(v))) //nolint:gosec // what Save wrote
+	return s.expiry >= 0 && now.Sub(saved) >= s.expiry
+}
+
+// name is the key in the file: bbolt has no empty ones.
+func name(key string) []byte { return []byte("k" + key) }
+
+// Save puts record in the place of what key had.
+func (s *Store) Save(ctx context.Context, key string, record []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	v := binary.BigEndian.AppendUint64(make([]byte, 0, stampSize+len(record)), uint64(time.Now().UnixMilli())) //nolint:gosec // after 1970
+	v = append(v, record...)
+	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(name(key), v) })
+}
+
+// Load returns the record of key, nil if there is none or if it has expired.
+func (s *Store) Load(ctx context.Context, key string) (record []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		if v := tx.Bucket(bucket).Get(name(key)); v != nil && !s.expired(v, time.Now()) {
+			record = append([]byte{}, v[stampSize:]...)
+		}
+		return nil
+	})
+	return record, err
+}
+
+// Delete forgets key.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete(name(key)) })
+}
+
+// Close waits for calls under way and lets go of the file.
+func (s *Store) Close() error { return s.db.Close() }

@@ -1,0 +1,111 @@
+package boltstore_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/boltstore"
+)
+
+var _ webchatservice.Store = (*boltstore.Store)(nil)
+
+func TestStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	s, err := boltstore.Open(path, nil)
+	require.NoError(t, err)
+	ctx := t.Context()
+
+	got, err := s.Load(ctx, "nobody")
+	require.NoError(t, err)
+	assert.Nil(t, got)
+	require.NoError(t, s.Delete(ctx, "nobody"))
+	for _, key := range []string{"", "a", "visitor 7"} {
+		require.NoError(t, s.Save(ctx, key, []byte("old")))
+		require.NoError(t, s.Save(ctx, key, []byte("record of "+key)))
+	}
+	require.NoError(t, s.Delete(ctx, "a"))
+	require.NoError(t, s.Close())
+
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	s, err = boltstore.Open(path, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	for key, want := range map[string][]byte{"": []byte("record of "), "visitor 7": []byte("record of visitor 7"), "a": nil} {
+		got, err := s.Load(ctx, key)
+		require.NoError(t, err)
+		assert.Equal(t, want, got, key)
+	}
+}
+
+func TestSecondProcessIsLockedOut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	s, err := boltstore.Open(path, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	begun := time.Now()
+	_, err = boltstore.Open(path, nil)
+	assert.ErrorIs(t, err, boltstore.ErrLocked)
+	assert.Less(t, time.Since(begun), 3*time.Second)
+}
+
+func TestRecordsExpire(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	synctest.Test(t, func(t *testing.T) {
+		s, err := boltstore.Open(path, &boltstore.Options{Expiry: time.Hour})
+		require.NoError(t, err)
+		require.NoError(t, s.Save(t.Context(), "old", []byte("x")))
+		time.Sleep(30 * time.Minute)
+		require.NoError(t, s.Save(t.Context(), "new", []byte("x")))
+		time.Sleep(40 * time.Minute)
+		got, err := s.Load(t.Context(), "old")
+		require.NoError(t, err)
+		assert.Nil(t, got)
+		require.NoError(t, s.Close())
+		s, err = boltstore.Open(path, &boltstore.Options{Expiry: -1})
+		require.NoError(t, err)
+		got, err = s.Load(t.Context(), "new")
+		require.NoError(t, err)
+		assert.NotNil(t, got)
+		require.NoError(t, s.Close())
+	})
+}
+
+func TestNotAStore(t *testing.T) {
+	dir := t.TempDir()
+	_, err := boltstore.Open(dir, nil)
+	assert.Error(t, err)
+	file := filepath.Join(dir, "text")
+	require.NoError(t, os.WriteFile(file, make([]byte, 9000), 0o600))
+	_, err = boltstore.Open(file, nil)
+	assert.Error(t, err)
+}
+
+func TestManyAtOnce(t *testing.T) {
+	s, err := boltstore.Open(filepath.Join(t.TempDir(), "sessions.db"), nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			key := fmt.Sprint(i)
+			for n := range 5 {
+				assert.NoError(t, s.Save(t.Context(), key, fmt.Append(nil, key, n)))
+				got, err := s.Load(t.Context(), key)
+				assert.NoError(t, err)
+				assert.Equal(t, fmt.Append(nil, key, n), got)
+			}
+		})
+	}
+	wg.Wait()
+}
