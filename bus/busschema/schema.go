@@ -23,14 +23,22 @@ import (
 // what For knows by itself (raw JSON, numbers and the time of the standard library, types that write
 // themselves as text); it may be nil and is not changed.
 //
-// The error names the type that has no schema: one that writes its own JSON and is not known, a
-// function, a channel, a complex number, a map whose keys are no text, or a type that holds itself.
+// The error names the type that has no schema: one that writes its own JSON and is not known
+// ([*UnknownError]), a function, a channel, a complex number, a map whose keys are no text, or a type that holds itself.
 func For(t reflect.Type, known map[reflect.Type]*jsonschema.Schema) (*jsonschema.Schema, error) {
 	s, err := (&maker{known: known, open: map[reflect.Type]bool{}}).of(t)
 	if err != nil {
 		return nil, fmt.Errorf("schema of %v: %w", t, err)
 	}
 	return s, nil
+}
+
+// UnknownError is returned by [For] for a type that writes its own JSON and is not known.
+type UnknownError struct{ Type reflect.Type }
+
+// Error says which type it is.
+func (e *UnknownError) Error() string {
+	return fmt.Sprintf("%v writes its own JSON; say which", e.Type)
 }
 
 // maker makes one schema.
@@ -65,7 +73,7 @@ func (m *maker) of(t reflect.Type) (*jsonschema.Schema, error) {
 	if t.Kind() != reflect.Interface {
 		switch p := reflect.PointerTo(t); {
 		case p.Implements(marshaler):
-			return nil, fmt.Errorf("%v writes its own JSON; say which", t)
+			return nil, &UnknownError{t}
 		case p.Implements(textMarshaler):
 			return &jsonschema.Schema{Type: "string"}, nil
 		}

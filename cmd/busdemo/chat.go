@@ -163,11 +163,19 @@ type visitor struct {
 	stack   *stack
 	screen  *screen
 	place   int // in the events: what comes from here on is not shown yet
+	ended   *webchatservice.EndedData
 	sending sync.WaitGroup
 }
 
+// lostError is returned when a chat ended because visitor and server had lost each other.
+type lostError struct{ reason webchatservice.EndReason }
+
+func (e *lostError) Error() string {
+	return fmt.Sprintf("the chat was given up (%s): the server could not be reached for too long", e.reason)
+}
+
 // talk shows what comes and sends what is typed. It returns nil when the chat has ended or is to be
-// ended, errInterrupted when ctx has ended.
+// ended, errInterrupted when ctx has ended, a *lostError when nobody wanted the end.
 func (v *visitor) talk(ctx context.Context, stdin io.Reader) error {
 	send, err := webchatservice.SendMessage.Bind(v.stack.client)
 	if err != nil {
@@ -179,7 +187,12 @@ func (v *visitor) talk(ctx context.Context, stdin io.Reader) error {
 	for {
 		changed := v.look()
 		switch {
-		case v.screen.failed() != nil, v.stack.events.has(webchatservice.Ended.Name()):
+		case v.screen.failed() != nil:
+			return nil
+		case v.ended != nil:
+			if v.ended.Reason == webchatservice.EndLost || v.ended.Reason == webchatservice.EndExpired {
+				return &lostError{v.ended.Reason}
+			}
 			return nil
 		}
 		select {
@@ -210,6 +223,9 @@ func (v *visitor) look() <-chan struct{} {
 	events, changed := v.stack.events.since(v.place)
 	for _, e := range events {
 		v.screen.show(e)
+		if d, ok := e.Data.(webchatservice.EndedData); ok {
+			v.ended = &d
+		}
 	}
 	v.place += len(events)
 	return changed

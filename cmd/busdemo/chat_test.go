@@ -116,6 +116,18 @@ func TestChatNetworkDown(t *testing.T) {
 	})
 }
 
+func TestChatLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stdin, stop := pipe(t)
+		defer stop()
+		got := trial{stdin: stdin, prepare: func(s *chatsim.Server) {
+			time.AfterFunc(time.Second, s.Network().Refuse) // and it stays down
+		}}.run(t, "chat")
+		got.assertLine(t, exitFailure, "given up (lost)")
+		assertOrder(t, got.stdout, "* the connection is lost", "* the chat has ended (lost)", "Transcript", "Ann: Hello")
+	})
+}
+
 func TestChatLineTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := trial{stdin: strings.NewReader(strings.Repeat("x", maxLine+1))}.run(t, "chat")

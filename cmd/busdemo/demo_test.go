@@ -25,7 +25,7 @@ var conversationOrder = []string{
 	"result WebChatService.startChat",
 	"event WebChatService.agentConnected", "event WebChatService.messageReceived",
 	"command WebChatService.sendTyping", "command WebChatService.sendMessage", "result WebChatService.sendMessage",
-	"event WebChatService.agentTypingStarted", "event WebChatService.agentTypingStopped", "event Statistics.answered",
+	"event WebChatService.agentTypingStarted", "event WebChatService.agentTypingStopped",
 	"command WebChatService.sendMessage", "event WebChatService.agentConnected", "event WebChatService.agentDisconnected",
 	"command WebChatService.sendMessage", "event WebChatService.messageReceived",
 	"command WebChatService.endChat", "event WebChatService.ended",
@@ -48,6 +48,7 @@ func TestDemo(t *testing.T) {
 				}
 			}
 			assertOrder(t, strings.Join(names, "\n"), conversationOrder...)
+			assert.Equal(t, 3, strings.Count(got.stdout, "event    Statistics.answered"))
 			assertOrder(t, got.stdout, "0.000  plugin ", "0.000  event    WebChatService.ready",
 				"\nTranscript\n", "Ann (agent) joined", "Ann: Hello Vera", "Vera: "+demoLines[0], "Ann: You said: "+demoLines[0],
 				"Vera: transfer", "Bob (agent) joined", "Ann (agent) left", "Bob: Hello Vera", "Vera: "+demoLines[2], "Bob: You said: "+demoLines[2],

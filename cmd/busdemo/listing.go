@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"os"
@@ -49,23 +50,49 @@ func typeName(t reflect.Type) string {
 	return t.String()
 }
 
-// schemaOf returns the JSON Schema of a type. What types of WebChatService that write their own JSON
-// write is said here.
+// schemaOf returns the JSON Schema of a type. Of a type that writes its own JSON, and is not among
+// ownJSON, it says nothing.
 func schemaOf(t reflect.Type) (*jsonschema.Schema, error) {
-	return busschema.For(t, map[reflect.Type]*jsonschema.Schema{
-		reflect.TypeFor[webchatservice.SessionData](): {
-			Type: "object",
-			Properties: map[string]*jsonschema.Schema{
-				"sessionID": {Type: "string"}, "userId": {Type: "string"}, "secureKey": {Type: "string"}, "alias": {Type: "string"},
-			},
-			Required: []string{"sessionID", "userId", "secureKey", "alias"},
-		},
-		reflect.TypeFor[webchatservice.Key]():       {Types: []string{"string", "number"}},
-		reflect.TypeFor[webchatservice.LineID]():    {Types: []string{"string", "integer"}},
-		reflect.TypeFor[webchatservice.PartyID]():   {Types: []string{"string", "integer"}},
-		reflect.TypeFor[webchatservice.Time]():      {AnyOf: []*jsonschema.Schema{{Type: "integer"}, {Const: jsonschema.Ptr[any](false)}}},
-		reflect.TypeFor[webchatservice.Intervals](): {AnyOf: []*jsonschema.Schema{{Type: "array", Items: &jsonschema.Schema{Type: "integer"}}, {Const: jsonschema.Ptr[any](false)}}},
-	})
+	known := ownJSON()
+	for {
+		s, err := busschema.For(t, known)
+		var unknown *busschema.UnknownError
+		if !errors.As(err, &unknown) {
+			return s, err
+		}
+		known[unknown.Type] = &jsonschema.Schema{}
+	}
+}
+
+// ownJSON returns what the types of WebChatService that write their own JSON write.
+func ownJSON() map[reflect.Type]*jsonschema.Schema {
+	text, integer := &jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "integer"}
+	no := &jsonschema.Schema{Const: jsonschema.Ptr[any](false)}
+	textOrNumber := &jsonschema.Schema{Types: []string{"string", "number"}}
+	filter := object(map[string]*jsonschema.Schema{"source": text, "flags": text}, "source")
+	return map[reflect.Type]*jsonschema.Schema{
+		reflect.TypeFor[webchatservice.SessionData](): object(map[string]*jsonschema.Schema{
+			"sessionID": text, "userId": text, "secureKey": text, "alias": text,
+		}, "sessionID", "userId", "secureKey", "alias"),
+		reflect.TypeFor[webchatservice.Key]():       textOrNumber,
+		reflect.TypeFor[webchatservice.LineID]():    textOrNumber,
+		reflect.TypeFor[webchatservice.PartyID]():   textOrNumber,
+		reflect.TypeFor[webchatservice.Time]():      anyOf(integer, no),
+		reflect.TypeFor[webchatservice.Intervals](): anyOf(&jsonschema.Schema{Type: "array", Items: integer}, no),
+		reflect.TypeFor[webchatservice.Filter]():    filter,
+		reflect.TypeFor[webchatservice.Filters]():   anyOf(filter, &jsonschema.Schema{Type: "array", Items: filter}),
+	}
+}
+
+func object(properties map[string]*jsonschema.Schema, required ...string) *jsonschema.Schema {
+	return &jsonschema.Schema{
+		Type: "object", Properties: properties, Required: required,
+		AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}},
+	}
+}
+
+func anyOf(schemas ...*jsonschema.Schema) *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: schemas}
 }
 
 func printJSON(w io.Writer, rows any) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/bus/busschema"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
 func TestCommands(t *testing.T) {
@@ -65,6 +69,25 @@ func TestEvents(t *testing.T) {
 		assert.Contains(t, names, "WebChatService."+name)
 	}
 	assert.Contains(t, names, "Statistics.answered")
+}
+
+// TestSchemasKnown: of every type on the bus the lists say what it looks like.
+func TestSchemasKnown(t *testing.T) {
+	p := &program{newSim: chatsim.New}
+	require.NoError(t, p.eachPlugin(t.Context(), func(info bus.PluginInfo) error {
+		var types []reflect.Type
+		for _, c := range info.Commands {
+			types = append(types, c.In, c.Out)
+		}
+		for _, e := range info.Events {
+			types = append(types, e.Type)
+		}
+		for _, typ := range types {
+			_, err := busschema.For(typ, ownJSON())
+			assert.NoError(t, err, "say in ownJSON what it writes")
+		}
+		return nil
+	}))
 }
 
 // TestSchemasFit: what a chat really publishes and answers is what the schemas admit.

@@ -1,0 +1,50 @@
+package cxbus_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestReadme: the Go code of the manuals for beginners is that of the examples, which are compiled and
+// run. A whole program differs from its example in the names of package and function alone.
+func TestReadme(t *testing.T) {
+	var examples []string
+	for _, file := range []string{"example_plugin_test.go", "example_chat_test.go", "example_configure_test.go"} {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		src := strings.NewReplacer("package cxbus_test", "package main", "func Example() {", "func main() {").Replace(string(b))
+		src, _, _ = strings.Cut(src, "\t// Output:")
+		examples = append(examples, flat(src))
+	}
+	block := regexp.MustCompile("(?s)```go\n(.*?)```")
+	for _, file := range []string{"README.md", "docs/plugins.md"} {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		blocks := block.FindAllStringSubmatch(string(b), -1)
+		require.NotEmpty(t, blocks, file)
+		for _, m := range blocks {
+			snippet := flat(strings.TrimSuffix(strings.TrimSpace(m[1]), "\n}"))
+			found := false
+			for _, src := range examples {
+				found = found || strings.Contains(src, snippet)
+			}
+			assert.True(t, found, "%s: no example has\n%s", file, m[1])
+		}
+	}
+}
+
+// flat takes out of code what does not matter for comparing: indents and empty lines.
+func flat(code string) string {
+	var lines []string
+	for _, l := range strings.Split(code, "\n") {
+		if l = strings.TrimSpace(l); l != "" {
+			lines = append(lines, l)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
