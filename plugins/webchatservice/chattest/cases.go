@@ -43,6 +43,16 @@ var cases = []struct {
 	{"CustomNotice", customNotice},
 	{"Polling", polling},
 	{"SecretsNeverPrinted", secretsNeverPrinted},
+	{"FileSent", fileSent},
+	{"FileNotSent", fileNotSent},
+	{"FileReceived", fileReceived},
+	{"FileDeleted", fileDeleted},
+	{"FilesBesideLines", filesBesideLines},
+	{"Refetch", refetch},
+	{"PushURL", pushURL},
+	{"Nickname", nickname},
+	{"ReadMark", readMark},
+	{"Authorization", authorization},
 }
 
 // Open returns a connection that knows the chat's keys: an id and an authority over the chat, from the

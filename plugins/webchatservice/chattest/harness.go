@@ -26,6 +26,14 @@ type Features struct {
 	Types    bool // connections are chat.Typers
 	Updates  bool // connections are chat.DataUpdaters
 	Notifies bool // connections are chat.Notifiers
+
+	Files     bool // connections are chat.Filers; the Server is a [FileServer]
+	Refetches bool // connections are chat.Refetchers
+	Pushes    bool // connections are chat.URLPushers
+	Renames   bool // connections are chat.Renamers
+	MarksRead bool // connections are chat.ReadMarkers; the Server is a [ReadServer]
+	// Authorizes: drivers carry a chat.Authorization; the Server is an [AuthServer].
+	Authorizes bool
 }
 
 // Server is the far side: a chat server with a desk of agents, and the network to it. A chat is
@@ -60,6 +68,40 @@ type Server interface {
 
 	// Close ends everything that New started, and waits for it.
 	Close()
+}
+
+// FileServer is a Server that has files. Its limits allow files of type txt of up to 1,000 bytes, three of
+// them.
+type FileServer interface {
+	Server
+	// AgentFile gives the visitor a file and returns its id.
+	AgentFile(chatID, name, fileName, contentType string, data []byte) string
+	// Files are the visitor's files that were accepted and not deleted, in order.
+	Files(chatID string) []File
+}
+
+// File is a file that a server has.
+type File struct {
+	ID, Name, ContentType string
+	Data                  []byte
+	Description           string
+}
+
+// ReadServer is a Server that knows how far the visitor has read.
+type ReadServer interface {
+	Server
+	// Read is the index of the last line that the visitor has read, 0 for none.
+	Read(chatID string) int64
+}
+
+// AuthServer is a Server that asks for credentials when it is told to.
+type AuthServer interface {
+	Server
+	// Demand makes the server answer HTTP 401 to every request that does not have this value in
+	// its header Authorization; "" ends that.
+	Demand(authorization string)
+	// AuthorizedDriver is Driver with credentials.
+	AuthorizedDriver(a *chat.Authorization) chat.Driver
 }
 
 // Timeout is the request time-out of the drivers under test.

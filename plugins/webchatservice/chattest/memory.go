@@ -43,7 +43,14 @@ type memoryChat struct {
 	ended   bool
 	endedBy chat.EndReason
 	parties map[string]string // name to id
-	status  []int             // status codes to give out, one event each
+	visitor chat.Party
+	status  []int // status codes to give out, one event each
+	files   []*memoryFile
+	read    int64 // index of the last line that the visitor has read
+	// What becomes of the next lines, and what became of lines so far.
+	withhold, forget int
+	withheld         map[int64]bool // in the transcript, but not given out
+	forgotten        map[int64]bool // nowhere any more
 }
 
 // NewMemory returns a server with no chats. nil options are the zero ones.
@@ -57,7 +64,10 @@ func NewMemory(opts *MemoryOptions) *Memory {
 
 // MemoryFeatures is what the driver of a [NewMemory] with zero options can do.
 func MemoryFeatures() Features {
-	return Features{Confirms: true, Indexes: true, ClientID: true, Resumes: true, Types: true, Updates: true, Notifies: true}
+	return Features{
+		Confirms: true, Indexes: true, ClientID: true, Resumes: true, Types: true, Updates: true, Notifies: true,
+		Files: true, Refetches: true, Pushes: true, Renames: true, MarksRead: true,
+	}
 }
 
 // Driver returns a driver that talks to this server.
@@ -92,6 +102,14 @@ func (m *Memory) appendLocked(c *memoryChat, msg chat.Message) chat.Message {
 	}
 	msg.Raw = raw
 	c.lines = append(c.lines, msg)
+	switch {
+	case c.forget > 0:
+		c.forget--
+		c.forgotten[msg.Index] = true
+	case c.withhold > 0:
+		c.withhold--
+		c.withheld[msg.Index] = true
+	}
 	m.wakeLocked()
 	return msg
 }
@@ -163,6 +181,25 @@ func (m *Memory) Status(chatID string, code int) {
 	if c, ok := m.chats[chatID]; ok {
 		c.status = append(c.status, code)
 		m.wakeLocked()
+	}
+}
+
+// Withhold keeps the next n lines of the chat from Receive: the transcript has them, and Refetch and Resume
+// bring them.
+func (m *Memory) Withhold(chatID string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c, ok := m.chats[chatID]; ok {
+		c.withhold = n
+	}
+}
+
+// Forget loses the next n lines of the chat for good: they have indices, and nothing brings them.
+func (m *Memory) Forget(chatID string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c, ok := m.chats[chatID]; ok {
+		c.forget = n
 	}
 }
 
@@ -278,4 +315,8 @@ func (m *Memory) Delay(d time.Duration) {
 // Close does nothing: a Memory starts no goroutines.
 func (m *Memory) Close() {}
 
-var _ Server = (*Memory)(nil)
+var (
+	_ Server     = (*Memory)(nil)
+	_ FileServer = (*Memory)(nil)
+	_ ReadServer = (*Memory)(nil)
+)

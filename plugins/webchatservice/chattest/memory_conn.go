@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +25,7 @@ func (d *memoryDriver) Open(ctx context.Context, r chat.Request) (chat.Conn, err
 				SecureKey: chat.NewSecret(fmt.Sprintf("memory-secure-key-%d", n)),
 			},
 			data:    maps.Clone(r.UserData),
-			parties: make(map[string]string),
+			parties: make(map[string]string), withheld: make(map[int64]bool), forgotten: make(map[int64]bool),
 		}
 		if c.data == nil {
 			c.data = make(map[string]any)
@@ -36,7 +35,8 @@ func (d *memoryDriver) Open(ctx context.Context, r chat.Request) (chat.Conn, err
 			name = r.FirstName + " " + r.LastName
 		}
 		d.m.chats[c.session.ID] = c
-		d.m.appendLocked(c, chat.Message{Kind: chat.KindParticipantJoined, From: c.partyLocked(name, chat.RoleClient), Own: true})
+		c.visitor = c.partyLocked(name, chat.RoleClient)
+		d.m.appendLocked(c, chat.Message{Kind: chat.KindParticipantJoined, From: c.visitor, Own: true})
 	})
 	if err != nil {
 		return nil, err
@@ -120,16 +120,18 @@ type memoryConn struct {
 	read    int64 // the same, as of the last event
 	status  int   // status codes given out
 	session chat.Session
-	cuts    int  // m.cuts when the connection was whole
-	first   bool // nothing was given out yet
-	over    bool // the end was given out
+	cuts    int            // m.cuts when the connection was whole
+	first   bool           // nothing was given out yet
+	live    int64          // lines from here on were not there when the connection was made
+	fetched map[int64]bool // lines that Refetch returned before Receive did
+	over    bool           // the end was given out
 }
 
 func newMemoryConn(m *Memory, c *memoryChat, next int64) *memoryConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := &memoryConn{m: m, c: c, turn: make(chan struct{}, 1), next: next, read: next, session: c.session, cuts: m.cuts, first: true}
-	k.status = len(c.status)
+	k.status, k.live, k.fetched = len(c.status), int64(len(c.lines)+1), make(map[int64]bool)
 	k.life, k.stop = context.WithCancel(context.Background())
 	return k
 }
@@ -161,8 +163,8 @@ func closedError(op string) error {
 	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeClosed, Op: op, Text: "connection was closed"}
 }
 
-// ownLocked returns the visitor's party: the first of the chat.
-func (k *memoryConn) ownLocked() chat.Party { return k.c.lines[0].From }
+// ownLocked returns the visitor's party.
+func (k *memoryConn) ownLocked() chat.Party { return k.c.visitor }
 
 // Send implements [chat.Conn].
 func (k *memoryConn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
@@ -248,8 +250,14 @@ func (k *memoryConn) takeLocked(ctx context.Context) (ev chat.Event, done bool, 
 		k.status++
 		return chat.Event{StatusCode: k.c.status[k.status-1], Position: chat.Position{Index: k.read}}, true, nil
 	}
-	ev.Messages = slices.Clone(k.c.lines[min(int(k.next-1), len(k.c.lines)):])
-	k.next += int64(len(ev.Messages))
+	for _, l := range k.c.lines[min(int(k.next-1), len(k.c.lines)):] {
+		withheld := k.c.withheld[l.Index] && l.Index >= k.live
+		if !withheld && !k.c.forgotten[l.Index] && !k.fetched[l.Index] {
+			ev.Messages = append(ev.Messages, l)
+		}
+		k.next = l.Index + 1
+	}
+	moved := k.next != k.read
 	k.read = k.next
 	ev.Position = chat.Position{Index: k.read}
 	ev.Ended, ev.EndedBy = k.c.ended, k.c.endedBy
@@ -260,7 +268,7 @@ func (k *memoryConn) takeLocked(ctx context.Context) (ev chat.Event, done bool, 
 		ev.Session = &s
 	}
 	ev.Raw = json.RawMessage(`{"statusCode":0}`)
-	return ev, reached || len(ev.Messages) > 0 || ev.Ended || ev.Session != nil, nil
+	return ev, reached || moved || ev.Ended || ev.Session != nil, nil
 }
 
 // Session implements [chat.Conn].
@@ -283,10 +291,56 @@ func (k *memoryConn) Close() error {
 	return nil
 }
 
+// PushURL implements [chat.URLPusher].
+func (k *memoryConn) PushURL(ctx context.Context, address string) (chat.Receipt, error) {
+	return k.request(ctx, "push URL", func() {
+		k.m.appendLocked(k.c, chat.Message{Kind: chat.KindPushURL, From: k.ownLocked(), Own: true, Text: address})
+	})
+}
+
+// UpdateNickname implements [chat.Renamer].
+func (k *memoryConn) UpdateNickname(ctx context.Context, nickname string) (chat.Receipt, error) {
+	return k.request(ctx, "nickname", func() {
+		k.c.visitor.Name = nickname
+		k.m.appendLocked(k.c, chat.Message{Kind: chat.KindNicknameUpdated, From: k.ownLocked(), Own: true})
+	})
+}
+
+// MarkRead implements [chat.ReadMarker].
+func (k *memoryConn) MarkRead(ctx context.Context, upTo chat.Position) (chat.Receipt, error) {
+	return k.request(ctx, "read receipt", func() { k.c.read = max(k.c.read, upTo.Index-1) })
+}
+
+// Refetch implements [chat.Refetcher].
+func (k *memoryConn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Message, error) {
+	var found []chat.Message
+	_, err := k.request(ctx, "refetch", func() {
+		end := to.Index
+		if end == 0 {
+			end = k.read
+		}
+		for _, l := range k.c.lines {
+			if l.Index >= from.Index && l.Index < end && !k.c.forgotten[l.Index] {
+				found = append(found, l)
+				k.fetched[l.Index] = true
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
 var (
 	_ chat.Resumer     = (*memoryDriver)(nil)
 	_ chat.Conn        = (*memoryConn)(nil)
 	_ chat.Typer       = (*memoryConn)(nil)
 	_ chat.DataUpdater = (*memoryConn)(nil)
 	_ chat.Notifier    = (*memoryConn)(nil)
+	_ chat.URLPusher   = (*memoryConn)(nil)
+	_ chat.Renamer     = (*memoryConn)(nil)
+	_ chat.ReadMarker  = (*memoryConn)(nil)
+	_ chat.Refetcher   = (*memoryConn)(nil)
+	_ chat.Filer       = (*memoryConn)(nil)
 )

@@ -180,6 +180,9 @@ func parseLine(raw []byte) chat.Message {
 		}
 	}
 	m.Own = m.From.Role == chat.RoleClient
+	if m.Own && m.Attributes != nil {
+		m.ClientID = scalar(dig(m.Attributes, markGroup, markName))
+	}
 	if m.Kind == chat.KindFileUploaded || m.Kind == chat.KindFileDeleted {
 		m.File = &chat.File{ID: member(m.UserData, "file-id"), Name: member(m.UserData, "file-name"), Size: -1}
 		if n, ok := integer(member(m.UserData, "file-size")); ok && n >= 0 {
@@ -234,6 +237,13 @@ func member(m map[string]any, name string) string {
 	}
 	return ""
 }
+
+// Where a line's eventAttributes carry its ClientID. Servers give attributes back as they came (wire-gms
+// A.4); nobody else has a use for these.
+const (
+	markGroup = "cxbus"
+	markName  = "client-id"
+)
 
 // readAttributes returns the text of structured content, if there is one, and whether the sender has
 // the style of a bot (wire-gms A.4; webchatservice 4.4).

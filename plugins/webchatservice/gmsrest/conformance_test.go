@@ -2,7 +2,11 @@ package gmsrest_test
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +21,7 @@ import (
 // features is what this wire can do.
 var features = chattest.Features{
 	Confirms: true, Indexes: true, Resumes: true, Polls: true, Types: true, Updates: true, Notifies: true,
+	Files: true, Refetches: true, Pushes: true, Renames: true, MarksRead: true, Authorizes: true,
 }
 
 // TestConformance runs the suite against servers of each kind that exists.
@@ -31,14 +36,21 @@ func TestConformance(t *testing.T) {
 			Terse: true, BareErrors: true, AttributesNotEchoed: true, OwnTypingHidden: true,
 			TypingNotKept: true, HiddenTakeIndex: true,
 		},
-		"Odd": {UnknownChat404: true, BadKeyEnds: true, TypingUnnumbered: true},
+		"Odd":    {UnknownChat404: true, BadKeyEnds: true, TypingUnnumbered: true},
+		"Marked": {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := features
 			f.Indexes = !quirks.TypingUnnumbered
+			f.ClientID = name == "Marked"
 			chattest.Run(t, chattest.Harness{
 				New: func(t *testing.T) chattest.Server {
-					return newServer(t, &chatsim.Options{Script: chatsim.Nobody, Quirks: quirks})
+					s := newServer(t, &chatsim.Options{
+						Script: chatsim.Nobody, Quirks: quirks,
+						Files: chatsim.FileLimits{MaxFiles: 3, MaxFileSize: 1000, Types: []string{"txt"}},
+					})
+					s.mark = name == "Marked"
+					return s
 				},
 				Features: f,
 			})
@@ -52,20 +64,63 @@ type server struct {
 	t     *testing.T
 	seats map[string]*chatsim.Seat
 	delay *chatsim.Switch
+	mark  bool
+	gate  *gate
 }
 
 func newServer(t *testing.T, opts *chatsim.Options) *server {
-	return &server{Server: chatsim.New(opts), t: t, seats: make(map[string]*chatsim.Seat)}
+	return &server{Server: chatsim.New(opts), t: t, seats: make(map[string]*chatsim.Seat), gate: &gate{}}
 }
 
 func (s *server) config() chat.Config {
-	return chat.Config{DataURL: s.GMSURL(), AjaxTimeout: chattest.Timeout}
+	return chat.Config{DataURL: s.GMSURL(), AjaxTimeout: chattest.Timeout, MarkLines: s.mark}
 }
 
 func (s *server) Driver() chat.Driver {
-	d, err := gmsrest.New(s.config(), chat.Options{Client: s.Client()})
+	d, err := gmsrest.New(s.config(), chat.Options{Client: s.client()})
 	require.NoError(s.t, err)
 	return d
+}
+
+// AuthorizedDriver implements chattest.AuthServer.
+func (s *server) AuthorizedDriver(a *chat.Authorization) chat.Driver {
+	d, err := gmsrest.New(s.config(), chat.Options{Client: s.client(), Authorization: a})
+	require.NoError(s.t, err)
+	return d
+}
+
+// Demand implements chattest.AuthServer.
+func (s *server) Demand(authorization string) { s.gate.demand.Store(&authorization) }
+
+// client is the simulator's, behind the gate.
+func (s *server) client() *http.Client {
+	client := *s.Client()
+	return &http.Client{Transport: gated{s.gate, client.Transport}}
+}
+
+// gate is a gateway that wants credentials.
+type gate struct{ demand atomic.Pointer[string] }
+
+type gated struct {
+	gate *gate
+	next http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g gated) RoundTrip(r *http.Request) (*http.Response, error) {
+	want := g.gate.demand.Load()
+	if want == nil || *want == "" || *want == r.Header.Get("Authorization") {
+		return g.next.RoundTrip(r)
+	}
+	// It takes in the request before it answers, as a gateway may.
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return nil, err
+	}
+	_ = r.Body.Close()
+	return &http.Response{
+		StatusCode: http.StatusUnauthorized, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"Content-Type": {"text/html"}}, Body: io.NopCloser(strings.NewReader("<h1>" + r.Header.Get("Authorization") + "</h1>")),
+	}, nil
 }
 
 func (s *server) chat(id string) *chatsim.Chat {
@@ -116,6 +171,26 @@ func (s *server) Notices(id string) []string {
 	}
 	return texts
 }
+
+func (s *server) AgentFile(id, name, fileName, contentType string, data []byte) string {
+	f, err := s.seats[id+name].SendFile(fileName, contentType, data)
+	require.NoError(s.t, err)
+	return f.ID
+}
+
+func (s *server) Files(id string) []chattest.File {
+	var files []chattest.File
+	for _, f := range s.chat(id).Snapshot().Files {
+		if f.From == chatsim.Client && !f.Deleted {
+			files = append(files, chattest.File{
+				ID: f.ID, Name: f.Name, ContentType: f.ContentType, Data: f.Data, Description: f.UserData["file-description"],
+			})
+		}
+	}
+	return files
+}
+
+func (s *server) Read(id string) int64 { return int64(s.chat(id).Snapshot().ReadUpTo) }
 
 func (s *server) Partition() { s.Network().Refuse() }
 func (s *server) Heal()      { s.Network().Heal() }

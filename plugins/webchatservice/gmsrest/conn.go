@@ -102,12 +102,10 @@ func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
 			label = "text"
 		}
 		form := url.Values{"message": {a.Text}, "messageType": {label}}
-		if a.ParentID != "" {
-			attributes, err := json.Marshal(map[string]any{"general-properties": map[string]any{"related-event-id": a.ParentID}})
-			if err != nil {
-				return chat.Receipt{}, invalid("send", err.Error())
-			}
-			form.Set("eventAttributes", string(attributes))
+		if attributes, err := c.attributes(a); err != nil {
+			return chat.Receipt{}, invalid("send", err.Error())
+		} else if attributes != "" {
+			form.Set("eventAttributes", attributes)
 		}
 		return c.request(ctx, "send", "send", form, true)
 	case chat.ActionEnd:
@@ -115,6 +113,22 @@ func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
 		return c.request(ctx, "end", "disconnect", nil, true)
 	}
 	return chat.Receipt{}, invalid("send", fmt.Sprintf("unknown action %d", a.Kind))
+}
+
+// attributes is what goes along with a line: the line that it answers, and the mark (see [markGroup]).
+func (c *conn) attributes(a chat.Action) (string, error) {
+	groups := make(map[string]any)
+	if a.ParentID != "" {
+		groups["general-properties"] = map[string]string{"related-event-id": a.ParentID}
+	}
+	if a.ClientID != "" && c.d.mark {
+		groups[markGroup] = map[string]string{markName: a.ClientID}
+	}
+	if len(groups) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(groups)
+	return string(text), err
 }
 
 // Typing implements [chat.Typer].
@@ -148,60 +162,160 @@ func (c *conn) CustomNotice(ctx context.Context, text string, attributes json.Ra
 	return c.request(ctx, "notice", "customNotice", form, false)
 }
 
-// request takes its turn and makes one request that is no poll. positioned asks for what is new along
-// with the answer.
-func (c *conn) request(ctx context.Context, op, operation string, form url.Values, positioned bool) (chat.Receipt, error) {
-	select {
-	case <-c.life.Done():
-		return chat.Receipt{}, closedError(op)
-	default:
+// PushURL implements [chat.URLPusher].
+func (c *conn) PushURL(ctx context.Context, address string) (chat.Receipt, error) {
+	return c.request(ctx, "push URL", "pushUrl", url.Values{"pushUrl": {address}}, false)
+}
+
+// UpdateNickname implements [chat.Renamer].
+func (c *conn) UpdateNickname(ctx context.Context, nickname string) (chat.Receipt, error) {
+	return c.request(ctx, "nickname", "updateNickname", url.Values{"nickname": {nickname}}, false)
+}
+
+// MarkRead implements [chat.ReadMarker].
+func (c *conn) MarkRead(ctx context.Context, upTo chat.Position) (chat.Receipt, error) {
+	const op = "read receipt"
+	if upTo.Index <= 1 { // nothing was read
+		return chat.Receipt{Confirmed: true}, nil
+	}
+	form := make(url.Values)
+	setPosition(form, upTo.Index-1)
+	return c.request(ctx, op, "readReceipt", form, false)
+}
+
+// Refetch implements [chat.Refetcher].
+func (c *conn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Message, error) {
+	const op = "refetch"
+	first := max(from.Index, 1)
+	done, e := c.takeTurn(ctx, op)
+	if e != nil {
+		return nil, e
+	}
+	defer done()
+	form := make(url.Values) // without a preview: it would be taken for the visitor's
+	setPosition(form, first)
+	var found []chat.Message
+	_, e = c.exchange(ctx, op, "refresh", form, func(a *answer) {
+		end := to.Index
+		if to == (chat.Position{}) {
+			end = c.read
+		}
+		var rest []chat.Message
+		for _, m := range a.messages {
+			if !m.HasIndex || m.Index < first || m.Index >= end {
+				rest = append(rest, m)
+				continue
+			}
+			if len(found) > 0 && found[len(found)-1].Index == m.Index {
+				continue
+			}
+			found = append(found, m)
+			if m.Index >= c.from && c.seen.add(m.Index) {
+				c.lineLocked(m)
+			}
+		}
+		a.messages = rest
+	})
+	if e != nil {
+		return nil, e
+	}
+	return found, nil
+}
+
+// takeTurn waits until no request is under way that takes turns, and returns what ends the turn.
+func (c *conn) takeTurn(ctx context.Context, op string) (done func(), e *chat.Error) {
+	if c.life.Err() != nil {
+		return nil, closedError(op)
 	}
 	select {
 	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
+		return func() { <-c.turn }, nil
 	case <-ctx.Done():
-		return chat.Receipt{}, canceledError(ctx, op)
+		return nil, canceledError(ctx, op)
 	case <-c.life.Done():
-		return chat.Receipt{}, closedError(op)
+		return nil, closedError(op)
 	}
-	if ctx.Err() != nil {
-		return chat.Receipt{}, canceledError(ctx, op)
+}
+
+// request takes its turn and makes one request of the visitor. positioned asks for what is new along
+// with the answer.
+func (c *conn) request(ctx context.Context, op, operation string, form url.Values, positioned bool) (chat.Receipt, error) {
+	done, e := c.takeTurn(ctx, op)
+	if e != nil {
+		return chat.Receipt{}, e
 	}
-	c.mu.Lock()
-	if c.over {
+	defer done()
+	if positioned {
+		if form == nil {
+			form = make(url.Values)
+		}
+		c.mu.Lock()
+		setPosition(form, c.next)
 		c.mu.Unlock()
-		return chat.Receipt{}, &chat.Error{Outcome: chat.Gone, Code: chat.CodeEnded, Op: op, Text: "the chat is over"}
 	}
-	session, next := c.session, c.next
+	a, e := c.exchange(ctx, op, operation, form, nil)
+	c.mu.Lock()
+	c.pace.reset()
+	c.signal()
 	c.mu.Unlock()
+	if e != nil {
+		return chat.Receipt{}, e
+	}
+	return chat.Receipt{Confirmed: true, Answer: a.raw}, nil
+}
+
+// ready returns the session if a request can be made.
+func (c *conn) ready(ctx context.Context, op string) (chat.Session, *chat.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.life.Err() != nil:
+		return chat.Session{}, closedError(op)
+	case ctx.Err() != nil:
+		return chat.Session{}, canceledError(ctx, op)
+	case c.over:
+		return chat.Session{}, &chat.Error{Outcome: chat.Gone, Code: chat.CodeEnded, Op: op, Text: "the chat is over"}
+	}
+	return c.session, nil
+}
+
+// exchange makes one request that is no poll, and takes in what its answer brings. filter, if not nil,
+// first takes out what is not for Receive; it is called with mu held.
+func (c *conn) exchange(ctx context.Context, op, operation string, form url.Values, filter func(*answer)) (answer, *chat.Error) {
+	session, e := c.ready(ctx, op)
+	if e != nil {
+		return answer{}, e
+	}
 	full := keys(session)
 	for name, values := range form {
 		full[name] = values
 	}
-	if positioned {
-		setPosition(full, next)
-	}
 	resp, e := c.post(ctx, op, c.d.wire.path(session.ID, operation), full)
+	return c.answered(op, operation, session, resp, e, filter)
+}
+
+// answered takes in the response to a request that is no poll, or its failure.
+func (c *conn) answered(
+	op, operation string, session chat.Session, resp *response, e *chat.Error, filter func(*answer),
+) (answer, *chat.Error) {
 	var a answer
 	if e == nil {
 		a, e = c.d.wire.judge(op, resp, session.SecureKey)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pace.reset()
-	c.signal()
 	if operation == "disconnect" && (e == nil || e.Outcome == chat.Unknown) {
 		c.ending = true
 	}
 	if resp == nil {
-		return chat.Receipt{}, e
+		return a, e
 	}
 	// After a disconnect the session is over whatever else the answer says (wire-gms A.7.5).
 	a.ended = a.ended || e == nil && operation == "disconnect"
-	if e = c.settleLocked(a, e, false); e != nil {
-		return chat.Receipt{}, e
+	if filter != nil && e == nil {
+		filter(&a)
 	}
-	return chat.Receipt{Confirmed: true, Answer: a.raw}, nil
+	return a, c.settleLocked(a, e, false)
 }
 
 // post makes a request that ends with the connection, too.
@@ -210,10 +324,15 @@ func (c *conn) post(ctx context.Context, op, address string, form url.Values) (*
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
 	resp, e := c.d.wire.post(ctx, op, address, form)
+	return resp, c.blame(e)
+}
+
+// blame makes Close the cause of a failure after it.
+func (c *conn) blame(e *chat.Error) *chat.Error {
 	if e != nil && c.life.Err() != nil {
 		e.Code, e.Text, e.Hint = chat.CodeClosed, "connection was closed while the request was under way", ""
 	}
-	return resp, e
+	return e
 }
 
 // settleLocked takes in the answer to a poll or to another request, and the error that came with it.
@@ -355,4 +474,8 @@ var (
 	_ chat.Typer       = (*conn)(nil)
 	_ chat.DataUpdater = (*conn)(nil)
 	_ chat.Notifier    = (*conn)(nil)
+	_ chat.URLPusher   = (*conn)(nil)
+	_ chat.Renamer     = (*conn)(nil)
+	_ chat.ReadMarker  = (*conn)(nil)
+	_ chat.Refetcher   = (*conn)(nil)
 )

@@ -42,6 +42,7 @@ type Driver struct {
 	wire     *wire
 	endpoint string
 	poll     chat.Poll
+	mark     bool // lines are sent with their ClientID
 }
 
 // New returns a driver for c. It does not touch the network. Its error is a [*chat.Error] with code
@@ -55,7 +56,7 @@ func New(c chat.Config, o chat.Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{wire: w, endpoint: c.Endpoint, poll: poll}, nil
+	return &Driver{wire: w, endpoint: c.Endpoint, poll: poll, mark: c.MarkLines}, nil
 }
 
 // Open implements [chat.Driver].

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -18,7 +19,7 @@ func gone(code string) bool { return code == "8201" || code == "8209" || code ==
 // took it, with statusCode 0. Beside an error the answer holds what could be read.
 func (w *wire) judge(op string, r *response, key chat.Secret) (answer, *chat.Error) {
 	success := r.status >= 200 && r.status < 300
-	a, err := parse(r.body, success, append([]chat.Secret{key}, w.secrets...)...)
+	a, err := parse(r.body, success, slices.Concat([]chat.Secret{key}, w.secrets, r.secrets)...)
 	if success && err == nil && a.statusCode == statusOK {
 		return a, nil
 	}
@@ -52,7 +53,7 @@ func failure(e *chat.Error, r *response) {
 	switch {
 	case r.status == http.StatusUnauthorized:
 		e.Code, e.Text = chat.CodeUnauthorized, "the server wants other credentials (HTTP 401)"
-		e.Hint = "check webchat.apikey and the Authorization header"
+		e.Hint, e.Err = "check webchat.apikey and the Authorization header", r.renewal
 	case r.status == http.StatusForbidden:
 		e.Code, e.Text = chat.CodeForbidden, "the server denies access (HTTP 403)"
 		e.Hint = "check webchat.apikey, and the access rules of GMS or of the gateway"
@@ -62,6 +63,8 @@ func failure(e *chat.Error, r *response) {
 	case r.status == http.StatusServiceUnavailable:
 		e.Code, e.Text = chat.CodeUnavailable, "the service is unavailable (HTTP 503)"
 		e.Hint = wait(e)
+	case r.status == http.StatusRequestEntityTooLarge:
+		e.Code, e.Text = chat.CodeRefused, "the request is larger than the server takes (HTTP 413)"
 	case len(e.Errors) > 0:
 		e.Code = chat.CodeRefused
 		e.Text, e.Hint = refusal(e.Errors, fmt.Sprintf("HTTP %d", r.status)), advice(e.Errors)

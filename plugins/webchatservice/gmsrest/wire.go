@@ -1,6 +1,7 @@
 package gmsrest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,14 +30,16 @@ const (
 
 // wire makes requests. It is immutable.
 type wire struct {
-	client    *http.Client
-	own       bool                   // the client's transport was made here
-	root      string                 // without a trailing slash
-	start     string                 // where a chat starts
-	header    map[string]chat.Secret // canonical names
-	secrets   []chat.Secret          // what is secret in it, lest an answer shows it
-	timeout   time.Duration          // negative: none
-	maxAnswer int64
+	client      *http.Client
+	own         bool                   // the client's transport was made here
+	root        string                 // without a trailing slash
+	start       string                 // where a chat starts
+	header      map[string]chat.Secret // canonical names
+	auth        *chat.Authorization    // nil: none
+	secrets     []chat.Secret          // what is secret in header, lest an answer shows it
+	timeout     time.Duration          // negative: none
+	fileTimeout time.Duration          // 0 or negative: none
+	maxAnswer   int64
 }
 
 // newWire checks the configuration.
@@ -64,7 +67,10 @@ func newWire(c chat.Config, o chat.Options) (*wire, error) {
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, invalid(name+" has a query or a fragment", "paths are appended to it; "+example)
 	}
-	w := &wire{own: o.Client == nil, header: make(map[string]chat.Secret), timeout: c.AjaxTimeout, maxAnswer: c.MaxAnswer}
+	w := &wire{
+		own: o.Client == nil, header: make(map[string]chat.Secret), auth: o.Authorization,
+		timeout: c.AjaxTimeout, fileTimeout: c.FileUploadTimeout, maxAnswer: c.MaxAnswer,
+	}
 	for name, value := range c.Headers {
 		canonical := http.CanonicalHeaderKey(name)
 		if !validHeader(canonical, value.Reveal()) {
@@ -90,13 +96,12 @@ func newWire(c chat.Config, o chat.Options) (*wire, error) {
 		}
 		u.User = nil
 	}
+	if w.auth != nil {
+		delete(w.header, "Authorization")
+	}
 	for name, value := range w.header {
-		if !secretHeader(name) {
-			continue
-		}
-		w.secrets = append(w.secrets, value)
-		if _, token, ok := strings.Cut(value.Reveal(), " "); ok { // Bearer, Basic
-			w.secrets = append(w.secrets, chat.NewSecret(token))
+		if secretHeader(name) {
+			w.secrets = append(w.secrets, credentials(value)...)
 		}
 	}
 	w.root = strings.TrimRight(u.String(), "/")
@@ -121,12 +126,9 @@ func newClient(c chat.Config, o chat.Options) (*http.Client, error) {
 	if o.Client != nil {
 		client = *o.Client
 	} else {
-		transport := &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
-			MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
-		}
-		if o.Dial != nil {
-			transport.DialContext = o.Dial
+		transport, err := chat.NewTransport(chat.TransportOptions{Dial: o.Dial})
+		if err != nil {
+			return nil, err
 		}
 		client.Transport = transport
 	}
@@ -139,6 +141,14 @@ func newClient(c chat.Config, o chat.Options) (*http.Client, error) {
 		client.Jar = jar
 	}
 	return &client, nil
+}
+
+// credentials is what is secret in the value of a header: all of it, and what follows Bearer or Basic.
+func credentials(value chat.Secret) []chat.Secret {
+	if _, token, ok := strings.Cut(value.Reveal(), " "); ok {
+		return []chat.Secret{value, chat.NewSecret(token)}
+	}
+	return []chat.Secret{value}
 }
 
 // secretHeader reports whether a header carries credentials, by its name.
@@ -177,67 +187,196 @@ type response struct {
 	retryAfter time.Duration
 	location   string // host that a redirect points to
 	body       []byte
+	secrets    []chat.Secret // what the request carried that the answer must not show
+	renewal    error         // why credentials that were refused could not be renewed
 }
 
-// post makes one request. Its error says whether a byte of the request may have been written.
+// post makes one request with a form, and once more with new credentials if the server refused those of
+// the first (HTTP 401). Its error says whether a byte of a request that counts may have been written.
 func (w *wire) post(ctx context.Context, op, address string, form url.Values) (*response, *chat.Error) {
+	if e := checkForm(op, form); e != nil {
+		return nil, e
+	}
+	body := form.Encode()
+	return w.authorized(ctx, op, func(auth chat.Secret) (*response, *chat.Error) {
+		a := w.attempt(ctx, op, w.timeout)
+		defer a.end()
+		resp, e := a.do(address, formType, strings.NewReader(body), int64(len(body)), auth)
+		if e != nil {
+			return nil, e
+		}
+		return a.read(resp)
+	})
+}
+
+const formType = "application/x-www-form-urlencoded; charset=UTF-8"
+
+func checkForm(op string, form url.Values) *chat.Error {
 	for name, values := range form {
 		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
-			return nil, invalid(op, "text is not valid UTF-8")
+			return invalid(op, "text is not valid UTF-8")
 		}
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if w.timeout > 0 {
-		limited, cancel = context.WithTimeout(ctx, w.timeout)
+	return nil
+}
+
+// authorized makes a request with the credentials there are, and once more with new ones if they are
+// refused: a request answered with HTTP 401 was not accepted.
+func (w *wire) authorized(ctx context.Context, op string, try func(auth chat.Secret) (*response, *chat.Error)) (*response, *chat.Error) {
+	if w.auth == nil {
+		return try(chat.Secret{})
 	}
-	defer cancel()
+	auth, err := w.auth.Value(ctx)
+	if err != nil {
+		return nil, notAuthorized(op, err)
+	}
+	resp, e := try(auth)
+	if e != nil || resp.status != http.StatusUnauthorized {
+		return resp, e
+	}
+	if auth, resp.renewal = w.auth.Renew(ctx, auth); resp.renewal != nil {
+		return resp, nil
+	}
+	return try(auth)
+}
+
+// notAuthorized is the failure of a request for which there are no credentials.
+func notAuthorized(op string, err error) *chat.Error {
+	e := &chat.Error{Outcome: chat.NotSent, Code: chat.CodeUnauthorized, Op: op, Text: "no credentials could be had", Err: err}
+	var cause *chat.Error
+	if errors.As(err, &cause) {
+		e.Code, e.Text, e.Hint, e.Err = cause.Code, cause.Text, cause.Hint, cause.Err
+	}
+	return e
+}
+
+// attempt is one HTTP request under its limits.
+type attempt struct {
+	w       *wire
+	op      string
+	ctx     context.Context // the caller's
+	limited context.Context // with the limits
+	stop    context.CancelCauseFunc
+	timer   context.CancelFunc
+	stall   *time.Timer // nil without watch
+	timeout time.Duration
+	wrote   atomic.Bool // a byte of the request may have left
+	auth    chat.Secret
+}
+
+var errStalled = errors.New("nothing moved for a while")
+
+// attempt prepares a request that takes at most timeout, if that is more than 0. End it.
+func (w *wire) attempt(ctx context.Context, op string, timeout time.Duration) *attempt {
+	a := &attempt{w: w, op: op, ctx: ctx, timeout: timeout, timer: func() {}}
+	a.limited, a.stop = context.WithCancelCause(ctx)
+	if timeout > 0 {
+		a.limited, a.timer = context.WithTimeout(a.limited, timeout)
+	}
+	return a
+}
+
+// watch ends the attempt once nothing has moved for a while.
+func (a *attempt) watch() {
+	a.stall = time.AfterFunc(chat.TransferStall, func() { a.stop(errStalled) })
+}
+
+// moved tells that something moved.
+func (a *attempt) moved() {
+	if a.stall != nil {
+		a.stall.Reset(chat.TransferStall)
+	}
+}
+
+// rest suspends the watch until something moves.
+func (a *attempt) rest() {
+	if a.stall != nil {
+		a.stall.Stop()
+	}
+}
+
+// end breaks off what is still under way.
+func (a *attempt) end() {
+	a.rest()
+	a.timer()
+	a.stop(nil)
+}
+
+// do makes the request. length is that of body, -1 if it is not known.
+func (a *attempt) do(address, contentType string, body io.Reader, length int64, auth chat.Secret) (*http.Response, *chat.Error) {
 	// "Headers written" is the first sign of a byte that may have left. When net/http looks for another
 	// connection it has found that nothing left on the one before, or it would not repeat a POST.
-	var wrote atomic.Bool
-	traced := httptrace.WithClientTrace(limited, &httptrace.ClientTrace{
-		GetConn:      func(string) { wrote.Store(false) },
-		WroteHeaders: func() { wrote.Store(true) },
+	traced := httptrace.WithClientTrace(a.limited, &httptrace.ClientTrace{
+		GetConn:      func(string) { a.wrote.Store(false) },
+		WroteHeaders: func() { a.wrote.Store(true) },
 	})
-	req, err := http.NewRequestWithContext(traced, http.MethodPost, address, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(traced, http.MethodPost, address, body)
 	if err != nil {
-		return nil, &chat.Error{Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: op, Text: "the request cannot be made", Err: strip(err)}
+		return nil, &chat.Error{Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: a.op, Text: "the request cannot be made", Err: strip(err)}
 	}
-	for name, value := range w.header {
+	req.ContentLength = length
+	for name, value := range a.w.header {
 		req.Header.Set(name, value.Reveal())
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
-	req.Header.Set("Accept", "application/json")
-	resp, err := w.client.Do(req)
-	if err != nil {
-		return nil, w.broken(ctx, limited, op, err, wrote.Load())
+	if a.auth = auth; !auth.IsZero() {
+		if !validHeader("Authorization", auth.Reveal()) {
+			return nil, invalid(a.op, "the value that the Authorization function gave cannot be sent: it has control characters")
+		}
+		req.Header.Set("Authorization", auth.Reveal())
 	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Accept", "application/json")
+	resp, err := a.w.client.Do(req)
+	if err != nil {
+		return nil, a.broken(err)
+	}
+	return resp, nil
+}
+
+// read takes in an answer that is no file.
+func (a *attempt) read(resp *http.Response) (*response, *chat.Error) {
 	defer resp.Body.Close() //nolint:errcheck // nothing was written to it
+	w := a.w
 	out := &response{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	if !a.auth.IsZero() {
+		out.secrets = credentials(a.auth)
+	}
 	if u, err := resp.Location(); err == nil {
 		out.location = u.Host
 	}
-	tooLarge := &chat.Error{
-		Code: chat.CodeTooLarge, Op: op, Status: resp.StatusCode,
-		Text: fmt.Sprintf("the server's answer is longer than %d bytes", w.maxAnswer),
-		Hint: "check that webchat.dataURL is a GMS chat service",
+	tooLarge := func() *chat.Error {
+		return &chat.Error{
+			Code: chat.CodeTooLarge, Op: a.op, Status: resp.StatusCode,
+			Text: fmt.Sprintf("the server's answer is longer than %d bytes", w.maxAnswer),
+			Hint: "check that webchat.dataURL is a GMS chat service",
+		}
 	}
 	if resp.ContentLength > w.maxAnswer {
-		return nil, tooLarge
+		return nil, tooLarge()
 	}
-	out.body, err = io.ReadAll(io.LimitReader(resp.Body, w.maxAnswer+1))
-	if err != nil {
-		return nil, w.broken(ctx, limited, op, err, true)
+	var err error
+	if out.body, err = readAll(io.LimitReader(resp.Body, w.maxAnswer+1), resp.ContentLength); err != nil {
+		return nil, a.broken(err)
 	}
 	if int64(len(out.body)) > w.maxAnswer {
-		return nil, tooLarge
+		return nil, tooLarge()
 	}
 	return out, nil
 }
 
+// readAll is io.ReadAll for a stream whose length is probably known.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	const most = 64 << 10 // what is claimed beyond that has to come first
+	var b bytes.Buffer
+	b.Grow(int(min(max(length, 512), most)) + bytes.MinRead)
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
+}
+
 // broken says why there is no answer.
-func (w *wire) broken(ctx, limited context.Context, op string, err error, wrote bool) *chat.Error {
-	e := &chat.Error{Outcome: chat.NotSent, Code: chat.CodeNetwork, Op: op, Err: strip(err)}
-	before := "before the request was sent"
+func (a *attempt) broken(err error) *chat.Error {
+	e := &chat.Error{Outcome: chat.NotSent, Code: chat.CodeNetwork, Op: a.op, Err: strip(err)}
+	before, wrote := "before the request was sent", a.wrote.Load()
 	if wrote {
 		e.Outcome = chat.Unknown
 		before = "while waiting for the answer"
@@ -245,17 +384,23 @@ func (w *wire) broken(ctx, limited context.Context, op string, err error, wrote 
 	var dns *net.DNSError
 	var timeout net.Error
 	switch {
-	case ctx.Err() != nil:
-		e.Code, e.Text, e.Err = chat.CodeCanceled, "given up "+before, context.Cause(ctx)
-	case limited.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
+	case a.ctx.Err() != nil:
+		e.Code, e.Text, e.Err = chat.CodeCanceled, "given up "+before, context.Cause(a.ctx)
+	case errors.Is(context.Cause(a.limited), errStalled):
+		e.Code, e.Text, e.Err = chat.CodeTimeout, fmt.Sprintf("nothing moved for %v", chat.TransferStall), errStalled
+		e.Hint = "check the network"
+	case a.limited.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
 		e.Code, e.Hint = chat.CodeTimeout, "check the network, or raise webchat.ajaxTimeout"
+		if a.stall != nil {
+			e.Hint = "check the network, or raise webchat.fileUploadTimeout"
+		}
 		switch {
-		case limited.Err() == nil:
+		case a.limited.Err() == nil:
 			e.Text = "timed out " + before
 		case wrote:
-			e.Text = fmt.Sprintf("the server did not answer within %v", w.timeout)
+			e.Text = fmt.Sprintf("the server did not answer within %v", a.timeout)
 		default:
-			e.Text = fmt.Sprintf("no connection to the server within %v", w.timeout)
+			e.Text = fmt.Sprintf("no connection to the server within %v", a.timeout)
 		}
 	case errors.As(err, &dns):
 		e.Text = "no such host: " + dns.Name
