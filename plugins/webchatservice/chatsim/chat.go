@@ -2,11 +2,9 @@ package chatsim
 
 import (
 	"context"
-
 	"errors"
 	"io"
 	"maps"
-	"sync"
 	"time"
 )
 
@@ -45,7 +43,7 @@ type Chat struct {
 	ctx    context.Context // ends with the chat
 	cancel context.CancelFunc
 
-	mu        sync.Mutex
+	mu        chatLock
 	changed   chan struct{} // closed at the next change, nil while nobody waits
 	all       []*event      // everything, hidden and unnumbered too, in order
 	shown     []*event      // what the visitor can ask for by position, by rising index
@@ -63,6 +61,7 @@ type Chat struct {
 	idleUntil time.Time // when the chat closes, after an idle alert
 	files     fileStore
 	answered  *answer // the last answer that had events; immutable
+	attached  []*attachment
 }
 
 // Visitor is what a visitor gave with the start of a chat.
@@ -229,10 +228,11 @@ func (c *Chat) addLocked(e *event) *event {
 	case e.hidden:
 		c.last++
 	case e.isTyping() && quirks.TypingUnnumbered:
+		e.shown = true
 		c.loose = append(c.loose, e)
 	default:
 		c.last++
-		e.index = c.last
+		e.index, e.shown = c.last, true
 		c.shown = append(c.shown, e)
 	}
 	c.all = append(c.all, e)
@@ -333,6 +333,10 @@ func (c *Chat) heardLocked() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.ended || c.server.ctx.Err() != nil {
+			return
+		}
+		if len(c.attached) > 0 { // a Bayeux session that lives is a sign of life
+			c.silence.Reset(limit)
 			return
 		}
 		c.removed = true

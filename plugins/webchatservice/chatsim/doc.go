@@ -1,7 +1,7 @@
 // Package chatsim plays chat servers, with agents behind them, to the programs
 // that talk to such servers. It is to chat clients what net/http/httptest is to
 // HTTP clients, and it is meant for other people's tests as much as for this
-// module's: it uses the standard library alone and knows no client.
+// module's: it uses the standard library and gorilla/websocket, and knows no client.
 //
 //	sim := chatsim.New(nil)
 //	defer sim.Close()

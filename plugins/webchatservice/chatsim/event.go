@@ -103,6 +103,7 @@ type event struct {
 	attributes json.RawMessage
 	time       time.Time
 	hidden     bool
+	shown      bool // the visitor may have it
 }
 
 func (e *event) export() Event {

@@ -1,6 +1,7 @@
 package chatsim
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"sync"
@@ -93,6 +94,39 @@ type Fault struct {
 	Pad int64
 	// Slow spreads the sending of the body over this time.
 	Slow time.Duration
+
+	// The rest is for Bayeux alone.
+
+	// Unsuccessful answers a message with successful false and this error,
+	// "402::Unknown client", in place of carrying it out.
+	Unsuccessful string
+	// Advice, a JSON value of any kind, is the advice of the reply.
+	Advice string
+	// Elsewhere answers a message as a node does that has never heard of the
+	// session, which lives on.
+	Elsewhere bool
+	// Hold holds a connect for ever: neither time nor an event releases it.
+	Hold bool
+	// Close closes the websocket with this code in place of the reply.
+	Close int
+	// Binary sends the reply as a binary frame.
+	Binary bool
+	// Fragment sends the reply in fragments of so many bytes.
+	Fragment int
+	// Mute, of Op "upgrade", makes a websocket that never says anything.
+	Mute bool
+	// NoPong, of Op "upgrade", makes one that answers no ping.
+	NoPong bool
+}
+
+// alter puts into a Bayeux reply what the fault wants there.
+func (f *Fault) alter(r *bayeuxReply) {
+	if f.Unsuccessful != "" {
+		r.fail(f.Unsuccessful)
+	}
+	if f.Advice != "" {
+		r.Advice = json.RawMessage(f.Advice)
+	}
 }
 
 // Drop says when a [Fault] breaks the connection.
@@ -122,8 +156,12 @@ type Switch struct {
 	off        bool
 }
 
-// Add switches a fault on and returns the handle to remove it.
+// Add switches a fault on and returns the handle to remove it. It panics if
+// Advice is not JSON.
 func (f *Faults) Add(fault Fault) *Switch {
+	if fault.Advice != "" && !json.Valid([]byte(fault.Advice)) {
+		panic("chatsim: the advice of a fault is not JSON")
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := &Switch{faults: f, fault: fault}
@@ -160,13 +198,17 @@ func (f *Faults) dropLocked(s *Switch) {
 	f.active = slices.DeleteFunc(slices.Clone(f.active), func(o *Switch) bool { return o == s })
 }
 
+// opPush is the operation that stands for what the server sends unasked; a fault
+// must name it.
+const opPush = "push"
+
 // take returns the fault for a request, or nil.
 func (f *Faults) take(r Request) *Fault {
 	f.mu.Lock()
 	active := f.active // never changed in place, but for its end
 	f.mu.Unlock()
 	for _, s := range active {
-		if s.fault.matches(r) && f.hit(s) {
+		if (r.Op != opPush || s.fault.Op == opPush) && s.fault.matches(r) && f.hit(s) {
 			return &s.fault
 		}
 	}

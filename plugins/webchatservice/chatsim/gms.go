@@ -18,6 +18,9 @@ const gmsRoot = "/genesys/2/chat/"
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(gmsRoot, s.serveGMS)
+	mux.HandleFunc(filesPath, s.serveFiles)
+	mux.HandleFunc(cometdRoot, s.serveCometD)
+	mux.HandleFunc(cometdRoot+"/", s.serveCometD)
 	return mux
 }
 
@@ -52,7 +55,20 @@ type exchange struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	log    Request
+	logs   []Request // in place of log, if a request holds several messages
 	fault  *Fault
+}
+
+// note logs what the exchange asked for.
+func (x *exchange) note(status int) {
+	logs := x.logs
+	if len(logs) == 0 {
+		logs = []Request{x.log}
+	}
+	for _, r := range logs {
+		r.Status = status
+		x.server.log.add(r)
+	}
 }
 
 // route takes the path apart: SERVICE, SERVICE/, SERVICE/CHAT/OP,
@@ -129,15 +145,25 @@ func (x *exchange) run(service, fileID string) {
 		return
 	}
 	x.log.Params, x.log.UserData = redactParams(f.values), f.userData
+	x.perform(service, fileID, f)
+}
 
+// perform carries out the operation of x.log and answers it, the way the fault
+// wants it.
+func (x *exchange) perform(service, fileID string, f *form) {
+	s, fault := x.server, x.fault
 	if !x.wait(fault.Delay) {
 		x.abort()
 	}
+	hooks := hooks{
+		after: func(c *Chat) { s.afterFault(c, fault) },
+		done:  func(c *Chat, out *outcome) { out.body = c.overlapLocked(out.body, fault.Overlap) },
+	}
 	perform := func() outcome {
 		if x.log.Op == "start" {
-			return s.start(service, f, x.after)
+			return s.start(service, f, hooks)
 		}
-		return s.perform(service, x.log.Chat, x.log.Op, fileID, f, x.after)
+		return s.perform(service, x.log.Chat, x.log.Op, fileID, f, hooks)
 	}
 	if fault.Late > 0 {
 		s.later(fault.Late, func() { perform() })
@@ -148,7 +174,6 @@ func (x *exchange) run(service, fileID string) {
 		return
 	}
 	out := perform()
-	out.body = x.overlap(out.body)
 	if x.fault.Repeat && out.repeat != nil {
 		out.body = out.repeat
 	}
@@ -169,36 +194,30 @@ func (x *exchange) run(service, fileID string) {
 	}
 }
 
-// after does what a fault does to the chat, between the operation and its
+// afterFault does what a fault does to the chat, between the operation and its
 // answer. The chat's lock is held.
-func (x *exchange) after(c *Chat) {
-	if x.fault.Alias != 0 {
-		x.server.SetAlias(x.fault.Alias)
+func (s *Server) afterFault(c *Chat, f *Fault) {
+	if f.Alias != 0 {
+		s.SetAlias(f.Alias)
 	}
-	if x.fault.EndChat {
+	if f.EndChat {
 		c.endLocked(EndedByServer)
 	}
 }
 
-// overlap returns an answer with earlier events before its own.
-func (x *exchange) overlap(a *answer) *answer {
-	if x.fault.Overlap <= 0 || a == nil || a.Messages == nil {
+// overlapLocked returns an answer with up to n earlier events before its own.
+func (c *Chat) overlapLocked(a *answer, n int) *answer {
+	if n <= 0 || a == nil || a.Messages == nil {
 		return a
 	}
-	c, ok := x.server.Chat(a.ChatID)
-	if !ok {
-		return a
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	first := c.last + 1
 	if len(*a.Messages) > 0 && (*a.Messages)[0].Index != nil {
 		first = *(*a.Messages)[0].Index
 	}
 	var all []message
 	for _, e := range c.shown {
-		if e.index < first && e.index >= first-x.fault.Overlap {
-			all = append(all, x.server.message(e))
+		if e.index < first && e.index >= first-n {
+			all = append(all, c.server.message(e))
 		}
 	}
 	all = append(all, *a.Messages...)
@@ -238,10 +257,6 @@ func (f *Fault) change(a *answer) *answer {
 func (x *exchange) replace() {
 	f := x.fault
 	if len(f.Errors) > 0 || f.StatusCode != 0 {
-		a := x.server.refusal(x.log.Chat, false, f.Errors...)
-		if f.StatusCode != 0 {
-			a.StatusCode, a.ChatEnded = ptr(f.StatusCode), ptr(false)
-		}
 		status := f.Status
 		if status == 0 {
 			status = http.StatusOK
@@ -249,7 +264,7 @@ func (x *exchange) replace() {
 				status = http.StatusBadRequest
 			}
 		}
-		x.json(status, a)
+		x.json(status, x.server.faultAnswer(x.log.Chat, f))
 		return
 	}
 	x.send(f.Status, "text/html; charset=utf-8", f.Body)
@@ -295,8 +310,7 @@ func (x *exchange) send(status int, contentType string, body []byte) {
 		body = body[:min(f.Truncate, len(body))]
 	}
 	h.Set("Content-Length", strconv.FormatInt(f.Pad+int64(len(body)), 10))
-	x.log.Status = status
-	x.server.log.add(x.log) // before the client can know
+	x.note(status) // before the client can know
 	x.w.WriteHeader(status)
 	if !x.pad(f.Pad) {
 		x.hangUp()
@@ -354,7 +368,7 @@ func (x *exchange) wait(d time.Duration) bool {
 // abort ends the exchange, with a reset of the connection in place of an
 // answer. It does not return.
 func (x *exchange) abort() {
-	x.server.log.add(x.log)
+	x.note(0)
 	if c, ok := x.r.Context().Value(connKey{}).(net.Conn); ok {
 		abort(c)
 	} else if c, _, err := http.NewResponseController(x.w).Hijack(); err == nil {

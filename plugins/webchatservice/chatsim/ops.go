@@ -25,9 +25,15 @@ type outcome struct {
 func refused(body *answer) outcome { return outcome{status: http.StatusBadRequest, body: body} }
 func accepted(a *answer) outcome   { return outcome{status: http.StatusOK, body: a} }
 
-// start is wire-gms A.7.1. after, if not nil, runs with the chat's lock held
-// before the answer is made; so it does in perform.
-func (s *Server) start(service string, f *form, after func(*Chat)) outcome {
+// hooks are called with the chat's lock held, in the course of an operation
+// that finds its chat. Either may be nil.
+type hooks struct {
+	after func(*Chat)           // before the answer is made, if it is no refusal
+	done  func(*Chat, *outcome) // with the outcome, which it may change
+}
+
+// start is wire-gms A.7.1.
+func (s *Server) start(service string, f *form, h hooks) outcome {
 	if !s.serves(service) {
 		return refused(s.refusal("", false, Error{Code: CodeUnknownService, Advice: "unknown service"}))
 	}
@@ -60,13 +66,17 @@ func (s *Server) start(service string, f *form, after func(*Chat)) outcome {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if after != nil {
-		after(c)
+	if h.after != nil {
+		h.after(c)
 	}
 	a := c.answerLocked(true)
 	c.carryLocked(a, c.fromLocked(1))
 	c.answered = a
-	return accepted(a)
+	out := accepted(a)
+	if h.done != nil {
+		h.done(c, &out)
+	}
+	return out
 }
 
 func validEmail(s string) bool {
@@ -93,7 +103,7 @@ var operations = map[string]operation{
 }
 
 // perform carries out an operation of the visitor of a chat.
-func (s *Server) perform(service, chatID, op, fileID string, f *form, after func(*Chat)) outcome {
+func (s *Server) perform(service, chatID, op, fileID string, f *form, h hooks) outcome {
 	c, ok := s.Chat(chatID)
 	if !ok || c.service != service {
 		if s.opts.Quirks.UnknownChat404 {
@@ -103,6 +113,15 @@ func (s *Server) perform(service, chatID, op, fileID string, f *form, after func
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	out := c.performLocked(op, fileID, f, h.after)
+	if h.done != nil {
+		h.done(c, &out)
+	}
+	return out
+}
+
+func (c *Chat) performLocked(op, fileID string, f *form, after func(*Chat)) outcome {
+	s := c.server
 	if out, ok := c.admitLocked(op, f); !ok {
 		return out
 	}

@@ -50,6 +50,8 @@ type Options struct {
 	// MaxBody is how many bytes a request without a file may have.
 	// Default 256 KiB.
 	MaxBody int64
+	// CometD sets the Bayeux server.
+	CometD CometDOptions
 	// Files sets the limits of file transfer.
 	Files FileLimits
 	// APIKey, if set, must come in the header "apikey" or "x-api-key", as a
@@ -81,6 +83,7 @@ type Server struct {
 	keys    *keygen
 	faults  Faults
 	log     requestLog
+	hub     *hub
 
 	http   *http.Server
 	serve  sync.WaitGroup // the accept loop
@@ -94,16 +97,17 @@ type Server struct {
 	alias   int
 	seq     int
 	chats   map[string]*Chat
-	ended   []*Chat       // oldest first
-	arrived []*Chat       // not yet returned by Desk.Next
-	arrival chan struct{} // closed at the next arrival, nil while nobody waits
+	secrets map[string]*Chat // by secure key
+	ended   []*Chat          // oldest first
+	arrived []*Chat          // not yet returned by Desk.Next
+	arrival chan struct{}    // closed at the next arrival, nil while nobody waits
 	open    map[net.Conn]struct{}
 }
 
 // New starts a server on an in-memory network; nil means defaults. Close it.
 // It panics if Options.Host is taken on the network or malformed.
 func New(opts *Options) *Server {
-	s := &Server{chats: map[string]*Chat{}, open: map[net.Conn]struct{}{}, alias: 204}
+	s := &Server{chats: map[string]*Chat{}, secrets: map[string]*Chat{}, open: map[net.Conn]struct{}{}, alias: 204}
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -142,6 +146,7 @@ func New(opts *Options) *Server {
 		panic(err.Error())
 	}
 	s.client = s.network.Client()
+	s.hub = newHub(s)
 	s.handler = s.routes()
 	s.http = &http.Server{
 		Handler:     s.handler,
@@ -173,6 +178,7 @@ func (s *Server) Close() error {
 	s.cancel()
 	_ = s.http.Close()
 	s.serve.Wait()
+	s.hub.close()
 	s.conns.Wait()
 	s.work.Wait()
 	for _, c := range s.list() {
@@ -192,12 +198,32 @@ func (s *Server) Close() error {
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // BaseURLs returns, for each wire, the address a client is configured with if
-// Handler is served at hostport: {"gms": "http://HOSTPORT/genesys/2/chat/customer-support"}.
+// Handler is served at hostport:
+//
+//	"gms":    "http://HOSTPORT/genesys/2/chat/customer-support"
+//	"cometd": "http://HOSTPORT/genesys/cometd"
+//	"files":  "http://HOSTPORT/genesys/2/chat-ntf"
+//
+// "files" is where CometD clients send files.
 func (s *Server) BaseURLs(hostport string) map[string]string {
 	return map[string]string{
-		"gms": "http://" + hostport + gmsRoot + s.opts.Services[0],
+		"gms":    "http://" + hostport + gmsRoot + s.opts.Services[0],
+		"cometd": "http://" + hostport + cometdRoot,
+		"files":  "http://" + hostport + filesPath,
 	}
 }
+
+// CometDURL returns the Bayeux end point on the in-memory network:
+// "http://sim.test/genesys/cometd". Clients on long-polling need a cookie jar.
+func (s *Server) CometDURL() string { return s.BaseURLs(s.host)["cometd"] }
+
+// FilesURL returns the address of file operations of CometD clients on the
+// in-memory network: "http://sim.test/genesys/2/chat-ntf".
+func (s *Server) FilesURL() string { return s.BaseURLs(s.host)["files"] }
+
+// Channel returns the channel of the first chat service:
+// "/service/chatV2/customer-support".
+func (s *Server) Channel() string { return chatChannel + s.opts.Services[0] }
 
 // GMSURL returns the base address of the GMS Chat API over REST on the
 // in-memory network: "http://sim.test/genesys/2/chat/customer-support".
@@ -257,10 +283,10 @@ func (s *Server) SetAlias(alias int) {
 	s.alias = alias
 }
 
-// Restart breaks every connection of the in-memory listener. With memory, the
-// chats go on under a new alias (a failover); without, the server has never
-// heard of them. It is reachable again at once: for time in between use
-// [Network.Refuse].
+// Restart breaks every connection of the in-memory listener and every
+// websocket, and forgets the Bayeux sessions. With memory, the chats go on
+// under a new alias (a failover); without, the server has never heard of them.
+// It is reachable again at once: for time in between use [Network.Refuse].
 func (s *Server) Restart(memory bool) {
 	s.mu.Lock()
 	conns := make([]net.Conn, 0, len(s.open))
@@ -274,16 +300,27 @@ func (s *Server) Restart(memory bool) {
 			lost = append(lost, c)
 		}
 		clear(s.chats)
+		clear(s.secrets)
 		s.ended, s.arrived = nil, nil
 	}
 	s.mu.Unlock()
 	for _, c := range conns {
 		abort(c)
 	}
+	s.hub.breakSockets()
+	s.hub.forget()
 	for _, c := range lost {
 		c.End()
 	}
 }
+
+// ForgetClients forgets the Bayeux sessions: the next message of each client
+// is answered 402. Chats go on. It returns how many there were.
+func (s *Server) ForgetClients() int { return s.hub.forget() }
+
+// DropSockets breaks every websocket with a reset. The Bayeux sessions live
+// on.
+func (s *Server) DropSockets() { s.hub.breakSockets() }
 
 func (s *Server) list() []*Chat {
 	s.mu.Lock()
@@ -304,6 +341,7 @@ func (s *Server) enter(service string, v Visitor, nickname string, userData map[
 		service: service, started: time.Now(), form: v, userData: userData,
 		async: userData["GCTI_Chat_AsyncMode"] == "true", ctx: ctx, cancel: cancel,
 	}
+	c.mu.chat = c
 	c.mu.Lock() // before anybody can find the chat; s.mu comes after it
 	defer c.mu.Unlock()
 	c.visitor = c.joinLocked(nickname, Client, false, false, false)
@@ -318,7 +356,7 @@ func (s *Server) enter(service string, v Visitor, nickname string, userData map[
 	c.activeLocked()
 	s.seq++
 	c.seq = s.seq
-	s.chats[c.id] = c
+	s.chats[c.id], s.secrets[c.secret] = c, c
 	s.arrived = append(s.arrived, c)
 	if s.arrival != nil {
 		close(s.arrival)
@@ -341,6 +379,7 @@ func (s *Server) retire(c *Chat) {
 		old := s.ended[0]
 		s.ended = s.ended[1:]
 		delete(s.chats, old.id)
+		delete(s.secrets, old.secret)
 		if i := slices.Index(s.arrived, old); i >= 0 {
 			s.arrived = slices.Delete(s.arrived, i, i+1)
 		}
