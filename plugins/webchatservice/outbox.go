@@ -68,6 +68,7 @@ type outbox struct {
 	unsent   []*item // settled as failed or unknown, to be sent again or discarded
 	running  bool    // a goroutine pumps
 	dirty    bool    // there is something that the store does not have
+	saving   bool    // a goroutine sees to that
 	notTill  time.Time
 	prefix   string // of ids
 	count    int
@@ -101,7 +102,7 @@ func (s *session) enqueue(ctx context.Context, in SendMessageIn, settle func(Sen
 	}
 	it.action.ClientID = it.id
 	b.queue = append(b.queue, it)
-	b.dirty = true
+	s.dirtyLocked()
 	s.stopTypingLocked(false)
 	s.tellLocked(it, nil)
 	for _, e := range s.idle.cancel(nil) {
@@ -133,7 +134,7 @@ func (s *session) settleLocked(it *item, state MessageState, err error) {
 		return
 	}
 	it.state, it.inFlight = state, false
-	s.box.dirty = true
+	s.dirtyLocked()
 	if i := slices.Index(s.box.queue, it); i >= 0 {
 		s.box.queue = slices.Delete(s.box.queue, i, i+1)
 	}
@@ -246,11 +247,6 @@ func (s *session) nextItem() *item {
 			s.unlock()
 			s.saveOutbox() // if the process dies now, its fate is unknown
 			return it
-		}
-		if b.dirty && s.env.keeper.store != nil {
-			s.unlock()
-			s.saveOutbox()
-			continue
 		}
 		until := expires
 		if ready && b.notTill.Before(until) {
@@ -415,57 +411,4 @@ func (s *session) discard(id string) bool {
 	}
 	s.settleLocked(s.box.queue[i], MessageWithdrawn, failure(ErrWithdrawn, "sendMessage", nil, ""))
 	return true
-}
-
-// saveOutbox stores the session if its outbox has changed.
-func (s *session) saveOutbox() {
-	if s.env.keeper.store == nil {
-		return
-	}
-	s.mu.Lock()
-	dirty := s.box.dirty
-	s.box.dirty = false
-	s.mu.Unlock()
-	if dirty {
-		s.save()
-	}
-}
-
-// reload takes in the messages of a stored session, before it is taken up again: what waited waits; what
-// was under way is unknown until the transcript shows it.
-func (s *session) reload(r *record) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.echoFrom = r.Position.Index
-	s.box.prefix = rand.Text()[:10]
-	for _, stored := range r.Outbox {
-		it := &item{
-			id: stored.ID,
-			action: chat.Action{
-				Kind: chat.ActionMessage, Text: stored.Text, MessageType: stored.Type, ParentID: stored.ParentID,
-				ClientID: stored.ID,
-			},
-			created: time.UnixMilli(stored.Created),
-			state:   MessageState(stored.State),
-		}
-		switch it.state {
-		case MessagePending:
-			s.box.queue = append(s.box.queue, it)
-		case MessageUnknown:
-			s.box.echoless = append(s.box.echoless, it)
-			s.box.unsent = append(s.box.unsent, it)
-		case MessageFailed:
-			s.box.unsent = append(s.box.unsent, it)
-		}
-	}
-}
-
-// resumeOutboxLocked goes on with the messages of a stored session, and tells what is known of them.
-func (s *session) resumeOutboxLocked() {
-	for _, it := range slices.Concat(s.box.unsent, s.box.queue) {
-		s.tellLocked(it, nil)
-	}
-	if len(s.box.queue) > 0 && !s.box.running {
-		s.box.running = s.spawnLocked(s.pump)
-	}
 }

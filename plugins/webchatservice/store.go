@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
 // Store keeps sessions so that they can be restored: one record for each key ([Options.SessionKey]).
@@ -64,59 +62,6 @@ func (m *MemoryStore) Delete(_ context.Context, key string) error {
 	defer m.mu.Unlock()
 	delete(m.records, key)
 	return nil
-}
-
-// recordVersion is that of the format below; others are refused.
-const recordVersion = 1
-
-// record is what is stored of a session.
-type record struct {
-	Version   int    `json:"version"`
-	SessionID string `json:"sessionID"`
-	UserID    string `json:"userId,omitempty"`
-	Alias     string `json:"alias,omitempty"`
-	SecureKey string `json:"secureKey,omitempty"`
-	Address   string `json:"address,omitempty"`
-	// Heard is when the server was last heard of, in ms since 1970.
-	Heard int64 `json:"heard"`
-	// Position is what the visitor's side has seen.
-	Position chat.Position `json:"position"`
-	// Outbox are the messages whose fate was open.
-	Outbox []storedItem `json:"outbox,omitempty"`
-}
-
-// storedItem is a message of the outbox in a record.
-type storedItem struct {
-	ID       string `json:"id"`
-	Text     string `json:"text"`
-	Type     string `json:"type,omitempty"`
-	ParentID string `json:"parentID,omitempty"`
-	State    string `json:"state"`
-	Created  int64  `json:"created"` // ms since 1970
-}
-
-func (r *record) session() chat.Session {
-	return chat.Session{
-		ID: r.SessionID, UserID: r.UserID, Alias: r.Alias,
-		SecureKey: chat.NewSecret(r.SecureKey), Address: chat.NewSecret(r.Address),
-	}
-}
-
-// age is how long the session has been silent. A clock that went back makes it 0.
-func (r *record) age(now time.Time) time.Duration {
-	return max(0, now.Sub(time.UnixMilli(r.Heard)))
-}
-
-// parseRecord reads a stored record. Its errors do not quote it.
-func parseRecord(b []byte) (*record, error) {
-	var r record
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("stored session is not what this program writes: %T", err)
-	}
-	if r.Version != recordVersion || r.SessionID == "" {
-		return nil, fmt.Errorf("stored session has format %d, want %d", r.Version, recordVersion)
-	}
-	return &r, nil
 }
 
 // keeper is the way to the store for one service: it limits each call in time, does them one after the

@@ -1,0 +1,229 @@
+package webchatservice
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// receive takes in what the server says, for as long as the session lives.
+func (s *session) receive() {
+	wait := newBackoff(time.Second)
+	for {
+		ev, err := s.conn.Receive(s.life)
+		if err == nil {
+			if s.take(&ev) {
+				return
+			}
+			wait = newBackoff(time.Second)
+			continue
+		}
+		again, asked := s.failedReceive(err)
+		if !again || !pause(s.life, wait(asked), s.nudge) {
+			return
+		}
+	}
+}
+
+// failedReceive takes in that receiving failed, and reports whether and after how long the server asked
+// to try again.
+func (s *session) failedReceive(err error) (again bool, asked time.Duration) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.state.Final() || s.life.Err() != nil {
+		return false, 0
+	}
+	e := wireError(err)
+	ending := s.state == StateEnding
+	switch {
+	case errors.Is(err, io.EOF):
+		s.finishLocked(s.reason(chat.EndUnknown, ending), true)
+		return false, 0
+	case e.Outcome == chat.Gone:
+		if !ending {
+			s.emitLocked("sessionLost", SessionLostData{errorData(err)})
+		}
+		s.finishLocked(s.reason("expired", ending), true)
+		return false, 0
+	case e.Code == chat.CodeClosed:
+		return false, 0
+	}
+	now := time.Now()
+	if s.down.IsZero() {
+		s.down = now
+	}
+	if s.state == StateActive {
+		s.goLocked(StateInterrupted)
+		s.emitLocked("disconnected", DisconnectedData{errorData(err)})
+	}
+	if e.Code != chat.CodeNetwork && e.Code != chat.CodeTimeout && e.Code != s.trouble {
+		s.emitLocked("error", errorData(err))
+	}
+	s.trouble = e.Code
+	if now.Sub(s.down) >= s.env.limits.giveUp {
+		s.emitLocked("chatServerTimeout", struct{}{})
+		s.finishLocked(EndLost, false)
+		return false, 0
+	}
+	return true, e.RetryAfter
+}
+
+// reason says why a session is over, in the service's words.
+func (s *session) reason(by chat.EndReason, ending bool) EndReason {
+	switch {
+	case ending && s.why != "":
+		return s.why
+	case ending || by == chat.EndVisitor:
+		return EndVisitor
+	case by == chat.EndUnknown:
+		return EndServer
+	}
+	return EndReason(by)
+}
+
+// take takes in one event and reports whether the session is over.
+func (s *session) take(ev *chat.Event) bool {
+	gap := s.fill(ev)
+	lines := s.prepare(ev, false)
+	s.mu.Lock()
+	save := s.takeLocked(ev, lines, false)
+	if gap != nil {
+		s.emitLocked("transcriptGap", *gap)
+	}
+	over := s.state.Final()
+	s.unlock()
+	if save && !over {
+		s.save()
+	}
+	return over
+}
+
+// takeLocked takes in one event and reports whether the session should be saved.
+func (s *session) takeLocked(ev *chat.Event, lines []line, restoring bool) (save bool) {
+	if s.state.Final() {
+		return false
+	}
+	away := s.state == StateInterrupted
+	s.heard, s.down, s.trouble = time.Now(), time.Time{}, ""
+	if s.state == StateInterrupted {
+		s.goLocked(StateActive)
+		s.emitLocked("reconnected", struct{}{})
+	}
+	s.statusLocked(ev.StatusCode, restoring)
+	if ev.Session != nil && *ev.Session != s.info {
+		s.info, save = *ev.Session, true
+	}
+	if len(lines) > 0 {
+		s.linesLocked(ev, lines, restoring)
+		save = true
+	}
+	s.answeredLocked(ev.Raw)
+	if ev.Ended {
+		ending := s.state == StateEnding
+		why := s.reason(ev.EndedBy, ending)
+		if len(ev.Errors) > 0 && !ending {
+			s.emitLocked("error", errorData(endError(ev)))
+		}
+		if why == EndServer && away { // it missed the visitor, and has forgotten him
+			why = EndExpired
+			s.emitLocked("sessionLost", SessionLostData{errorData(endError(ev))})
+		}
+		s.finishLocked(why, true)
+		return false
+	}
+	return save || s.heard.Sub(s.saved) >= saveEvery
+}
+
+// endError tells of an end that was an error.
+func endError(ev *chat.Event) error {
+	return &chat.Error{
+		Outcome: chat.Gone, Code: chat.CodeEnded, Op: "receive", StatusCode: ev.StatusCode,
+		Text: "server no longer has the chat", Errors: ev.Errors,
+	}
+}
+
+// statusLocked follows the server's statusCode (webchatservice 5.1, wire-gms A.5).
+func (s *session) statusLocked(code int, restoring bool) {
+	switch code {
+	case 0:
+		s.refusals = 0
+		if s.offline {
+			s.offline = false
+			s.emitLocked("chatServerBackOnline", struct{}{})
+		}
+	case 1:
+		if restoring {
+			s.emitLocked("restoredOffline", struct{}{})
+		}
+		s.refusals++
+		if s.refusals > s.env.limits.offline && !s.offline {
+			s.offline = true
+			s.emitLocked("chatServerWentOffline", struct{}{})
+		}
+	}
+}
+
+// linesLocked takes in the lines of an event.
+func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
+	d := MessageReceivedData{
+		Messages:          make([]Message, 0, len(lines)),
+		OriginalMessages:  make([]json.RawMessage, 0, len(lines)),
+		Restoring:         restoring,
+		SessionData:       s.namesLocked(),
+		IdleTimeCountDown: ev.IdleTimerExpire,
+	}
+	var out []emission
+	for i := range lines {
+		l := &lines[i]
+		m := &l.message
+		if !s.script.mark(m) {
+			continue
+		}
+		s.high = max(s.high, m.Index)
+		if l.wire.Own && l.wire.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
+			s.echoLocked(l.wire)
+		}
+		out = s.people.see(m, out)
+		out = s.idle.see(m, out)
+		switch m.Type {
+		case chat.KindMessage, chat.KindPushURL, chat.KindFileUploaded:
+			s.activeLocked(false)
+		}
+		if l.hidden {
+			continue
+		}
+		s.script.insert(*m)
+		d.Messages = append(d.Messages, *m)
+		d.OriginalMessages = append(d.OriginalMessages, m.Original)
+	}
+	for _, e := range out {
+		s.emitLocked(e.event, e.data)
+	}
+	s.watchTypingLocked()
+	if len(d.Messages) > 0 {
+		s.emitLocked("messageReceived", d)
+	}
+}
+
+// answeredLocked publishes the server's answer to a request.
+func (s *session) answeredLocked(answer json.RawMessage) {
+	if answer != nil {
+		s.emitLocked("ajaxResponse", s.env.hooks.maskJSON(answer))
+	}
+}
+
+// reportLocked publishes a failure that the server told, or that no event of the connection tells.
+func (s *session) reportLocked(err error) {
+	e := wireError(err)
+	if e.Code == chat.CodeCanceled || e.Code == chat.CodeClosed {
+		return
+	}
+	quiet := e.Code == chat.CodeNetwork || e.Code == chat.CodeTimeout
+	if quiet && (s.state.live() || s.state == StateEnding) {
+		return // disconnected tells, should it last
+	}
+	s.emitLocked("error", errorData(err))
+}

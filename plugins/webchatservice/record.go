@@ -1,0 +1,183 @@
+package webchatservice
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// recordVersion is that of the format below; others are refused.
+const recordVersion = 1
+
+// record is what is stored of a session.
+type record struct {
+	Version   int    `json:"version"`
+	SessionID string `json:"sessionID"`
+	UserID    string `json:"userId,omitempty"`
+	Alias     string `json:"alias,omitempty"`
+	SecureKey string `json:"secureKey,omitempty"`
+	Address   string `json:"address,omitempty"`
+	// Heard is when the server was last heard of, in ms since 1970.
+	Heard int64 `json:"heard"`
+	// Position is what the visitor's side has seen.
+	Position chat.Position `json:"position"`
+	// Outbox are the messages whose fate was open.
+	Outbox []storedItem `json:"outbox,omitempty"`
+}
+
+// storedItem is a message of the outbox in a record.
+type storedItem struct {
+	ID       string `json:"id"`
+	Text     string `json:"text"`
+	Type     string `json:"type,omitempty"`
+	ParentID string `json:"parentID,omitempty"`
+	State    string `json:"state"`
+	Created  int64  `json:"created"` // ms since 1970
+}
+
+func (r *record) session() chat.Session {
+	return chat.Session{
+		ID: r.SessionID, UserID: r.UserID, Alias: r.Alias,
+		SecureKey: chat.NewSecret(r.SecureKey), Address: chat.NewSecret(r.Address),
+	}
+}
+
+// age is how long the session has been silent. A clock that went back makes it 0.
+func (r *record) age(now time.Time) time.Duration {
+	return max(0, now.Sub(time.UnixMilli(r.Heard)))
+}
+
+// parseRecord reads a stored record. Its errors do not quote it.
+func parseRecord(b []byte) (*record, error) {
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("stored session is not what this program writes: %T", err)
+	}
+	if r.Version != recordVersion || r.SessionID == "" {
+		return nil, fmt.Errorf("stored session has format %d, want %d", r.Version, recordVersion)
+	}
+	return &r, nil
+}
+
+// save stores the session.
+func (s *session) save() {
+	err := s.env.keeper.save(s.life, s, func() *record {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.saved = time.Now()
+		return s.recordLocked()
+	})
+	s.storeResult(err)
+}
+
+// forget takes the session out of the store.
+func (s *session) forget() {
+	// The session's own life is over.
+	s.storeResult(s.env.keeper.forget(context.WithoutCancel(s.life), s))
+}
+
+// storeResult reports that the store began to fail, once.
+func (s *session) storeResult(err error) {
+	s.mu.Lock()
+	failing := err != nil && s.life.Err() == nil
+	if failing && !s.saveFails {
+		s.emitLocked("error", failureData(failure(ErrStore, "", err, "the chat goes on and may not be restorable")))
+	}
+	s.saveFails = failing
+	s.unlock()
+}
+
+func (s *session) recordLocked() *record {
+	r := &record{
+		Version:   recordVersion,
+		SessionID: s.info.ID,
+		UserID:    s.info.UserID,
+		Alias:     s.info.Alias,
+		SecureKey: s.info.SecureKey.Reveal(),
+		Address:   s.info.Address.Reveal(),
+		Heard:     stamp(s.heard),
+		Position:  s.conn.Position(),
+	}
+	s.box.dirty = false
+	for _, it := range slices.Concat(s.box.unsent, s.box.queue) {
+		state := it.state
+		if it.inFlight {
+			state = MessageUnknown
+		}
+		r.Outbox = append(r.Outbox, storedItem{
+			ID: it.id, Text: it.action.Text, Type: it.action.MessageType, ParentID: it.action.ParentID,
+			State: string(state), Created: stamp(it.created),
+		})
+	}
+	return r
+}
+
+// dirtyLocked notes that the outbox has changed, and sees to it that the store learns of it soon.
+func (s *session) dirtyLocked() {
+	s.box.dirty = true
+	if s.env.keeper.store != nil && !s.box.saving && !s.state.Final() {
+		s.box.saving = s.spawnLocked(func() {
+			for {
+				s.mu.Lock()
+				if s.box.saving = s.box.dirty && !s.state.Final(); !s.box.saving {
+					s.unlock()
+					return
+				}
+				s.box.dirty = false
+				s.unlock()
+				s.save()
+			}
+		})
+	}
+}
+
+// saveOutbox stores the session now.
+func (s *session) saveOutbox() {
+	if s.env.keeper.store != nil {
+		s.save()
+	}
+}
+
+// reload takes in the messages of a stored session, before it is taken up again: what waited waits; what
+// was under way is unknown until the transcript shows it.
+func (s *session) reload(r *record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.echoFrom = r.Position.Index
+	s.box.prefix = rand.Text()[:10]
+	for _, stored := range r.Outbox {
+		it := &item{
+			id: stored.ID,
+			action: chat.Action{
+				Kind: chat.ActionMessage, Text: stored.Text, MessageType: stored.Type, ParentID: stored.ParentID,
+				ClientID: stored.ID,
+			},
+			created: time.UnixMilli(stored.Created),
+			state:   MessageState(stored.State),
+		}
+		switch it.state {
+		case MessagePending:
+			s.box.queue = append(s.box.queue, it)
+		case MessageUnknown:
+			s.box.echoless = append(s.box.echoless, it)
+			s.box.unsent = append(s.box.unsent, it)
+		case MessageFailed:
+			s.box.unsent = append(s.box.unsent, it)
+		}
+	}
+}
+
+// resumeOutboxLocked goes on with the messages of a stored session, and tells what is known of them.
+func (s *session) resumeOutboxLocked() {
+	for _, it := range slices.Concat(s.box.unsent, s.box.queue) {
+		s.tellLocked(it, nil)
+	}
+	if len(s.box.queue) > 0 && !s.box.running {
+		s.box.running = s.spawnLocked(s.pump)
+	}
+}
