@@ -165,7 +165,9 @@ func (l *Link) listener(t Topic, unique reflect.Type) any {
 }
 
 // send publishes on the EventBus what came from the bus. It runs in the
-// client's mailbox.
+// client's mailbox; insideAsync looks for it by name.
+//
+//go:noinline
 func (l *Link) send(topic string, payload any) {
 	l.sender.Store(goroutine())
 	defer l.sender.Store(0)

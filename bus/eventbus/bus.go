@@ -153,8 +153,9 @@ func (b *Bus) WaitAsyncErr(ctx context.Context) error {
 	}
 }
 
-// insideAsync reports whether an asynchronous handler called its caller. The
-// interface passes no context, so the stack is the only witness.
+// insideAsync reports whether an asynchronous handler, or a bridge from its
+// mailbox, called its caller. The interface passes no context, so the stack is
+// the only witness.
 func insideAsync() bool {
 	var pcs [64]uintptr
 	for skip := 2; ; skip += len(pcs) {
@@ -163,7 +164,7 @@ func insideAsync() bool {
 		for more := n > 0; more; {
 			var f runtime.Frame
 			f, more = frames.Next()
-			if strings.HasSuffix(f.Function, "/eventbus.(*subscriber).async") {
+			if strings.HasSuffix(f.Function, "/eventbus.(*subscriber).async") || strings.HasSuffix(f.Function, "/eventbus.(*Link).send") {
 				return true
 			}
 		}

@@ -30,9 +30,9 @@
 // gets its events one at a time in the order they were published, whether
 // transactional or not, and holds up nobody else.
 //
-// Re-entry. No lock is held while a handler runs. Handlers may publish,
-// subscribe, unsubscribe, and wait for asynchronous handlers other than
-// themselves.
+// Re-entry. No lock is held while a handler runs. Handlers may publish, also to
+// their own topic, subscribe and unsubscribe, and synchronous ones may wait for
+// the asynchronous ones.
 //
 // Panics are contained as everywhere on the bus: logged with the stack and
 // published as the event Bus.handlerPanicked.
