@@ -38,7 +38,6 @@ const turns = 10
 // measure does one round of the job: about budget for each entry, in turns.
 // The figure of an entry is the median of its turns.
 func (j job) measure(budget time.Duration, into figures) {
-	runtime.GC()
 	runs := make([]func(int) sample, len(j.entries))
 	ns := make([]int, len(j.entries))
 	got := make([][]sample, len(j.entries))
@@ -46,8 +45,11 @@ func (j job) measure(budget time.Duration, into figures) {
 		run, stop := e.start()
 		defer stop()
 		runs[i], ns[i] = run, e.n
-		if e.n == 0 {
-			ns[i] = calibrate(run, budget/turns)
+	}
+	runtime.GC() // what setting up has left
+	for i, n := range ns {
+		if n == 0 {
+			ns[i] = calibrate(runs[i], budget/turns)
 		}
 	}
 	for range turns {
