@@ -55,6 +55,10 @@ func (b *Bus) load(ctx context.Context, namespace, op string) (*Client, error) {
 		return nil, nil
 	}
 	b.mu.Lock()
+	if b.closing.Load() { // Close waits for the loaders there are
+		b.mu.Unlock()
+		return nil, ErrClosed.with(op, "")
+	}
 	f := b.flights[namespace]
 	if f == nil {
 		f = &flight{done: make(chan struct{})}

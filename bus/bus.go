@@ -178,6 +178,7 @@ func (b *Bus) topic(name, namespace string, keep bool) *topic {
 		return t
 	}
 	t := newTopic(b, name, namespace)
+	t.loose = !keep
 	if subs := b.patterns.match(name, nil); len(subs) > 0 {
 		t.subs = subs
 		t.snap.Store(t.kind.build(t))
@@ -192,6 +193,10 @@ func (b *Bus) topic(name, namespace string, keep bool) *topic {
 // made later pick it up themselves.
 func (b *Bus) subscribeWild(s *Subscription) error {
 	b.mu.Lock()
+	if s.dead.Load() { // the plugin was taken down meanwhile
+		b.mu.Unlock()
+		return s.client.gone("subscribe " + s.name)
+	}
 	b.seq++
 	s.seq = b.seq
 	b.patterns.add(s)
@@ -256,8 +261,8 @@ func (b *Bus) collect(t *topic) {
 
 // Close ends the bus. It stops the plugins in the reverse order of their
 // start, while everything still works, so that what they publish last is
-// delivered; then it refuses new commands and subscriptions, ends every
-// handler's context, lets the mailboxes run empty and waits for the handlers.
+// delivered; then it refuses new commands, subscriptions and all events but those
+// that handlers still publish, ends every handler's context, lets the mailboxes run empty and waits for the handlers.
 // Whatever comes later gets [ErrClosed].
 //
 // If ctx ends first, Close returns [ErrStillRunning] with a list of what has
@@ -288,6 +293,7 @@ func (b *Bus) Close(ctx context.Context) error {
 	}
 	if b.self != nil {
 		b.self.state.Store(stateStopped)
+		b.self.flag(flagDown, true)
 	}
 	b.mu.Unlock()
 	close(b.closed)

@@ -23,11 +23,14 @@ type Client struct {
 	log       *slog.Logger
 
 	state    atomic.Int32
-	claimed  atomic.Bool  // somebody takes the plugin down
-	inlined  atomic.Bool  // had an inline subscription
-	declares atomic.Bool  // has declared events
-	events   table[topic] // own events by short name
-	routes   table[route] // commands called by name
+	flags    atomic.Uint32 // why publishing is not the ordinary case: flagDown, flagWatched
+	claimed  atomic.Bool   // somebody takes the plugin down
+	started  atomic.Bool   // Start has succeeded
+	halted   atomic.Bool   // Stop was called
+	inlined  atomic.Bool   // had an inline subscription
+	declares atomic.Bool   // has declared events
+	events   table[topic]  // own events by short name
+	routes   table[route]  // commands called by name
 	gate     gate
 	box      *mailbox
 
@@ -52,6 +55,11 @@ const (
 	stateReady
 	stateStopping // commands are refused, handlers end
 	stateStopped  // terminal
+)
+
+const (
+	flagDown    = 1 << iota // the state is stateStopping or stateStopped
+	flagWatched             // the bus has hooks or taps
 )
 
 func newClient(b *Bus, namespace string, p Plugin) *Client {
@@ -161,13 +169,48 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 			return err
 		}
 	}
-	if c.state.Load() >= stateStopped {
-		return c.gone("publish " + t.name)
-	}
-	if w := c.bus.watch.Load(); w != nil {
-		w.event(ctx, t, payload)
+	if c.flags.Load() != 0 {
+		if err := c.special(ctx, t, payload); err != nil {
+			return err
+		}
 	}
 	return t.snap.Load().list.publishAny(ctx, t, payload)
+}
+
+// special is what publishing does when flags says so: it fails if the client is
+// down, and lets taps see the event.
+func (c *Client) special(ctx context.Context, t *topic, v any) error {
+	if err := c.silenced(ctx, "publish ", t); err != nil {
+		return err
+	}
+	if w := c.bus.watch.Load(); w != nil {
+		w.event(ctx, t, v)
+	}
+	return nil
+}
+
+// silenced reports why the client can no longer publish. While it is taken down
+// handlers still can, so that what they were doing comes to its end; others
+// cannot, or mailboxes would never run empty.
+func (c *Client) silenced(ctx context.Context, verb string, t *topic) error {
+	switch c.state.Load() {
+	case stateStopped:
+		return c.gone(verb + t.name)
+	case stateStopping:
+		if s, _ := ctx.Value(scopeKey{}).(*scope); s == nil || s == c.lifeCtx {
+			return c.gone(verb + t.name)
+		}
+	}
+	return nil
+}
+
+// flag sets or clears one of flags.
+func (c *Client) flag(bit uint32, on bool) {
+	if on {
+		c.flags.Or(bit)
+	} else {
+		c.flags.And(^bit)
+	}
 }
 
 // PublishDirect is Publish as [Publisher.PublishDirect].
@@ -182,13 +225,10 @@ func (c *Client) Republish(ctx context.Context, event string, payload any) error
 	if err != nil {
 		return err
 	}
-	if c.state.Load() >= stateStopped {
-		return c.gone("republish " + t.name)
-	}
 	if err := c.declaredOr(t); err != nil {
 		return err
 	}
-	return t.republish(ctx, payload)
+	return t.republish(ctx, c, payload)
 }
 
 // ClearRetained forgets the retained value of an own event.
@@ -230,7 +270,11 @@ func (c *Client) subscribe(s *Subscription) error {
 	if err := c.remember(s); err != nil {
 		return err
 	}
-	return c.bus.subscribeWild(s)
+	if err := c.bus.subscribeWild(s); err != nil {
+		s.Unsubscribe()
+		return err
+	}
+	return nil
 }
 
 // Events returns the events of that name (or pattern) as an iterator. The
@@ -243,14 +287,18 @@ func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOpti
 	over := make(chan struct{}) // closed when nobody takes events any more
 	s := newSubscription(c, event, append(slices.Clone(opts), func(s *Subscription) { s.inline, s.apart = false, false }))
 	s.box = c.addBox()
+	var end func()
 	setHandler(s, func(hctx context.Context, e Event[any]) {
 		select {
 		case ch <- e:
 		case <-over:
 		case <-hctx.Done():
 		}
+		if s.one {
+			end()
+		}
 	})
-	end := sync.OnceFunc(func() {
+	end = sync.OnceFunc(func() {
 		close(over)
 		s.Unsubscribe()
 		c.dropBox(s.box)
@@ -438,6 +486,10 @@ func (c *Client) declare(member, doc string, k kind) (*topic, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	// Under mu: whoever takes the plugin down undeclares what is declared here.
+	if err := c.usable("declare " + t.name); err != nil {
+		return nil, err
+	}
 	if err := t.setKind(k); err != nil {
 		return nil, err
 	}
@@ -626,6 +678,8 @@ func (c *Client) find(name string, released bool) (*route, *Client, error) {
 		switch {
 		case owner == nil && c.bus.closing.Load():
 			return nil, nil, ErrClosed.with("call "+full, "")
+		case owner == nil && ns == c.namespace:
+			return nil, nil, c.gone("call " + full)
 		case owner == nil:
 			return nil, nil, ErrUnknownPlugin.with("call "+full, didYouMean(ns, c.bus.namespaces()))
 		case owner != c && owner.state.Load() == stateStarting:

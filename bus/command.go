@@ -183,16 +183,15 @@ func (k *command) begin() error {
 
 // end counts it out.
 func (k *command) end() {
-	if k.running.Add(-1) == 0 && k.owner.state.Load() >= stateStopping {
-		k.owner.kick()
-	}
+	k.running.Add(-1)
+	k.owner.kick() // whoever unloads from a handler waits for all but one
 }
 
 // scopeFor returns the context for a handler, and whether it must be ended: a
 // call made with context.Background() gets the route's own, any other one of
 // its own.
 func (r *route) scopeFor(ctx context.Context) (*scope, bool, error) {
-	if ctx == context.Background() {
+	if isBackground(ctx) {
 		return r.ctx, false, nil
 	}
 	if ctx.Err() != nil {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // A scope is a context of the bus: a plugin's life, one of its mailbox or
@@ -153,9 +154,22 @@ func Correlation(ctx context.Context) uint64 {
 	if s, ok := ctx.(*scope); ok {
 		return s.chain
 	}
-	if ctx == context.Background() {
+	if isBackground(ctx) {
 		return 0
 	}
 	n, _ := ctx.Value(correlationKey{}).(uint64)
 	return n
 }
+
+// isBackground reports whether ctx is context.Background(), which has nothing
+// to say. Its dynamic type has one value, so comparing the types is enough, and
+// cheaper than comparing the interfaces.
+func isBackground(ctx context.Context) bool {
+	return typeWord(&ctx) == background
+}
+
+var background = func() unsafe.Pointer { ctx := context.Background(); return typeWord(&ctx) }()
+
+// typeWord returns the first word of an interface value, which stands for its
+// dynamic type.
+func typeWord(ctx *context.Context) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(ctx)) }

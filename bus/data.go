@@ -71,11 +71,8 @@ func (d DataOf[T]) change(c *Client, f func(is any, has bool) (v any, keep, ok b
 	if err != nil {
 		return false, err
 	}
-	if c.state.Load() >= stateStopped {
-		return false, c.gone("set " + d.name)
-	}
 	t, done := p.topic, false
-	err = t.swap(context.Background(), func(old any, has bool) (any, bool) {
+	err = t.swap(context.Background(), c, func(old any, has bool) (any, bool) {
 		was, _ := old.(DataChange)
 		v, keep, ok := f(was.Value, has && was.has)
 		if done = ok; !ok || keep == was.has && reflect.DeepEqual(v, was.Value) {

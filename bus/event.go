@@ -111,23 +111,29 @@ type Publisher[T any] struct {
 // it reaches nobody with [ErrStopped] or [ErrClosed]. ctx is looked at only
 // when a mailbox is full.
 func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
-	if p.client.state.Load() >= stateStopped {
-		return p.client.gone("publish " + p.topic.name)
+	t := p.topic
+	if p.client.flags.Load() != 0 {
+		if err := p.client.special(ctx, t, v); err != nil {
+			return err
+		}
 	}
-	if w := p.client.bus.watch.Load(); w != nil {
-		w.event(ctx, p.topic, v)
+	s := t.snap.Load()
+	f, ok := s.list.(*fanout[T])
+	if !ok {
+		return s.list.publishAny(ctx, t, v)
 	}
-	s := p.topic.snap.Load()
-	if f, ok := s.list.(*fanout[T]); ok {
-		if f.plain && ctx == context.Background() {
+	if isBackground(ctx) {
+		if f.plain {
 			if len(f.inline) > 0 {
-				f.runInline(Event[T]{v, &p.topic.meta})
+				f.runInline(Event[T]{v, &t.meta})
 			}
 			return nil
 		}
-		return f.publish(ctx, p.topic, v, nil)
+		if f.one != nil && f.one.post(v, &t.meta) {
+			return nil
+		}
 	}
-	return s.list.publishAny(ctx, p.topic, v)
+	return f.publish(ctx, t, v, nil)
 }
 
 // PublishDirect is Publish for very frequent events: the debugging tools that
@@ -141,10 +147,7 @@ func (p *Publisher[T]) PublishDirect(ctx context.Context, v T) error { return p.
 // what Publish returns otherwise. The value survives the last subscriber and
 // is not changed by a plain Publish.
 func (p *Publisher[T]) Republish(ctx context.Context, v T) error {
-	if p.client.state.Load() >= stateStopped {
-		return p.client.gone("republish " + p.topic.name)
-	}
-	return p.topic.republish(ctx, v)
+	return p.topic.republish(ctx, p.client, v)
 }
 
 // ClearRetained forgets the retained value. Later subscribers get no replay.

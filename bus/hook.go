@@ -75,15 +75,15 @@ func (c *Client) Before(command string, h func(ctx context.Context, call *Call[a
 	if err := checkFull(command, checkCommand); err != nil {
 		return nil, err
 	}
-	if err := c.usable("before " + command); err != nil {
-		return nil, err
-	}
 	hook := &Hook{owner: c, command: command, run: h}
 	c.bus.mu.Lock()
 	defer c.bus.mu.Unlock()
+	if err := c.usable("before " + command); err != nil {
+		return nil, err
+	}
 	w := c.bus.copyWatch()
 	w.hooks[command] = append(slices.Clone(w.hooks[command]), hook)
-	c.bus.watch.Store(w)
+	c.bus.setWatch(w)
 	return hook, nil
 }
 
@@ -116,7 +116,18 @@ func (b *Bus) unwatch(hook func(*Hook) bool, tapped func(*tap) bool) {
 	if len(w.hooks) == 0 && len(w.taps) == 0 {
 		w = nil
 	}
+	b.setWatch(w)
+}
+
+// setWatch puts w in force; mu is held.
+func (b *Bus) setWatch(w *watch) {
 	b.watch.Store(w)
+	for _, c := range b.clients {
+		c.flag(flagWatched, w != nil)
+	}
+	if b.self != nil {
+		b.self.flag(flagWatched, w != nil)
+	}
 }
 
 // before runs the hooks on a command and returns the input for the handler.

@@ -78,10 +78,12 @@ func (b *Bus) startOne(ctx context.Context, p Plugin) (*Client, error) {
 	stop()
 	cancel(context.Canceled)
 	if err == nil {
-		err = c.usable("start " + ns) // closed meanwhile
+		c.started.Store(true)
+		if c.claimed.Load() { // taken down meanwhile, perhaps by somebody who has not seen it started
+			err = errors.Join(c.gone("start "+ns), c.stopPlugin(ctx))
+		}
 	}
 	if err != nil {
-		c.plugin = nil // its Stop is not called
 		wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 		defer cancel()
 		return nil, errors.Join(ErrStart.because("start "+ns, err, ""), b.unload(wctx, c))
@@ -197,6 +199,7 @@ func (b *Bus) shutDown(ctx context.Context, all []*Client, why *Error) error {
 	}
 	for _, c := range clients {
 		c.state.Store(stateStopping)
+		c.flag(flagDown, true)
 		c.gate.reject(c.gone)
 		c.dropCommands()
 		b.unwatch(func(h *Hook) bool { return h.owner == c }, nil)
@@ -216,7 +219,11 @@ func (b *Bus) shutDown(ctx context.Context, all []*Client, why *Error) error {
 		close(c.down)
 		b.log.Info("plugin stopped", "plugin", c.namespace)
 	}
+	me := selfOf(ctx)
 	for _, c := range others {
+		if me.inside(c) {
+			continue // whoever takes it down waits for the handler that asks here
+		}
 		select {
 		case <-c.down:
 		case <-ctx.Done():
@@ -240,16 +247,30 @@ func waitContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.WithoutCancel(ctx), at)
 }
 
-// stopPlugin calls the plugin's Stop.
+// stopPlugin calls the plugin's Stop, once, if its Start has succeeded. A Stop
+// that does not end with ctx is left behind.
 func (c *Client) stopPlugin(ctx context.Context) error {
 	s, ok := c.plugin.(Stopper)
-	if !ok {
+	if !ok || !c.started.Load() || !c.halted.CompareAndSwap(false, true) {
 		return nil
 	}
-	if err := contain(func() error { return s.Stop(ctx) }); err != nil {
-		return fmt.Errorf("stop %s: %w", c.namespace, err)
+	done := make(chan error, 1)
+	go func() {
+		var err error = ErrPanic.with("", "Stop ended its goroutine") // unless contain returns
+		defer func() { done <- err }()
+		err = contain(func() error { return s.Stop(ctx) })
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("stop %s: %w", c.namespace, err)
+		}
+		return nil
+	case <-ctx.Done():
+		e := ErrStillRunning.because("stop", context.Cause(ctx), "Stop must return when its context ends")
+		e.Text = "still running: Stop of " + c.namespace
+		return e
 	}
-	return nil
 }
 
 func (c *Client) dropCommands() {
@@ -311,6 +332,16 @@ func selfOf(ctx context.Context) self {
 	return me
 }
 
+// inside reports whether one of the handlers is c's.
+func (me self) inside(c *Client) bool {
+	for k := range me.commands {
+		if k.owner == c {
+			return true
+		}
+	}
+	return slices.ContainsFunc(c.allBoxes(), func(mb *mailbox) bool { return me.mailboxes[mb] })
+}
+
 // waitQuiet waits until no handler of the clients runs and their mailboxes are
 // empty; what one publishes while it drains, another handles.
 func (b *Bus) waitQuiet(ctx context.Context, clients []*Client) error {
@@ -326,7 +357,10 @@ func (b *Bus) waitQuiet(ctx context.Context, clients []*Client) error {
 				}
 			}
 		}
-		if batches(clients) == before {
+		// Who is quiet again and has taken nothing in work between the two looks
+		// was quiet all the time.
+		busy := slices.ContainsFunc(clients, func(c *Client) bool { return !c.quiet(me) })
+		if !busy && batches(clients) == before {
 			return nil
 		}
 	}

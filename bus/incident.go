@@ -32,9 +32,24 @@ var (
 // ownNamespace is the bus's own.
 const ownNamespace = "Bus"
 
+// reportOf is report for an incident that s has caused. If the event would come
+// to s itself, the log alone gets it, since the next panic would cause the next
+// event without end.
+func (b *Bus) reportOf(s *Subscription, d EventOf[Incident], in Incident, attrs ...any) {
+	if s.hears(d.name) {
+		b.logIncident(in, attrs...)
+		return
+	}
+	b.report(d, in, attrs...)
+}
+
+func (b *Bus) logIncident(in Incident, attrs ...any) {
+	b.log.Error(in.Text, append([]any{"plugin", in.Plugin, "name", in.Name, "subscriber", in.Subscriber, "depth", in.Depth}, attrs...)...)
+}
+
 // report logs an incident and publishes it. The caller holds no lock.
 func (b *Bus) report(d EventOf[Incident], in Incident, attrs ...any) {
-	b.log.Error(in.Text, append([]any{"plugin", in.Plugin, "name", in.Name, "subscriber", in.Subscriber, "depth", in.Depth}, attrs...)...)
+	b.logIncident(in, attrs...)
 	if b.topics.get(d.name) == nil && b.watch.Load() == nil {
 		b.mu.Lock()
 		quiet := b.patterns.match(d.name, nil) == nil
@@ -95,15 +110,27 @@ func (b *Bus) look() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case !busy || b.closing.Load():
+	case b.closing.Load():
 		b.armed.Store(false)
 		return
+	case !busy:
+		b.armed.Store(false)
+		if !anyRunning(clients) || !b.armed.CompareAndSwap(false, true) {
+			return
+		}
+		b.nap = max(b.opts.SlowAfter/watchdogLooks, time.Millisecond) // one woke since it was looked at
 	case moved:
 		b.nap = max(b.opts.SlowAfter/watchdogLooks, time.Millisecond)
 	default: // what hangs for ever is looked at less and less often
 		b.nap = min(2*b.nap, 1000*time.Hour)
 	}
 	b.dog.Reset(b.nap)
+}
+
+func anyRunning(clients []*Client) bool {
+	return slices.ContainsFunc(clients, func(c *Client) bool {
+		return slices.ContainsFunc(c.allBoxes(), func(mb *mailbox) bool { return !mb.idle(false) })
+	})
 }
 
 // The states of a mailbox between two looks.

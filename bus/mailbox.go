@@ -63,6 +63,7 @@ type swapper interface {
 // A lane holds the payloads that wait for one subscription, by value and in
 // order, so that queueing allocates nothing per event.
 type lane[T any] struct {
+	box   *mailbox
 	sub   *Subscription
 	fn    func(context.Context, Event[T])
 	dirty bool
@@ -75,7 +76,7 @@ type lane[T any] struct {
 }
 
 func newLane[T any](s *Subscription, fn func(context.Context, Event[T])) *lane[T] {
-	return &lane[T]{sub: s, fn: fn}
+	return &lane[T]{box: s.box, sub: s, fn: fn}
 }
 
 func (l *lane[T]) subscription() *Subscription { return l.sub }
@@ -83,14 +84,25 @@ func (l *lane[T]) subscription() *Subscription { return l.sub }
 // post queues a payload for a subscription that never drops, if there is room
 // for it without waiting. It is the short way of put.
 func (l *lane[T]) post(v T, m *meta) bool {
-	mb := l.sub.box
+	mb := l.box
 	mb.mu.Lock()
-	if mb.counted >= mb.soft || l.sub.dead.Load() {
+	if mb.counted >= mb.soft {
 		mb.mu.Unlock()
 		return false
 	}
 	mb.counted++
-	l.enqueue(mb, v, m)
+	mb.waiting++
+	if !l.dirty {
+		l.dirty = true
+		mb.lanes = append(mb.lanes, l)
+	}
+	l.fill = append(l.fill, v)
+	if n := len(mb.fill) - 1; mb.tail == l.sub && mb.fill[n].m == m {
+		mb.fill[n].n++
+	} else {
+		mb.tail = l.sub
+		mb.fill = append(mb.fill, run{l, m, 1})
+	}
 	wake := !mb.running
 	mb.running = true
 	mb.mu.Unlock()
@@ -100,22 +112,6 @@ func (l *lane[T]) post(v T, m *meta) bool {
 	return true
 }
 
-// enqueue appends a payload and its place in the queue.
-func (l *lane[T]) enqueue(mb *mailbox, v T, m *meta) {
-	if !l.dirty {
-		l.dirty = true
-		mb.lanes = append(mb.lanes, l)
-	}
-	l.fill = append(l.fill, v)
-	mb.waiting++
-	if n := len(mb.fill); n > 0 && mb.tail == l.sub && mb.fill[n-1].m == m {
-		mb.fill[n-1].n++
-		return
-	}
-	mb.tail = l.sub
-	mb.fill = append(mb.fill, run{l, m, 1})
-}
-
 // put queues a payload; the mailbox's mutex is held.
 func (l *lane[T]) put(v T, m *meta) {
 	s := l.sub
@@ -123,7 +119,7 @@ func (l *lane[T]) put(v T, m *meta) {
 		return // a publish that began before the subscription ended
 	}
 	if s.limit == 0 {
-		s.box.counted++
+		l.box.counted++
 	} else {
 		if len(l.fill)-l.head >= s.limit {
 			s.dropped.Add(1)
@@ -135,7 +131,19 @@ func (l *lane[T]) put(v T, m *meta) {
 		l.metas = append(l.metas, m)
 		m = nil // runs of it need not agree
 	}
-	l.enqueue(s.box, v, m)
+	mb := l.box
+	mb.waiting++
+	if !l.dirty {
+		l.dirty = true
+		mb.lanes = append(mb.lanes, l)
+	}
+	l.fill = append(l.fill, v)
+	if n := len(mb.fill) - 1; mb.tail == s && mb.fill[n].m == m {
+		mb.fill[n].n++
+		return
+	}
+	mb.tail = s
+	mb.fill = append(mb.fill, run{l, m, 1})
 }
 
 // replaceOldest drops the oldest payload and queues v. The oldest one's place

@@ -40,7 +40,7 @@ func (q *serial) drain() {
 }
 
 // step runs one call; it reports false when nothing was left.
-func (q *serial) step() bool {
+func (q *serial) step() (more bool) {
 	q.mu.Lock()
 	if len(q.queue) == 0 {
 		q.busy = false
@@ -59,11 +59,13 @@ func (q *serial) step() bool {
 		}
 		if p := recover(); p != nil {
 			q.sub.panicked(p)
+			more = true
 			return
 		}
-		q.mu.Lock() // runtime.Goexit: the next publish goes on
+		q.mu.Lock()
 		q.busy = false
 		q.mu.Unlock()
+		go q.drain() // runtime.Goexit: this goroutine ends here, another takes its place
 	}()
 	if !q.sub.dead.Load() {
 		f()
@@ -73,8 +75,14 @@ func (q *serial) step() bool {
 }
 
 func drainAll(list []*serial) {
-	for _, q := range list {
-		q.drain()
+	at := 0
+	defer func() {
+		if at < len(list) { // runtime.Goexit
+			go drainAll(list[at+1:])
+		}
+	}()
+	for ; at < len(list); at++ {
+		list[at].drain()
 	}
 }
 
@@ -126,7 +134,7 @@ func (t *topic) publishKept(v any, timed bool, chain uint64) error {
 }
 
 // republish publishes v and retains it.
-func (t *topic) republish(ctx context.Context, v any) error {
+func (t *topic) republish(ctx context.Context, c *Client, v any) error {
 	t.mu.Lock()
 	k := t.kind
 	t.mu.Unlock()
@@ -134,12 +142,12 @@ func (t *topic) republish(ctx context.Context, v any) error {
 	if err != nil {
 		return err
 	}
-	return t.swap(ctx, func(any, bool) (any, bool) { return v, true })
+	return t.swap(ctx, c, func(any, bool) (any, bool) { return v, true })
 }
 
-// swap republishes what f makes of the retained value, if f says so. f is
-// called with the retain mutex held.
-func (t *topic) swap(ctx context.Context, f func(old any, has bool) (any, bool)) error {
+// swap republishes, for c, what f makes of the retained value, if f says so. f
+// is called with the retain mutex held.
+func (t *topic) swap(ctx context.Context, c *Client, f func(old any, has bool) (any, bool)) error {
 	t.mu.Lock()
 	if !t.keeps {
 		t.keeps = true
@@ -147,6 +155,11 @@ func (t *topic) swap(ctx context.Context, f func(old any, has bool) (any, bool))
 	}
 	t.mu.Unlock()
 	t.retain.Lock()
+	if err := c.silenced(ctx, "republish ", t); err != nil {
+		// Under retain: once c is down its values have been forgotten.
+		t.retain.Unlock()
+		return err
+	}
 	v, ok := f(t.value, t.has)
 	if !ok {
 		t.retain.Unlock()
@@ -201,6 +214,10 @@ func (t *topic) attachKept(s *Subscription, k kind) ([]*serial, bool, error) {
 func (t *topic) attachLocked(s *Subscription, k kind) (bool, error) {
 	if t.gone {
 		return false, nil
+	}
+	// Under mu: ending s takes it out of subs after this.
+	if s.dead.Load() {
+		return true, s.client.gone("subscribe " + s.name)
 	}
 	if err := t.setKind(k); err != nil {
 		return true, err

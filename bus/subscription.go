@@ -157,7 +157,8 @@ func (s *Subscription) Unsubscribe() {
 // is running, so that what the handler uses may be torn down. Called with the
 // handler's own context it does not wait for itself. For an inline subscription
 // it waits until every publish that was calling inline handlers has finished;
-// called with an inline handler's context it does not wait. It returns
+// called with an inline handler's context it does not wait. Called from another
+// handler, it waits no longer than 5 s unless ctx has a deadline. It returns
 // [ErrCancelled] or [ErrTimeout] if ctx ends first; the subscription has ended
 // all the same.
 func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
@@ -166,6 +167,11 @@ func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
 		if s.inline && sc.inline || !s.inline && s.ctx == context.Context(sc) {
 			return nil
 		}
+	}
+	if _, ok := ctx.Deadline(); !ok && insideBus(ctx) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cleanUp) // two handlers may wait for each other
+		defer cancel()
 	}
 	if !s.inline {
 		return s.box.waitCall(ctx, s)
@@ -176,9 +182,14 @@ func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
 	return nil
 }
 
+// hears reports whether events of that name come to s.
+func (s *Subscription) hears(event string) bool {
+	return s.tap != nil || s.name == event || s.isWild && s.pattern.matches(event)
+}
+
 // panicked reports a contained panic.
 func (s *Subscription) panicked(p any) {
-	s.client.bus.report(HandlerPanicked, Incident{Plugin: s.client.namespace, Name: s.name, Subscriber: s.place(),
+	s.client.bus.reportOf(s, HandlerPanicked, Incident{Plugin: s.client.namespace, Name: s.name, Subscriber: s.place(),
 		Text: "subscriber panicked"}, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 

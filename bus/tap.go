@@ -76,9 +76,12 @@ func (c *Client) tap(name string, kind string, h func(context.Context, Record)) 
 	}
 	c.bus.mu.Lock()
 	defer c.bus.mu.Unlock()
+	if t.sub.dead.Load() { // the plugin was taken down meanwhile
+		return nil, c.gone("tap " + name)
+	}
 	w := c.bus.copyWatch()
 	w.taps = append(w.taps, t)
-	c.bus.watch.Store(w)
+	c.bus.setWatch(w)
 	return t.sub, nil
 }
 

@@ -25,6 +25,7 @@ type topic struct {
 	declared bool
 	cached   bool // its client holds the topic by short name
 	stray    bool // and it counts among the bus's strays
+	loose    bool // made for one publish, in nobody's reach afterwards
 	gone     bool // removed from the bus's table
 	keeps    bool // republished at least once: every publish takes retain
 
@@ -49,7 +50,8 @@ type fan interface {
 // fanout is where events of one topic go: immutable once stored.
 type fanout[T any] struct {
 	snapshot
-	plain  bool // inline typed subscribers only: the short path
+	plain  bool     // inline typed subscribers only: a short path
+	one    *lane[T] // the only subscriber is this mailbox: another
 	inline []inlineSub[T]
 	mixed  []mixedSub[T] // used instead of inline when some take any payload
 	boxes  []boxGroup[T]
@@ -99,6 +101,14 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		if s.inline {
 			fn, typed := s.typed.(func(context.Context, Event[T]))
 			mixed = mixed || !typed
+			if t.loose { // who ends s cannot take it out of here
+				h := fn
+				fn = func(ctx context.Context, e Event[T]) {
+					if !s.dead.Load() {
+						h(ctx, e)
+					}
+				}
+			}
 			f.inline = append(f.inline, inlineSub[T]{fn, s.ctx, s})
 			continue
 		}
@@ -134,6 +144,9 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		f.inline = nil
 	}
 	f.plain = len(f.boxes) == 0 && !mixed && !f.timed && !f.keeps
+	if len(f.boxes) == 1 && len(f.inline)+len(f.mixed) == 0 && !f.timed && !f.keeps {
+		f.one = f.boxes[0].one
+	}
 	f.list = f
 	return &f.snapshot
 }
@@ -170,11 +183,16 @@ func (f *fanout[T]) publishAny(ctx context.Context, t *topic, v any) error {
 		}
 		v = p
 	}
-	if f.plain && ctx == context.Background() {
-		if len(f.inline) > 0 {
-			f.runInline(Event[T]{p, &t.meta})
+	if isBackground(ctx) {
+		if f.plain {
+			if len(f.inline) > 0 {
+				f.runInline(Event[T]{p, &t.meta})
+			}
+			return nil
 		}
-		return nil
+		if f.one != nil && f.one.post(p, &t.meta) {
+			return nil
+		}
 	}
 	return f.publish(ctx, t, p, v)
 }

@@ -1,7 +1,6 @@
 package webchatservice
 
 import (
-	"context"
 	"errors"
 	"strings"
 
@@ -155,9 +154,4 @@ func wireError(err error) *chat.Error {
 		return ce
 	}
 	return &chat.Error{Code: chat.CodeNetwork, Text: err.Error(), Err: err}
-}
-
-// cancelled reports whether err is, at bottom, the end of a context.
-func cancelled(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -1,8 +1,12 @@
 package chatsim
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
+	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -32,6 +36,7 @@ type frame struct {
 	binary   bool
 	fragment int
 	cut      int
+	slow     time.Duration
 	pong     bool
 	close    int // a close frame with this code and text
 	text     string
@@ -109,6 +114,9 @@ func (k *socket) serve() {
 			_ = k.conn.SetReadDeadline(time.Now().Add(k.hub.opts.SocketTimeout))
 		}
 		kind, data, err := k.conn.ReadMessage()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			k.send(frame{close: websocket.CloseGoingAway, text: "Idle Timeout"})
+		}
 		if err != nil {
 			break
 		}
@@ -213,7 +221,10 @@ func (k *socket) reply(messages [][]byte, fault *Fault) {
 	if fault.Truncate > 0 {
 		data = data[:min(fault.Truncate, len(data))]
 	}
-	k.send(frame{data: data, binary: fault.Binary, fragment: fault.Fragment, cut: fault.Cut})
+	if fault.Pad > 0 {
+		data = append(bytes.Repeat([]byte{' '}, int(fault.Pad)), data...)
+	}
+	k.send(frame{data: data, binary: fault.Binary, fragment: fault.Fragment, cut: fault.Cut, slow: fault.Slow})
 }
 
 // send queues a frame.
@@ -275,9 +286,11 @@ func (k *socket) writeFrame(f frame) error {
 		if err := k.writeCut(f.data, f.cut); err != nil {
 			return err
 		}
-		return websocket.ErrCloseSent
+		return net.ErrClosed // and the connection ends here
 	case f.fragment > 0:
 		return k.writeFragments(f)
+	case f.slow > 0:
+		return k.writeSlowly(f)
 	case f.binary:
 		return k.conn.WriteMessage(websocket.BinaryMessage, f.data)
 	}
@@ -302,6 +315,21 @@ func (k *socket) writeFragments(f frame) error {
 	}
 	_, err := k.conn.NetConn().Write(raw)
 	return err
+}
+
+// writeSlowly spreads the writing of a text frame over time.
+func (k *socket) writeSlowly(f frame) error {
+	const parts = 10
+	raw := appendFrame(nil, websocket.TextMessage, true, f.data, len(f.data))
+	for i := range parts {
+		if !k.wait(f.slow / parts) {
+			return net.ErrClosed
+		}
+		if _, err := k.conn.NetConn().Write(raw[len(raw)*i/parts : len(raw)*(i+1)/parts]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeCut writes the beginning of a text frame.

@@ -314,14 +314,6 @@ func (s *Server) Restart(memory bool) {
 	}
 }
 
-// ForgetClients forgets the Bayeux sessions: the next message of each client
-// is answered 402. Chats go on. It returns how many there were.
-func (s *Server) ForgetClients() int { return s.hub.forget() }
-
-// DropSockets breaks every websocket with a reset. The Bayeux sessions live
-// on.
-func (s *Server) DropSockets() { s.hub.breakSockets() }
-
 func (s *Server) list() []*Chat {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -513,6 +513,19 @@ func TestIdleConnections(t *testing.T) {
 	})
 }
 
+// served opens a chat on handler, over real sockets.
+func served(t *testing.T, handler http.Handler) chat.Conn {
+	listener := httptest.NewServer(handler)
+	t.Cleanup(listener.Close)
+	d, err := gmsrest.New(chat.Config{DataURL: listener.URL}, chat.Options{})
+	require.NoError(t, err)
+	t.Cleanup(d.CloseIdleConnections)
+	conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	return conn
+}
+
 // The same over real sockets, with the client that a driver makes for itself.
 func TestLoopback(t *testing.T) {
 	sim := chatsim.New(nil) // the scripted agent

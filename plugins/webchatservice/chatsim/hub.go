@@ -1,0 +1,205 @@
+package chatsim
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// CometDOptions are the settings of the Bayeux server (wire-gms D.3). The zero
+// value of each field is the default.
+type CometDOptions struct {
+	// Timeout is how long a connect is held. Default 30 s.
+	Timeout time.Duration
+	// Interval is how long clients shall wait between connects. Default 0.
+	Interval time.Duration
+	// MaxInterval is how long a session outlives its last answered connect,
+	// besides Interval. Default 10 s.
+	MaxInterval time.Duration
+	// TellMaxInterval puts MaxInterval into the advice.
+	TellMaxInterval bool
+	// Hosts are put into the advice.
+	Hosts []string
+	// SessionsPerBrowser is how many connects are held for one
+	// BAYEUX_BROWSER cookie on long-polling. Default 1, negative for no limit.
+	SessionsPerBrowser int
+	// MultiSessionInterval is the interval that a connect above that limit is
+	// advised. Default 2 s; negative refuses it.
+	MultiSessionInterval time.Duration
+	// SocketTimeout is how long a websocket may be silent. Default 5 min.
+	SocketTimeout time.Duration
+	// Nodes is how many servers stand behind the address. They share the
+	// chats; a Bayeux session is known to the one that it was made on. The
+	// cookie NODE leads a client back to it; who does not send the cookie
+	// gets the next node at each request. Default 1, and no such cookie.
+	Nodes int
+}
+
+func (o CometDOptions) withDefaults() CometDOptions {
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.MaxInterval = cmp.Or(o.MaxInterval, 10*time.Second)
+	o.SessionsPerBrowser = cmp.Or(o.SessionsPerBrowser, 1)
+	o.MultiSessionInterval = cmp.Or(o.MultiSessionInterval, 2*time.Second)
+	o.SocketTimeout = cmp.Or(o.SocketTimeout, 5*time.Minute)
+	o.Nodes = max(1, o.Nodes)
+	o.Hosts = slices.Clone(o.Hosts)
+	return o
+}
+
+// hub is the Bayeux server: the sessions and the websockets there are.
+type hub struct {
+	server   *Server
+	opts     CometDOptions
+	upgrader websocket.Upgrader
+	running  sync.WaitGroup // websockets
+
+	mu       sync.Mutex // taken last
+	sessions map[string]*bayeuxSession
+	sockets  map[*socket]struct{}
+	held     map[string]int // connects held on long-polling, by browser
+	turn     int            // of the nodes
+	closed   bool
+}
+
+func newHub(s *Server) *hub {
+	h := &hub{
+		server: s, opts: s.opts.CometD.withDefaults(),
+		sessions: map[string]*bayeuxSession{}, sockets: map[*socket]struct{}{}, held: map[string]int{},
+	}
+	h.upgrader = websocket.Upgrader{
+		ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, WriteBufferPool: &sync.Pool{},
+		CheckOrigin: func(r *http.Request) bool {
+			origin := r.Header.Get("Origin")
+			return origin == "" || len(s.opts.Origins) == 0 || slices.Contains(s.opts.Origins, origin)
+		},
+	}
+	return h
+}
+
+// close ends all websockets and waits for them, and forgets the sessions.
+func (h *hub) close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.breakSockets()
+	h.running.Wait()
+	h.forget()
+}
+
+// breakSockets resets all websockets.
+func (h *hub) breakSockets() {
+	h.mu.Lock()
+	sockets := make([]*socket, 0, len(h.sockets))
+	for s := range h.sockets {
+		sockets = append(sockets, s)
+	}
+	h.mu.Unlock()
+	for _, s := range sockets {
+		s.reset()
+	}
+}
+
+// forget drops all sessions.
+func (h *hub) forget() int {
+	h.mu.Lock()
+	sessions := make([]*bayeuxSession, 0, len(h.sessions))
+	for _, b := range h.sessions {
+		sessions = append(sessions, b)
+	}
+	h.mu.Unlock()
+	for _, b := range sessions {
+		b.drop(byExpiry)
+	}
+	return len(sessions)
+}
+
+func (h *hub) remove(b *bayeuxSession) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, b.id)
+}
+
+// tooMany counts a connect that is to be held on long-polling. With too many
+// of the browser there it returns the advice to say so.
+func (h *hub) tooMany(b *bayeuxSession) (json.RawMessage, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if limit := h.opts.SessionsPerBrowser; limit < 0 || h.held[b.browser] < limit {
+		h.held[b.browser]++
+		return nil, true
+	}
+	if h.opts.MultiSessionInterval <= 0 {
+		return json.RawMessage(`{"multiple-clients":true,"reconnect":"none"}`), false
+	}
+	return marshal(map[string]any{
+		"multiple-clients": true, "reconnect": "retry", "interval": h.opts.MultiSessionInterval.Milliseconds(),
+		"timeout": h.opts.Timeout.Milliseconds(),
+	}), false
+}
+
+func (h *hub) lessHeld(browser string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.held[browser]--; h.held[browser] <= 0 {
+		delete(h.held, browser)
+	}
+}
+
+// advice is what handshake and connect replies carry (wire-gms D.5).
+func (h *hub) advice() json.RawMessage {
+	a := map[string]any{
+		"reconnect": "retry", "interval": h.opts.Interval.Milliseconds(), "timeout": h.opts.Timeout.Milliseconds(),
+	}
+	if h.opts.TellMaxInterval {
+		a["maxInterval"] = h.opts.MaxInterval.Milliseconds()
+	}
+	if len(h.opts.Hosts) > 0 {
+		a["hosts"] = h.opts.Hosts
+	}
+	return marshal(a)
+}
+
+func marshal(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("chatsim: value does not encode: " + err.Error())
+	}
+	return b
+}
+
+func (h *hub) connectionTypes() []string {
+	if h.server.opts.Quirks.NoWebsocket {
+		return []string{"callback-polling", "long-polling"}
+	}
+	return []string{"websocket", "callback-polling", "long-polling"}
+}
+
+const (
+	nodeCookie    = "NODE"
+	browserCookie = "BAYEUX_BROWSER"
+)
+
+// node chooses the node that serves a request.
+func (h *hub) node(w http.ResponseWriter, r *http.Request) int {
+	if h.opts.Nodes == 1 {
+		return 0
+	}
+	if c, err := r.Cookie(nodeCookie); err == nil && !h.server.opts.Quirks.NoAffinity {
+		if n, err := strconv.Atoi(c.Value); err == nil && n >= 0 && n < h.opts.Nodes {
+			return n
+		}
+	}
+	h.mu.Lock()
+	n := h.turn % h.opts.Nodes
+	h.turn++
+	h.mu.Unlock()
+	http.SetCookie(w, &http.Cookie{Name: nodeCookie, Value: strconv.Itoa(n), Path: "/", HttpOnly: true})
+	return n
+}
+
