@@ -224,4 +224,3 @@ func (h *hub) handshake(in *incoming, via carrier, reply *bayeuxReply) *bayeuxSe
 }
 
 const base36 = "0123456789abcdefghijklmnopqrstuvwxyz"
-

@@ -202,4 +202,3 @@ func (h *hub) node(w http.ResponseWriter, r *http.Request) int {
 	http.SetCookie(w, &http.Cookie{Name: nodeCookie, Value: strconv.Itoa(n), Path: "/", HttpOnly: true})
 	return n
 }
-
