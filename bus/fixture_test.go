@@ -17,7 +17,7 @@ import (
 type note struct {
 	N    int
 	Text string
-	pad  [3]int
+	_    [3]int
 }
 
 var (
@@ -169,8 +169,5 @@ var (
 	errOops = errors.New("oops")
 	_       = runtime.Goexit
 )
-
-// outsider returns a context that does not come from the bus.
-func outsider(t testing.TB) context.Context { return t.Context() }
 
 func newLogger(h slog.Handler) *slog.Logger { return slog.New(h) }

@@ -160,9 +160,6 @@ func (l *lane[T]) replaceOldest(v T, m *meta) {
 	l.fill, l.metas = append(l.fill, v), append(l.metas, m)
 }
 
-// keepCap is how many slots an idle queue keeps for the next burst.
-const keepCap = 64
-
 // swap hands what waits to the consumer, which has finished the last batch;
 // the mailbox's mutex is held.
 func (l *lane[T]) swap() {

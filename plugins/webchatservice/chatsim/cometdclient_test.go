@@ -14,7 +14,6 @@ import (
 	"testing/synctest"
 
 	"github.com/gorilla/websocket"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
@@ -155,18 +154,6 @@ func (b *bayeux) got() []wireMessage {
 	}
 	b.frames = nil
 	return all
-}
-
-// closed returns the code that the websocket was closed with.
-func (b *bayeux) closed() int {
-	synctest.Wait()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var e *websocket.CloseError
-	if assert.ErrorAs(b.t, b.err, &e) {
-		return e.Code
-	}
-	return 0
 }
 
 // message makes a message of alternating names and JSON values.
