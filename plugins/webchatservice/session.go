@@ -199,14 +199,14 @@ func (s *session) begin(ctx context.Context, how State, dial dialer) (Answer, er
 		return r.answer, r.err
 	case <-ctx.Done():
 		s.mu.Lock()
-		s.goLocked(StateEnding) // refused when it is live by now: then it stays
+		opening := s.state == how || s.state == StateEnding
+		if opening {
+			s.goLocked(StateEnding) // connect sees to the rest
+		}
 		s.unlock()
-		select {
-		case r := <-result: // it was live already
-			if r.err == nil {
-				return r.answer, nil
-			}
-		default:
+		if !opening { // it has begun or failed by now, and connect is about to say so
+			r := <-result
+			return r.answer, r.err
 		}
 		return Answer{}, failure(ErrStartEnded, opOf(how), context.Cause(ctx), "the server is told as soon as it has answered")
 	}

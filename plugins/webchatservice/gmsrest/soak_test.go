@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +20,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
 // The cable is out: nothing arrives, dials get no answer. Every call ends in time, and with the cable
@@ -52,11 +57,51 @@ func TestCableOut(t *testing.T) {
 	})
 }
 
-// Both sides write at once over a network that delays, breaks and loses. The ledger: every line of the
-// transcript comes out once, and in order; the server has every line that was confirmed exactly once,
-// and every other at most once.
+// ledger receives like a service does: it asks for what is missing, and notes each line.
+type ledger struct {
+	next  int64   // the index that must come next
+	lines []int64 // indices, as they came
+	holes int     // how many holes were seen
+}
+
+// take notes the lines of an event; what is missing before one is fetched first. Lines that nothing brings
+// would be a hole for good, which this transcript does not have.
+func (l *ledger) take(ctx context.Context, conn chat.Conn, lines []chat.Message) {
+	for _, m := range lines {
+		if m.Index > l.next {
+			l.holes++
+		}
+		for m.Index > l.next && ctx.Err() == nil {
+			missing, err := conn.(chat.Refetcher).Refetch(ctx, chat.Position{Index: l.next}, chat.Position{Index: m.Index})
+			if errors.Is(err, chat.ErrEnded) {
+				break
+			}
+			if err != nil {
+				time.Sleep(100 * time.Millisecond)
+			}
+			for _, m := range missing {
+				l.note(m.Index)
+			}
+		}
+		l.note(m.Index)
+	}
+}
+
+func (l *ledger) note(index int64) {
+	l.lines = append(l.lines, index)
+	l.next = max(l.next, index+1)
+}
+
+// Both sides write at once over a network that delays, breaks and loses, to a server that is busy, answers
+// nonsense, repeats itself, leaves lines out, restarts. The ledger: every line of the transcript comes out
+// once, and in order, after holes were seen and filled; the server has every line that was confirmed
+// exactly once, and every other at most once. The bubble sees to it that no goroutine is left.
 func TestLedgerUnderFaults(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(8)
+	if os.Getenv("SOAK") == "1" {
+		seeds = 1000
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
 				ctx, cancel := context.WithCancel(t.Context())
@@ -64,7 +109,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 				conn := s.open(ctx)
 				id := conn.Session().ID
 				s.AgentJoin(id, "Ann")
-				var got []int64
+				book := ledger{next: 1}
 				var wg sync.WaitGroup
 				wg.Go(func() {
 					for {
@@ -73,9 +118,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 							return
 						}
 						if err == nil {
-							for _, m := range ev.Messages {
-								got = append(got, m.Index)
-							}
+							book.take(t.Context(), conn, ev.Messages)
 						}
 					}
 				})
@@ -102,23 +145,18 @@ func TestLedgerUnderFaults(t *testing.T) {
 					case 0:
 						s.Network().Reset()
 					case 1:
-						s.Faults().Add(chatsim.Fault{Drop: chatsim.DropAfter})
-					case 2:
-						s.Faults().Add(chatsim.Fault{Drop: chatsim.DropBefore})
-					case 3:
-						s.Faults().Add(chatsim.Fault{Delay: time.Duration(rnd.IntN(5000)) * time.Millisecond})
-					case 4:
-						s.Faults().Add(chatsim.Fault{Cut: 1 + rnd.IntN(100)})
-					case 5:
-						s.Faults().Add(chatsim.Fault{Op: "refresh", Double: true, Shuffle: true, Overlap: 5})
-					case 6:
 						s.Network().Refuse()
 						time.Sleep(2 * time.Second)
 						s.Network().Heal()
+					case 2:
+						s.Restart(true)
+					default:
+						s.Faults().Add(chatsim.RandomFault(rnd))
 					}
 				}
 				time.Sleep(3 * time.Minute)
 				s.Faults().Clear()
+				time.Sleep(time.Minute) // what was accepted late has arrived, what is missing was fetched
 				s.EndChat(id)
 				wg.Wait()
 				synctest.Wait()
@@ -128,7 +166,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 				for i := range want {
 					want[i] = int64(i + 1)
 				}
-				assert.Equal(t, want, got)
+				assert.Equal(t, want, book.lines)
 				times := make(map[string]int)
 				for _, text := range snapshot.Lines(chatsim.Client) {
 					times[text]++
@@ -147,4 +185,101 @@ func TestLedgerUnderFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hole is seen, for indices tell it, and filled without a line coming twice. A hole that nothing fills stays
+// visible.
+func TestHoles(t *testing.T) {
+	bubble(t, chatsim.Options{Quirks: chatsim.Quirks{HiddenTakeIndex: true}}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		id := conn.Session().ID
+		s.AgentJoin(id, "Ann")
+		listen(t, conn, 2*time.Second)
+		for _, text := range []string{"one", "two", "three"} {
+			s.AgentSay(id, "Ann", text)
+		}
+		s.Faults().Add(chatsim.Fault{Op: "refresh", Omit: 2})
+		events := listen(t, conn, 5*time.Second)
+		require.Len(t, lines(events), 1)
+		assert.Equal(t, "three", lines(events)[0].Text)
+		assert.Equal(t, int64(5), lines(events)[0].Index)
+		position := conn.Position()
+
+		missing, err := conn.(chat.Refetcher).Refetch(t.Context(), chat.Position{Index: 3}, chat.Position{Index: 5})
+		require.NoError(t, err)
+		require.Len(t, missing, 2)
+		assert.Equal(t, []string{"one", "two"}, []string{missing[0].Text, missing[1].Text})
+		assert.Equal(t, position, conn.Position())
+		assert.Empty(t, lines(listen(t, conn, 5*time.Second)))
+
+		_, err = s.seats[id+"Ann"].Whisper("between us")
+		require.NoError(t, err)
+		s.AgentSay(id, "Ann", "four")
+		events = listen(t, conn, 5*time.Second)
+		require.Len(t, lines(events), 1)
+		assert.Equal(t, int64(7), lines(events)[0].Index)
+		missing, err = conn.(chat.Refetcher).Refetch(t.Context(), chat.Position{Index: 6}, chat.Position{Index: 7})
+		require.NoError(t, err)
+		assert.Empty(t, missing, "it was never for visitors")
+	})
+}
+
+// lines is what events brought.
+func lines(events []chat.Event) (all []chat.Message) {
+	for _, ev := range events {
+		all = append(all, ev.Messages...)
+	}
+	return all
+}
+
+// Over real sockets, with chats, files, failures and downloads that are left half read: when all is closed,
+// neither goroutine nor descriptor is left.
+func TestNothingIsLeft(t *testing.T) {
+	count := func() (goroutines, descriptors int) {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			return runtime.NumGoroutine(), 0 // a system without: the goroutines hold the sockets
+		}
+		return runtime.NumGoroutine(), len(entries)
+	}
+	var goroutines, descriptors int
+	require.Eventually(t, func() bool { // counted where it will be compared
+		goroutines, descriptors = count()
+		return true
+	}, 10*time.Second, time.Millisecond)
+	func() {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close()
+		listener := httptest.NewServer(sim.Handler())
+		defer listener.Close()
+		d, err := gmsrest.New(chat.Config{DataURL: sim.BaseURLs(listener.Listener.Addr().String())["gms"]}, chat.Options{})
+		require.NoError(t, err)
+		defer d.CloseIdleConnections()
+		for range 5 {
+			conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+			require.NoError(t, err)
+			c, _ := sim.Chat(conn.Session().ID)
+			seat, err := c.Join("Ann", chatsim.RoleAgent)
+			require.NoError(t, err)
+			f, err := seat.SendFile("a.txt", "", make([]byte, 1<<20))
+			require.NoError(t, err)
+			_, err = conn.(chat.Filer).SendFile(t.Context(), chat.Upload{Name: "a.txt", Size: 9, Content: strings.NewReader("too short")})
+			require.NoError(t, err)
+			_, err = conn.(chat.Filer).SendFile(t.Context(), chat.Upload{Name: "a.txt", Size: 90, Content: strings.NewReader("too short")})
+			require.Error(t, err)
+			down, err := conn.(chat.Filer).ReceiveFile(t.Context(), f.ID, 0)
+			require.NoError(t, err)
+			_, err = io.ReadFull(down.Content, make([]byte, 100))
+			require.NoError(t, err)
+			require.NoError(t, down.Content.Close())
+			sim.Faults().Add(chatsim.Fault{Drop: chatsim.DropAfter})
+			_, err = conn.Send(t.Context(), chat.Action{Text: "x"})
+			require.Error(t, err)
+			require.NoError(t, conn.Close())
+		}
+	}()
+	require.Eventually(t, func() bool {
+		g, f := count()
+		return g <= goroutines && f <= descriptors
+	}, 10*time.Second, 10*time.Millisecond)
 }
