@@ -221,7 +221,7 @@ func (b *Bus) shutDown(ctx context.Context, all []*Client, why *Error) error {
 	}
 	me := selfOf(ctx)
 	for _, c := range others {
-		if me.inside(c) {
+		if me.inside(c) || me.inline && c.inlined.Load() {
 			continue // whoever takes it down waits for the handler that asks here
 		}
 		select {
