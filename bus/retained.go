@@ -200,6 +200,14 @@ func (t *topic) attach(s *Subscription, k kind) ([]*serial, bool, error) {
 func (t *topic) attachKept(s *Subscription, k kind) ([]*serial, bool, error) {
 	t.retain.Lock()
 	t.mu.Lock()
+	if t.has && t.kind.untyped() {
+		// Before s gives the topic its type, which would stay.
+		if _, err := k.convert("subscribe "+t.name, t.value); err != nil {
+			t.mu.Unlock()
+			t.retain.Unlock()
+			return nil, true, err
+		}
+	}
 	ok, err := t.attachLocked(s, k)
 	solo := &topic{meta: t.meta, bus: t.bus, name: t.name, kind: t.kind, subs: []*Subscription{s}, keeps: true}
 	t.mu.Unlock()
