@@ -3,6 +3,7 @@ package chatsim_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -156,6 +157,21 @@ func (b *bayeux) got() []wireMessage {
 	return all
 }
 
+// closed returns the code that the websocket was closed with, 0 for a broken
+// connection.
+func (b *bayeux) closed() int {
+	b.t.Helper()
+	synctest.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	require.Error(b.t, b.err)
+	var e *websocket.CloseError
+	if errors.As(b.err, &e) && e.Code != websocket.CloseAbnormalClosure {
+		return e.Code
+	}
+	return 0
+}
+
 // message makes a message of alternating names and JSON values.
 func (b *bayeux) message(channel string, pairs ...string) string {
 	b.next++
@@ -272,6 +288,16 @@ func (b *bayeux) publish(operation string, pairs ...string) []wireMessage {
 	return b.call(b.publishMessage(operation, pairs...))
 }
 
+// again opens another websocket for the same session.
+func (b *bayeux) again() {
+	b.t.Helper()
+	synctest.Wait()
+	b.mu.Lock()
+	b.err = nil
+	b.mu.Unlock()
+	b.dial()
+}
+
 // start starts a chat and takes the keys of the delivery.
 func (b *bayeux) start(pairs ...string) reply {
 	b.t.Helper()
@@ -318,4 +344,42 @@ func say(t testing.TB, seat *chatsim.Seat, text string) {
 	t.Helper()
 	_, err := seat.Say(text)
 	require.NoError(t, err)
+}
+
+// end closes the websocket, if there is one.
+func (b *bayeux) end() {
+	if b.ws != nil {
+		_ = b.ws.Close()
+		synctest.Wait()
+	}
+}
+
+// ackAndMore completes what a publish on long-polling was answered with what
+// the next connect brings, without its reply.
+func (b *bayeux) ackAndMore(got []wireMessage) []wireMessage {
+	b.t.Helper()
+	if b.ws == nil {
+		more := b.call(b.connectMessage("advice", `{"timeout":0}`))
+		got = append(got, more[:len(more)-1]...)
+	}
+	return got
+}
+
+// do publishes an operation and returns what was delivered for it.
+func (b *bayeux) do(operation string, pairs ...string) []reply {
+	b.t.Helper()
+	var out []reply
+	acks := 0
+	for _, m := range b.ackAndMore(b.publish(operation, pairs...)) {
+		switch {
+		case m.Data != nil:
+			out = append(out, *m.Data)
+		case m.ok():
+			acks++
+		default:
+			require.Fail(b.t, "publish failed", m.Error)
+		}
+	}
+	require.Equal(b.t, 1, acks)
+	return out
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -114,7 +113,7 @@ func (k *socket) serve() {
 			_ = k.conn.SetReadDeadline(time.Now().Add(k.hub.opts.SocketTimeout))
 		}
 		kind, data, err := k.conn.ReadMessage()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
 			k.send(frame{close: websocket.CloseGoingAway, text: "Idle Timeout"})
 		}
 		if err != nil {
