@@ -132,11 +132,11 @@ type ReadMarker interface {
 type Refetcher interface {
 	// Refetch asks the server once for the lines from position from on, and returns those that lie
 	// before to, in the order of the transcript, whether or not they came out of Receive before. A
-	// line that the server no longer has, or never showed to visitors, is not among them: what is
-	// missing then will stay missing. The zero from is the beginning, the zero to is where the
-	// reader stands.
+	// line that the server no longer has, or never showed to visitors, is not among them; asking once
+	// more helps only if a bad answer left it out. The zero from is the beginning, the zero to is
+	// where the reader stands.
 	//
-	// The lines returned do not come out of Receive any more. Everything else that the answer
+	// The lines returned do not come out of Receive any more, also those that waited there. Everything else that the answer
 	// brings does, in order and once, as with the answer to a send: newer lines, changed keys, the
 	// end. The position does not change by what is returned.
 	Refetch(ctx context.Context, from, to Position) ([]Message, error)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -215,11 +216,25 @@ func (c *conn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Mess
 			}
 		}
 		a.messages = rest
+		c.withdrawLocked(found)
 	})
 	if e != nil {
 		return nil, e
 	}
 	return found, nil
+}
+
+// withdrawLocked takes lines out of what waits for Receive: a request that was made before may have brought
+// them, too.
+func (c *conn) withdrawLocked(lines []chat.Message) {
+	given := make(map[int64]bool, len(lines))
+	for _, m := range lines {
+		given[m.Index] = true
+	}
+	for i := range c.queue {
+		ev := &c.queue[i].event
+		ev.Messages = slices.DeleteFunc(ev.Messages, func(m chat.Message) bool { return m.HasIndex && given[m.Index] })
+	}
 }
 
 // takeTurn waits until no request is under way that takes turns, and returns what ends the turn.
