@@ -95,6 +95,13 @@ func (g *gate) release() bool {
 	again := g.opening
 	g.opening = true
 	g.mu.Unlock()
+	if !again {
+		defer func() { // a handler that ends its goroutine leaves the rest to another call
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.opening = g.open
+		}()
+	}
 	for !again {
 		g.mu.Lock()
 		if len(g.waiting) == 0 {
