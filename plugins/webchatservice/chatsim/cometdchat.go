@@ -29,14 +29,14 @@ func readData(data json.RawMessage) (f *form, op string, bad *Error) {
 	}
 	for name, value := range fields {
 		switch {
-		case name == "auth":
+		case name == "auth", string(value) == "null":
 		case name == "userData":
 			if e := f.addUserData(value); e != nil {
 				bad = e
 			}
 		case name == "eventAttributes" && value[0] == '{':
 			f.values[name] = string(value)
-		case name == "eventAttributes" && string(value) != "null":
+		case name == "eventAttributes":
 			bad = badRequest("eventAttributes must be an object")
 		default:
 			if text, ok := scalar(value); ok {
@@ -53,9 +53,6 @@ func readData(data json.RawMessage) (f *form, op string, bad *Error) {
 }
 
 func (f *form) addUserData(value json.RawMessage) *Error {
-	if string(value) == "null" {
-		return nil
-	}
 	fields, ok := objectOf(value)
 	if !ok {
 		return badRequest("userData must be an object")
