@@ -22,6 +22,8 @@
 //   - The end comes out of Receive as one Event with Ended set, after it io.EOF for ever.
 //   - Close lets go of the connection and leaves the chat to the server; an action of kind
 //     [ActionEnd] ends the chat.
+//   - One attempt is one attempt: nothing is repeated but a request that credentials failed (HTTP
+//     401), once, with those that [Options.Authorization] gives then.
 //   - No error, log record, printed value or raw answer contains a key: see [Secret].
 //
 // Package chattest holds the suite that every driver passes; its cases are these promises.

@@ -14,7 +14,8 @@ const (
 	// Unknown: the request, or a part of it, was written, and no answer came that tells. The
 	// server may have accepted it. It is the zero value, the careful one.
 	Unknown Outcome = iota
-	// NotSent: it failed before a byte was written. The server knows nothing of it.
+	// NotSent: it failed before a byte was written; of a file, before its last byte was. The server
+	// has nothing to act on.
 	NotSent
 	// Rejected: the server answered, and did not accept it.
 	Rejected
@@ -76,7 +77,7 @@ type Error struct {
 	Outcome Outcome
 	// Code is one of the Code constants.
 	Code string
-	// Op is what was attempted: "open", "resume", "receive", "send", "end", "typing" ...
+	// Op is what was attempted: "open", "resume", "receive", "send", "end", "typing", "upload" ...
 	Op string
 	// Text says what happened, Hint what to do about it; each one phrase without full stop.
 	Text string

@@ -122,7 +122,8 @@ func ParseFileLimits(values map[string]any) FileLimits {
 		UsedDownloads: number("used-download-attempts"), UserData: values,
 	}
 	for _, t := range strings.Split(text("upload-file-types"), ":") {
-		if t = strings.ToLower(strings.TrimLeft(strings.TrimSpace(t), ".*")); t != "" && !slices.Contains(l.Types, t) {
+		t = strings.TrimLeftFunc(t, func(r rune) bool { return unicode.IsSpace(r) || r == '.' || r == '*' })
+		if t = strings.ToLower(strings.TrimSpace(t)); t != "" && !slices.Contains(l.Types, t) {
 			l.Types = append(l.Types, t)
 		}
 	}

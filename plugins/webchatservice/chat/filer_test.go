@@ -128,3 +128,24 @@ func TestFileLimitsCheck(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseFileLimits(f *testing.F) {
+	f.Add("5", "2097152", "gif:jpg", "true")
+	f.Add("", "", ". pdf:.\t*x", "")
+	f.Add("-1", "9223372036854775808", ":. :*.PDF:pdf", "yes")
+	f.Fuzz(func(t *testing.T, files, size, types, need string) {
+		l := chat.ParseFileLimits(map[string]any{
+			"upload-max-files": files, "upload-max-file-size": size, "upload-file-types": types, "upload-need-agent": need,
+		})
+		require.GreaterOrEqual(t, l.MaxFiles, int64(-1))
+		require.GreaterOrEqual(t, l.MaxFileSize, int64(-1))
+		again := chat.ParseFileLimits(map[string]any{"upload-file-types": strings.Join(l.Types, ":")})
+		require.Equal(t, l.Types, again.Types, "what was read reads the same")
+		for _, extension := range l.Types {
+			require.NotContains(t, extension, ":")
+			if l.MaxFiles != 0 && !l.NeedAgent && !strings.ContainsAny(extension, `./\`) {
+				require.NoError(t, l.Check("a."+extension, 0, false), "%q", extension)
+			}
+		}
+	})
+}
