@@ -24,7 +24,9 @@ func RandomCometDFault(rng *rand.Rand) Fault {
 		func() Fault { return Fault{Delay: upTo(10 * time.Second)} },
 		func() Fault { return Fault{DelayAnswer: upTo(10 * time.Second)} },
 		func() Fault { return Fault{StatusCode: 1, Times: 1 + rng.IntN(7)} },
-		func() Fault { return Fault{Status: status(), Times: 1 + rng.IntN(3), Body: []byte("<html>busy</html>")} },
+		func() Fault {
+			return Fault{Status: status(), Times: 1 + rng.IntN(3), Body: []byte("<html>busy</html>")}
+		},
 		func() Fault { return Fault{Status: 502, Accept: true} },
 		func() Fault { return Fault{Status: 200, Body: []byte("<html>Please log in</html>")} },
 		func() Fault { return Fault{Truncate: 1 + rng.IntN(60)} },

@@ -75,16 +75,17 @@ func TestRandomFaults(t *testing.T) {
 
 // The same seed gives the same faults.
 func TestRandomFaultSeeded(t *testing.T) {
-	list := func(seed uint64) (out []string) {
-		rng := rand.New(rand.NewPCG(seed, 0))
-		for range 100 {
-			f := chatsim.RandomFault(rng)
-			out = append(out, fmt.Sprintf("%+v", f))
+	for _, random := range []func(*rand.Rand) chatsim.Fault{chatsim.RandomFault, chatsim.RandomCometDFault} {
+		list := func(seed uint64) (out []string) {
+			rng := rand.New(rand.NewPCG(seed, 0))
+			for range 100 {
+				out = append(out, fmt.Sprintf("%+v", random(rng)))
+			}
+			return out
 		}
-		return out
+		assert.Equal(t, list(1), list(1))
+		assert.NotEqual(t, list(1), list(2))
 	}
-	assert.Equal(t, list(1), list(1))
-	assert.NotEqual(t, list(1), list(2))
 }
 
 // A script of one's own: a bot that hands over to an agent at the desk.

@@ -11,6 +11,14 @@ import (
 // Fault says which requests go wrong, and how. Add it with [Faults.Add]. Of
 // several faults that match a request, the one added first has it, alone.
 //
+// Over CometD it is one message that a fault hits, with the request that brought
+// it. StatusCode, Errors and what changes events are for the delivery that
+// answers an operation; what changes the body, and the ways of sending, are for
+// the POST's answer or the reply's frame. On a websocket Status, which has no
+// place there, closes it with 1011. Of Op "push" only Delay, Drop (which loses
+// it), Repeat, Rewrite and what changes events count; Match is then called with
+// the chat locked.
+//
 // The parts happen in this order: DropBefore, Delay, Late, the answer in place
 // of the real one (StatusCode, Errors, Status), the operation, DelayAnswer,
 // DropAfter, the changes to the answer, and the ways of sending it.
@@ -20,7 +28,7 @@ type Fault struct {
 	// Chat is the chat id; empty for any.
 	Chat string
 	// Match, if set, must agree too. It is called once for each request that
-	// Op and Chat fit, with no lock held; Params, UserData and Status are not
+	// Op and Chat fit, with no lock held but for "push"; Params, UserData and Status are not
 	// known yet.
 	Match func(Request) bool
 	// Skip lets so many matching requests pass first.

@@ -11,15 +11,20 @@ import (
 // Request is one request that the server got, for tests to look at.
 type Request struct {
 	Time time.Time
-	// Wire is the wire it came over: "gms".
+	// Wire is the wire it came over: "gms"; "cometd", where each message is
+	// an entry; "files" for the files of CometD clients.
 	Wire   string
 	Method string
 	Path   string
 	// Op is the operation: "start", "send", "refresh" and so on; "file",
 	// "file/limits", "file/download", "file/delete"; empty if the path names
-	// none.
+	// none. Over CometD it is the operation as it is called there,
+	// "requestChat", "sendMessage" and so on, else the meta channel,
+	// "/meta/connect"; "upgrade" is the opening of a websocket, and "push",
+	// which only faults see, what the server sends unasked.
 	Op string
-	// Chat is the chat id in the path, also if there is no such chat.
+	// Chat is the chat id in the path, also if there is no such chat; over
+	// CometD the chat that the key belongs to.
 	Chat string
 	// Params are the form parameters but for userData. The value of
 	// secureKey is replaced by "[redacted]".
@@ -29,7 +34,8 @@ type Request struct {
 	// Header is the request's header; credentials are replaced by
 	// "[redacted]".
 	Header http.Header
-	// Status is the HTTP status of the answer, 0 if none was sent.
+	// Status is the HTTP status of the answer, 0 if none was sent or the
+	// message came over a websocket.
 	Status int
 	// Faulty says that a [Fault] had its hand in it.
 	Faulty bool
