@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime"
 	"sync"
 	"testing"
 
@@ -165,9 +164,6 @@ func apart(f func()) {
 	<-done
 }
 
-var (
-	errOops = errors.New("oops")
-	_       = runtime.Goexit
-)
+var errOops = errors.New("oops")
 
 func newLogger(h slog.Handler) *slog.Logger { return slog.New(h) }
