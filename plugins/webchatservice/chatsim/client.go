@@ -52,3 +52,11 @@ func (s *Server) ForgetClients() int { return s.hub.forget() }
 // DropSockets breaks every websocket with a reset. The Bayeux sessions live
 // on.
 func (s *Server) DropSockets() { s.hub.breakSockets() }
+
+// CloseSockets closes every websocket with a close frame of this code. The
+// Bayeux sessions live on.
+func (s *Server) CloseSockets(code int) {
+	for _, k := range s.hub.list() {
+		k.send(frame{close: code})
+	}
+}

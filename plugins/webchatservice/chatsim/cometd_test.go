@@ -320,6 +320,7 @@ func TestClientGone(t *testing.T) {
 		poll := b.connect()
 		sim.Network().Reset()
 		assert.Error(t, (<-poll).err)
+		synctest.Wait()
 		b.agent()
 		time.Sleep(9 * time.Second)
 		assert.Equal(t, []string{"data 2", "/meta/connect ok"}, texts(b.call(b.connectMessage())))
@@ -338,7 +339,8 @@ func TestClientGone(t *testing.T) {
 		time.Sleep(9 * time.Second)
 		b.again() // wire-gms D.7: the session goes on, its queue comes with the connect
 		assert.Equal(t, []string{"data 2", "/meta/connect ok"}, texts(b.call(b.connectMessage())))
-		sim.DropSockets()
+		sim.CloseSockets(1012)
+		assert.Equal(t, 1012, b.closed())
 		time.Sleep(11 * time.Second)
 		assert.Empty(t, sim.BayeuxClients())
 	})

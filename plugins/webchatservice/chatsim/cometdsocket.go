@@ -127,8 +127,10 @@ func (k *socket) serve() {
 	k.sessions = nil
 	k.mu.Unlock()
 	k.nudge()
-	_ = k.conn.SetWriteDeadline(time.Now().Add(time.Second)) // for an answer to a close frame
+	// The writer may have the answer to a close frame, or may be stuck.
+	late := time.AfterFunc(time.Second, func() { _ = k.conn.NetConn().Close() })
 	writer.Wait()
+	late.Stop()
 	_ = k.conn.Close()
 	for b := range sessions {
 		b.without(k)

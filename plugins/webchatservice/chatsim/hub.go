@@ -3,6 +3,7 @@ package chatsim
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -92,15 +93,16 @@ func (h *hub) close() {
 	h.forget()
 }
 
+// list returns the websockets there are.
+func (h *hub) list() []*socket {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.sockets))
+}
+
 // breakSockets resets all websockets.
 func (h *hub) breakSockets() {
-	h.mu.Lock()
-	sockets := make([]*socket, 0, len(h.sockets))
-	for s := range h.sockets {
-		sockets = append(sockets, s)
-	}
-	h.mu.Unlock()
-	for _, s := range sockets {
+	for _, s := range h.list() {
 		s.reset()
 	}
 }
@@ -108,10 +110,7 @@ func (h *hub) breakSockets() {
 // forget drops all sessions.
 func (h *hub) forget() int {
 	h.mu.Lock()
-	sessions := make([]*bayeuxSession, 0, len(h.sessions))
-	for _, b := range h.sessions {
-		sessions = append(sessions, b)
-	}
+	sessions := slices.Collect(maps.Values(h.sessions))
 	h.mu.Unlock()
 	for _, b := range sessions {
 		b.drop(byExpiry)

@@ -122,9 +122,9 @@ func (x *exchange) answerMeta(in *incoming, via carrier) (*postAnswer, int) {
 		select {
 		case <-held.done:
 		case <-x.r.Context().Done():
-			b.giveUp(held)
-			x.abort()
 		case <-x.server.ctx.Done():
+		}
+		if x.r.Context().Err() != nil || x.server.ctx.Err() != nil {
 			b.giveUp(held)
 			x.abort()
 		}

@@ -158,10 +158,12 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 		n, wait, err := c.out.put(p[written:])
 		written += n
-		if err != nil {
+		switch {
+		case err != nil:
 			return written, c.fail("write", err)
-		}
-		if wait == nil {
+		case written == len(p):
+			return written, nil // whatever happens to the connection now
+		case wait == nil:
 			continue
 		}
 		select {

@@ -32,7 +32,8 @@ type Options struct {
 	// Script plays the agents. Default [Scripted] with its defaults.
 	Script Script
 	// SilenceLimit is flex-disconnect-timeout: a visitor who has made no
-	// request for so long is put out and his chat ends. Default 45 s,
+	// request for so long is put out and his chat ends; while a Bayeux
+	// session is attached to the chat he is not silent. Default 45 s,
 	// negative for no limit. Long-lived chats have none.
 	SilenceLimit time.Duration
 	// IdleAlert is how long nothing may be said before the idle alert.
