@@ -118,7 +118,7 @@ func (h *hub) prepare(messages []bayeuxMessage, log Request) []*incoming {
 	return ins
 }
 
-// broken says why messages that are JSON are not for this server: HTTP 500, or
+// broken reports whether messages are JSON but not for this server: HTTP 500, or
 // 1011 (wire-gms D.3).
 func broken(messages []bayeuxMessage) bool {
 	return len(messages) == 0 || len(messages) > 1 && slices.ContainsFunc(messages, func(m bayeuxMessage) bool {
