@@ -5,3 +5,10 @@ func Topics(b *Bus) int { return len(b.topics.all()) }
 
 // MaxStrays is how many undeclared names may be among them.
 const MaxStrays = maxStrays
+
+// Table is the map from names to topics and commands.
+type Table struct{ t table[int] }
+
+func (t *Table) Get(name string) *int     { return t.t.get(name) }
+func (t *Table) Put(name string, v *int)  { t.t.put(name, v) }
+func (t *Table) Drop(name string, v *int) { t.t.drop(name, v) }

@@ -10,7 +10,7 @@ import (
 // are in it. Reading one that is there takes one atomic load and one map
 // lookup, no lock. New names gather in a second map until they have been asked
 // for often enough to pay for publishing a new read-only one, so adding n names
-// costs O(n), not O(n²).
+// costs O(n), not O(n²). Dropping names works the same way.
 type table[V any] struct {
 	read    atomic.Pointer[map[string]*V]
 	amended atomic.Bool // dirty has names that read lacks
@@ -21,13 +21,19 @@ type table[V any] struct {
 }
 
 func (t *table[V]) get(name string) *V {
-	if m := t.read.Load(); m != nil {
-		if v := (*m)[name]; v != nil {
-			return v
+	for {
+		m := t.read.Load()
+		if m != nil {
+			if v := (*m)[name]; v != nil {
+				return v
+			}
 		}
-	}
-	if !t.amended.Load() {
-		return nil
+		if t.amended.Load() {
+			break
+		}
+		if t.read.Load() == m { // else the name may have moved into the new one
+			return nil
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,10 +72,18 @@ func (t *table[V]) put(name string, v *V) {
 func (t *table[V]) drop(name string, v *V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.dirty[name] == v {
-		delete(t.dirty, name)
-		t.promote()
+	if t.dirty[name] != v {
+		return
 	}
+	delete(t.dirty, name)
+	if len(t.dirty) < 16 {
+		t.promote()
+		return
+	}
+	// Dropping n names must not copy the table n times. A new empty map, never
+	// nil: get tells by the pointer that nothing happened.
+	t.amended.Store(true) // first: get must not find the empty map complete
+	t.read.Store(&map[string]*V{})
 }
 
 // all returns a copy of the whole table.
