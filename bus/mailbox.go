@@ -182,7 +182,7 @@ func (l *lane[T]) deliver(mb *mailbox, r *run) {
 		}
 		mb.pos.Store(mb.pos.Load() + 1) // the consumer alone stores
 		if !l.sub.dead.Load() {
-			l.fn(l.sub.ctx, Event[T]{v, m})
+			l.fn(l.sub.scope, Event[T]{v, m})
 		}
 	}
 }

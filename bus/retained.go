@@ -93,6 +93,9 @@ func (f *fanout[T]) queueKept(v any, m *meta) ([]*serial, error) {
 		return nil, err
 	}
 	e := Event[T]{p, m}
+	if f.plain { // no longer a retained one
+		return f.serials(e, v), nil
+	}
 	var errs []error
 	for i := range f.boxes {
 		if err := f.boxes[i].force(e, &v); err != nil {
@@ -106,16 +109,19 @@ func (f *fanout[T]) queueKept(v any, m *meta) ([]*serial, error) {
 func (f *fanout[T]) serials(e Event[T], v any) (list []*serial) {
 	for i := range f.inline {
 		s := &f.inline[i]
-		s.sub.serial.put(func() { s.fn(s.ctx, e) })
+		s.sub.serial.put(func() { s.fn(s.scope, e) })
 		list = append(list, s.sub.serial)
+	}
+	if f.plain {
+		return list
 	}
 	for i := range f.mixed {
 		s := &f.mixed[i]
 		s.sub.serial.put(func() {
 			if s.any != nil {
-				s.any(s.ctx, Event[any]{v, e.m})
+				s.any(s.scope, Event[any]{v, e.m})
 			} else {
-				s.fn(s.ctx, e)
+				s.fn(s.scope, e)
 			}
 		})
 		list = append(list, s.sub.serial)
@@ -209,7 +215,7 @@ func (t *topic) attachKept(s *Subscription, k kind) ([]*serial, bool, error) {
 		}
 	}
 	ok, err := t.attachLocked(s, k)
-	solo := &topic{meta: t.meta, bus: t.bus, name: t.name, kind: t.kind, subs: []*Subscription{s}, keeps: true}
+	solo := &topic{bus: t.bus, name: t.name, topicState: topicState{kind: t.kind, subs: []*Subscription{s}, keeps: true}}
 	t.mu.Unlock()
 	var list []*serial
 	if ok && err == nil && t.has {

@@ -23,8 +23,8 @@ type Subscription struct {
 	typed   any     // func(context.Context, Event[T])
 	lane    swapper // *lane[T], unless inline
 	box     *mailbox
-	tap     *tap // of a tap or observer
-	ctx     context.Context
+	tap     *tap    // of a tap or observer
+	scope   *scope  // of its handler
 	pc      uintptr // where Subscribe was called
 	seq     uint64  // order of wildcard subscriptions
 	dead    atomic.Bool
@@ -82,15 +82,15 @@ func newSubscription(c *Client, name string, opts []SubscribeOption) *Subscripti
 	for _, o := range opts {
 		o(s)
 	}
-	s.ctx, s.box = c.boxCtx, c.box
+	s.scope, s.box = c.boxCtx, c.box
 	switch {
 	case s.inline:
-		s.ctx, s.apart = c.inlineCtx, false
+		s.scope, s.apart = c.inlineCtx, false
 		s.serial = &serial{sub: s}
 	case s.apart:
 		s.box = c.newBox()
 		s.box.handlers = true
-		s.ctx = &scope{Context: context.Background(), client: c, mailbox: true, box: s.box}
+		s.scope = &scope{Context: context.Background(), client: c, mailbox: true, box: s.box}
 	}
 	var pc [1]uintptr
 	runtime.Callers(3, pc[:])
@@ -164,7 +164,7 @@ func (s *Subscription) Unsubscribe() {
 func (s *Subscription) UnsubscribeWait(ctx context.Context) error {
 	s.Unsubscribe()
 	for sc := range scopes(ctx) {
-		if s.inline && sc.inline || !s.inline && s.ctx == context.Context(sc) {
+		if s.inline && sc.inline || !s.inline && s.scope == sc {
 			return nil
 		}
 	}

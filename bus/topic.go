@@ -10,14 +10,20 @@ import (
 )
 
 // A topic is one event name. Publishing reads its snapshot; everything else
-// changes the list of subscriptions under mu and stores a new one.
+// changes the list of subscriptions under mu and stores a new one. What
+// publishing touches comes first and fits into one cache line.
 type topic struct {
-	snap      atomic.Pointer[snapshot]
-	meta      meta // shared by the events that carry nothing of their own
-	bus       *Bus
+	snap atomic.Pointer[snapshot]
+	bus  *Bus
+	meta meta // shared by the events that carry nothing of their own
+
 	name      string
 	namespace string
+	topicState
+}
 
+// topicState is what publishing does not touch.
+type topicState struct {
 	mu       sync.Mutex // guards what follows; after bus.mu and retain, before mailboxes
 	kind     kind
 	subs     []*Subscription // in the order they were made
@@ -47,22 +53,28 @@ type fan interface {
 	queueKept(v any, m *meta) ([]*serial, error)
 }
 
-// fanout is where events of one topic go: immutable once stored.
+// fanout is where events of one topic go: immutable once stored. It fills a cache
+// line.
 type fanout[T any] struct {
 	snapshot
+	inline []inlineSub[T]
 	plain  bool     // inline typed subscribers only: a short path
 	one    *lane[T] // the only subscriber is this mailbox: another
-	inline []inlineSub[T]
-	mixed  []mixedSub[T] // used instead of inline when some take any payload
-	boxes  []boxGroup[T]
-	timed  bool
-	keeps  bool
+	*others[T]
+}
+
+// others is what a fanout has besides, where it is not plain.
+type others[T any] struct {
+	mixed []mixedSub[T] // used instead of inline when some take any payload
+	boxes []boxGroup[T]
+	timed bool
+	keeps bool
 }
 
 type inlineSub[T any] struct {
-	fn  func(context.Context, Event[T])
-	ctx context.Context
-	sub *Subscription
+	fn    func(context.Context, Event[T])
+	scope *scope
+	sub   *Subscription
 }
 
 // mixedSub has one of the two functions.
@@ -86,7 +98,7 @@ type boxSub[T any] struct {
 }
 
 func newTopic(b *Bus, name, namespace string) *topic {
-	t := &topic{bus: b, name: name, namespace: namespace, kind: kindOf[any]{}}
+	t := &topic{bus: b, name: name, namespace: namespace, topicState: topicState{kind: kindOf[any]{}}}
 	t.meta.topic = t
 	t.snap.Store(t.kind.build(t))
 	return t
@@ -94,7 +106,7 @@ func newTopic(b *Bus, name, namespace string) *topic {
 
 // build makes the snapshot of t's subscriptions; t.mu is held.
 func (kindOf[T]) build(t *topic) *snapshot {
-	f := &fanout[T]{keeps: t.keeps}
+	f := &fanout[T]{others: &others[T]{keeps: t.keeps}}
 	mixed := false
 	for _, s := range t.subs {
 		f.timed = f.timed || s.timed
@@ -109,7 +121,7 @@ func (kindOf[T]) build(t *topic) *snapshot {
 					}
 				}
 			}
-			f.inline = append(f.inline, inlineSub[T]{fn, s.ctx, s})
+			f.inline = append(f.inline, inlineSub[T]{fn, s.scope, s})
 			continue
 		}
 		var b boxSub[T]
@@ -144,8 +156,12 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		f.inline = nil
 	}
 	f.plain = len(f.boxes) == 0 && !mixed && !f.timed && !f.keeps
+	f.inline = slices.Clip(f.inline)
 	if len(f.boxes) == 1 && len(f.inline)+len(f.mixed) == 0 && !f.timed && !f.keeps {
 		f.one = f.boxes[0].one
+	}
+	if f.plain {
+		f.others = nil
 	}
 	f.list = f
 	return &f.snapshot
@@ -201,6 +217,14 @@ func (f *fanout[T]) publishAny(ctx context.Context, t *topic, v any) error {
 // hand.
 func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error {
 	chain := Correlation(ctx)
+	if f.plain {
+		e := Event[T]{v, &t.meta}
+		if chain != 0 {
+			e.m = newMeta(t, false, chain)
+		}
+		f.runInline(e)
+		return nil
+	}
 	if f.keeps {
 		return t.publishKept(v, f.timed, chain)
 	}
@@ -249,6 +273,8 @@ func (f *fanout[T]) inlineAgain(v any, m *meta) {
 	switch e := (Event[T]{p, m}); {
 	case err != nil:
 		m.topic.bus.log.Error("event lost: its type was declared while it was published", "event", m.topic.name, "error", err)
+	case f.plain:
+		f.runInline(e)
 	case f.keeps:
 		drainAll(f.serials(e, v))
 	case f.mixed != nil:
@@ -286,7 +312,7 @@ func (f *fanout[T]) runFrom(from int, e Event[T], r *reader) (next int, done boo
 	for i := from; i < len(f.inline); i++ {
 		at = i
 		s := &f.inline[i]
-		s.fn(s.ctx, e)
+		s.fn(s.scope, e)
 	}
 	at = len(f.inline)
 	return at, true
@@ -324,9 +350,9 @@ func (f *fanout[T]) runMixedFrom(from int, e Event[T], a Event[any], r *reader) 
 		at = i
 		s := &f.mixed[i]
 		if s.any != nil {
-			s.any(s.ctx, a)
+			s.any(s.scope, a)
 		} else {
-			s.fn(s.ctx, e)
+			s.fn(s.scope, e)
 		}
 	}
 	at = len(f.mixed)
