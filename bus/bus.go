@@ -55,7 +55,7 @@ type Options struct {
 	MailboxSoft int
 	// MailboxHard is how many may wait at most, which handlers can reach that
 	// publish to a full mailbox. 0 means 1,048,576, and it is never less than
-	// MailboxSoft. An empty queue takes memory for no more than 64 events.
+	// MailboxSoft + 1.
 	MailboxHard int
 	// BufferLimit is how many commands wait for a plugin that is not ready.
 	// 0 means 1024.
@@ -101,7 +101,7 @@ func New(opts *Options) *Bus {
 	if o.SlowAfter == 0 {
 		o.SlowAfter = time.Second
 	}
-	o.MailboxHard = max(o.MailboxHard, o.MailboxSoft)
+	o.MailboxHard = max(o.MailboxHard, o.MailboxSoft+1) // so that publishers from outside wait first
 	b.log = o.Logger
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)

@@ -159,7 +159,10 @@ func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] 
 // type, a map or raw JSON that is decoded strictly, or nil for the zero value;
 // anything else is [ErrWrongType]. See [Publisher.Publish] for the rest.
 func (c *Client) Publish(ctx context.Context, event string, payload any) error {
-	t := c.events.get(event)
+	var t *topic
+	if m := c.events.read.Load(); m != nil {
+		t = (*m)[event]
+	}
 	if t == nil {
 		var err error
 		if t, err = c.ownTopic(event, false); err != nil {
@@ -174,7 +177,11 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 			return err
 		}
 	}
-	return t.snap.Load().list.publishAny(ctx, t, payload)
+	s := t.snap.Load()
+	if s.idle != nil && s.idle == payloadType(&payload) {
+		return nil
+	}
+	return s.list.publishAny(ctx, t, payload)
 }
 
 // special is what publishing does when flags says so: it fails if the client is
@@ -347,10 +354,16 @@ func (c *Client) WaitFor(ctx context.Context, event string, match func(Event[any
 	select {
 	case e := <-got:
 		return e, nil
-	case <-c.down:
-		return Event[any]{}, c.gone("wait for " + event)
+	case <-c.life.Done():
+		err = c.gone("wait for " + event)
 	case <-ctx.Done():
-		return Event[any]{}, ctxError("wait for "+event, ctx)
+		err = ctxError("wait for "+event, ctx)
+	}
+	select {
+	case e := <-got: // it came at the last moment
+		return e, nil
+	default:
+		return Event[any]{}, err
 	}
 }
 
@@ -732,6 +745,7 @@ func goLate[Out any](ctx context.Context, c, owner *Client, name string, in any,
 	}
 	d := &Future[any]{}
 	f := &d.f
+	f.name = name
 	start := func(err error) {
 		var r *route
 		switch {

@@ -106,8 +106,9 @@ func (k *Caller[In, Out]) Go(ctx context.Context, in In) *Future[Out] {
 
 // Handle makes h the handler of the command d of c's namespace. What h returns
 // settles the command. h runs in the caller's goroutine and may overlap itself
-// and everything else of the plugin; its context ends with the caller's, with
-// the plugin or when h has returned. A panic in h becomes [ErrPanic].
+// and everything else of the plugin. Its context ends with the plugin; for a
+// call made with any other context than context.Background() it ends with the
+// caller's too, and when h has returned. A panic in h becomes [ErrPanic].
 //
 // It returns [ErrNilHandler], [ErrBadName], [ErrNotOwner], [ErrDuplicate],
 // [ErrStopped] or [ErrClosed].

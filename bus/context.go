@@ -170,6 +170,9 @@ func isBackground(ctx context.Context) bool {
 
 var background = func() unsafe.Pointer { ctx := context.Background(); return typeWord(&ctx) }()
 
+// payloadType returns the first word of an interface value, or nil for nil.
+func payloadType(v *any) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(v)) }
+
 // typeWord returns the first word of an interface value, which stands for its
 // dynamic type.
 func typeWord(ctx *context.Context) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(ctx)) }

@@ -10,6 +10,7 @@ import (
 // future is what a Deferred and its Future share. The channel is made only for
 // somebody who has to wait.
 type future struct {
+	name    string // of a command that is not found yet
 	cmd     *command
 	settled atomic.Bool
 
@@ -214,7 +215,7 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 
 func (f *future) op() string {
 	if f.cmd == nil {
-		return "command"
+		return f.name
 	}
 	return f.cmd.name
 }

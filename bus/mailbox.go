@@ -403,6 +403,8 @@ func (mb *mailbox) flush(ctx context.Context) error {
 	select {
 	case <-k.done:
 		return nil
+	case <-mb.client.down: // a handler hung; what it held up was dropped
+		return mb.client.gone("flush " + mb.client.namespace)
 	case <-ctx.Done():
 		return ctxError("flush "+mb.client.namespace, ctx)
 	}

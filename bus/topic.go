@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // A topic is one event name. Publishing reads its snapshot; everything else
@@ -43,7 +44,10 @@ type topicState struct {
 }
 
 // snapshot is the head of a fanout[T]; list points to the whole of it.
-type snapshot struct{ list fan }
+type snapshot struct {
+	list fan
+	idle unsafe.Pointer // if nobody listens: the type word of payloads that need no conversion
+}
 
 type fan interface {
 	publishAny(ctx context.Context, t *topic, v any) error
@@ -162,6 +166,10 @@ func (kindOf[T]) build(t *topic) *snapshot {
 	}
 	if f.plain {
 		f.others = nil
+		if len(f.inline) == 0 {
+			var v any = *new(T)
+			f.idle = payloadType(&v)
+		}
 	}
 	f.list = f
 	return &f.snapshot
@@ -292,30 +300,27 @@ func (f *fanout[T]) runInline(e Event[T]) {
 		e.m.topic.snap.Load().list.inlineAgain(e.Data, e.m)
 		return
 	}
-	for i, done := 0, false; !done; {
-		i, done = f.runFrom(i, e, r)
-	}
+	f.runFrom(0, e, r)
 }
 
-func (f *fanout[T]) runFrom(from int, e Event[T], r *reader) (next int, done bool) {
-	at := from
+func (f *fanout[T]) runFrom(i int, e Event[T], r *reader) {
+	at := i
 	defer func() {
 		if at < len(f.inline) {
 			if p := recover(); p != nil { // nil: runtime.Goexit, the goroutine ends
 				f.inline[at].sub.panicked(p)
-				next = at + 1
+				f.runFrom(at+1, e, r)
 				return
 			}
 		}
 		r.leave()
 	}()
-	for i := from; i < len(f.inline); i++ {
+	for ; i < len(f.inline); i++ {
 		at = i
 		s := &f.inline[i]
 		s.fn(s.scope, e)
 	}
-	at = len(f.inline)
-	return at, true
+	at = i
 }
 
 // runMixed is runInline where some subscribers take any payload, which is
@@ -329,24 +334,22 @@ func (f *fanout[T]) runMixed(e Event[T], boxed any) {
 		e.m.topic.snap.Load().list.inlineAgain(boxed, e.m)
 		return
 	}
-	for i, done := 0, false; !done; {
-		i, done = f.runMixedFrom(i, e, Event[any]{boxed, e.m}, r)
-	}
+	f.runMixedFrom(0, e, Event[any]{boxed, e.m}, r)
 }
 
-func (f *fanout[T]) runMixedFrom(from int, e Event[T], a Event[any], r *reader) (next int, done bool) {
-	at := from
+func (f *fanout[T]) runMixedFrom(i int, e Event[T], a Event[any], r *reader) {
+	at := i
 	defer func() {
 		if at < len(f.mixed) {
 			if p := recover(); p != nil {
 				f.mixed[at].sub.panicked(p)
-				next = at + 1
+				f.runMixedFrom(at+1, e, a, r)
 				return
 			}
 		}
 		r.leave()
 	}()
-	for i := from; i < len(f.mixed); i++ {
+	for ; i < len(f.mixed); i++ {
 		at = i
 		s := &f.mixed[i]
 		if s.any != nil {
@@ -355,8 +358,7 @@ func (f *fanout[T]) runMixedFrom(from int, e Event[T], a Event[any], r *reader) 
 			s.fn(s.scope, e)
 		}
 	}
-	at = len(f.mixed)
-	return at, true
+	at = i
 }
 
 // push queues e for the subscriptions of one mailbox.
