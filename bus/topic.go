@@ -62,13 +62,19 @@ type fan interface {
 type fanout[T any] struct {
 	snapshot
 	inline []inlineSub[T]
-	plain  bool     // inline typed subscribers only: a short path
-	one    *lane[T] // the only subscriber is this mailbox: another
+	plain  bool // inline typed subscribers only: a short path
 	*others[T]
+}
+
+// fanout1 is a fanout with the only inline subscriber beside it.
+type fanout1[T any] struct {
+	fanout[T]
+	first [1]inlineSub[T]
 }
 
 // others is what a fanout has besides, where it is not plain.
 type others[T any] struct {
+	one   *lane[T]      // the only subscriber is this mailbox: another short path
 	mixed []mixedSub[T] // used instead of inline when some take any payload
 	boxes []boxGroup[T]
 	timed bool
@@ -110,7 +116,15 @@ func newTopic(b *Bus, name, namespace string) *topic {
 
 // build makes the snapshot of t's subscriptions; t.mu is held.
 func (kindOf[T]) build(t *topic) *snapshot {
-	f := &fanout[T]{others: &others[T]{keeps: t.keeps}}
+	var f *fanout[T]
+	if len(t.subs) == 1 {
+		f1 := &fanout1[T]{}
+		f = &f1.fanout
+		f.inline = f1.first[:0]
+	} else {
+		f = &fanout[T]{}
+	}
+	f.others = &others[T]{keeps: t.keeps}
 	mixed := false
 	for _, s := range t.subs {
 		f.timed = f.timed || s.timed
@@ -160,7 +174,9 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		f.inline = nil
 	}
 	f.plain = len(f.boxes) == 0 && !mixed && !f.timed && !f.keeps
-	f.inline = slices.Clip(f.inline)
+	if len(f.inline) > 1 {
+		f.inline = slices.Clone(f.inline) // no larger than it must be
+	}
 	if len(f.boxes) == 1 && len(f.inline)+len(f.mixed) == 0 && !f.timed && !f.keeps {
 		f.one = f.boxes[0].one
 	}
@@ -214,7 +230,7 @@ func (f *fanout[T]) publishAny(ctx context.Context, t *topic, v any) error {
 			}
 			return nil
 		}
-		if f.one != nil && f.one.post(p, &t.meta) {
+		if l := f.one; l != nil && l.post(p, &t.meta) {
 			return nil
 		}
 	}
