@@ -93,7 +93,16 @@ func (d DataOf[T]) Get(c *Client) (T, bool) {
 	t.retain.Lock()
 	defer t.retain.Unlock()
 	change, _ := t.value.(DataChange)
+	return valueOf[T](change)
+}
+
+// valueOf returns the value of a change, which may be a nil interface, or false
+// if it was deleted or is of another type.
+func valueOf[T any](change DataChange) (T, bool) {
 	v, ok := change.Value.(T)
+	if change.Value == nil {
+		ok = reflect.TypeFor[T]().Kind() == reflect.Interface
+	}
 	return v, ok && change.has
 }
 
@@ -103,14 +112,15 @@ func (d DataOf[T]) Get(c *Client) (T, bool) {
 func (d DataOf[T]) Wait(ctx context.Context, c *Client, match func(T) bool) (T, error) {
 	e, err := c.WaitFor(ctx, d.Changed().name, func(e Event[any]) bool {
 		change, _ := e.Data.(DataChange)
-		v, ok := change.Value.(T)
-		return ok && change.has && (match == nil || match(v))
+		v, ok := valueOf[T](change)
+		return ok && (match == nil || match(v))
 	})
 	if err != nil {
 		var zero T
 		return zero, err
 	}
-	return e.Data.(DataChange).Value.(T), nil
+	v, _ := valueOf[T](e.Data.(DataChange))
+	return v, nil
 }
 
 // Data returns a copy of the data store of a namespace by key; the values
