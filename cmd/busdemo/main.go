@@ -34,12 +34,15 @@ func main() {
 	context.AfterFunc(ctx, stop) // the first signal ends the chat in order, a second one the process
 	// A reader that goes away (busdemo | head) is an error of writing, so that the chat is ended.
 	signal.Ignore(syscall.SIGPIPE)
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, hangUp))
 }
 
-// run is the program: it carries out args and returns the exit status. The end of ctx is Ctrl-C.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, newSim: chatsim.New}
+// run is the program: it carries out args and returns the exit status. The end of ctx is Ctrl-C; a signal
+// from hangUp, which may be nil, makes it read its configuration again.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, hangUp <-chan os.Signal) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, newSim: chatsim.New, hangUp: hangUp}
 	return p.run(ctx, args)
 }
 
@@ -48,6 +51,7 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	newSim         func(*chatsim.Options) *chatsim.Server // makes the embedded server
+	hangUp         <-chan os.Signal                       // asks for the configuration to be read again
 }
 
 func (p *program) run(ctx context.Context, args []string) int {

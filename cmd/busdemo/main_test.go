@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -53,6 +55,9 @@ type trial struct {
 	prepare func(*chatsim.Server)
 	// interrupt is the output at which Ctrl-C comes; "" for never.
 	interrupt string
+	// hangUp is the output at which SIGHUP comes, after change was called; "" for never.
+	hangUp string
+	change func()
 }
 
 func (tr trial) run(t *testing.T, args ...string) outcome {
@@ -64,12 +69,16 @@ func (tr trial) run(t *testing.T, args ...string) outcome {
 	if tr.interrupt != "" {
 		stdout.call = cancel
 	}
+	signals := make(chan os.Signal, 1)
+	if tr.hangUp != "" {
+		stdout.on, stdout.call = tr.hangUp, func() { tr.change(); signals <- syscall.SIGHUP }
+	}
 	stdin := tr.stdin
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
 	var stderr bytes.Buffer
-	p := &program{stdin: stdin, stdout: stdout, stderr: &stderr, newSim: func(o *chatsim.Options) *chatsim.Server {
+	p := &program{stdin: stdin, stdout: stdout, stderr: &stderr, hangUp: signals, newSim: func(o *chatsim.Options) *chatsim.Server {
 		got.sim = chatsim.New(o)
 		if tr.prepare != nil {
 			tr.prepare(got.sim)

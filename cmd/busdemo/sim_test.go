@@ -22,7 +22,7 @@ func TestSimAndChat(t *testing.T) {
 	r, w := io.Pipe()
 	status := make(chan int, 1)
 	go func() {
-		status <- run(ctx, []string{"sim", "--listen", "127.0.0.1:0"}, strings.NewReader(""), w, io.Discard)
+		status <- run(ctx, []string{"sim", "--listen", "127.0.0.1:0"}, strings.NewReader(""), w, io.Discard, nil)
 		_ = w.Close()
 	}()
 	first, err := bufio.NewReader(r).ReadString('\n')
@@ -42,7 +42,7 @@ func TestSimAndChat(t *testing.T) {
 		}()
 	}}
 	var stderr strings.Builder
-	got := run(t.Context(), []string{"chat", "--config", file}, typing, stdout, &stderr)
+	got := run(t.Context(), []string{"chat", "--config", file}, typing, stdout, &stderr, nil)
 	_ = typing.Close()
 	assert.Equal(t, exitOK, got)
 	assert.Empty(t, stderr.String())

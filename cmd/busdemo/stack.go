@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/bus/busconfig"
+	"github.com/cxbus/cxbus/plugins/config"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
@@ -23,6 +23,8 @@ type stack struct {
 	bus    *bus.Bus
 	client *bus.Client
 	events *watch
+
+	stopReloads func()
 }
 
 // stackOptions say how to build a stack.
@@ -35,18 +37,28 @@ type stackOptions struct {
 
 // newStack builds a stack and starts its plugins. Whoever gets one closes it.
 func (p *program) newStack(ctx context.Context, o stackOptions) (*stack, error) {
-	cfg, err := busconfig.Load(&busconfig.Options{File: o.file})
+	s := &stack{events: newWatch()}
+	defaults := func() *webchatservice.Config {
+		c := webchatservice.DefaultConfig()
+		if s.sim != nil {
+			s.embedded(&c)
+		}
+		return &c
+	}
+	load := func() (*busconfig.Config, error) { return busconfig.Load(&busconfig.Options{File: o.file}) }
+	cfg, err := config.New(load, config.Section{
+		Name: webchatservice.Section, Configure: webchatservice.Configure.Name(),
+		Defaults: func() any { return defaults() },
+	})
 	if err != nil {
 		return nil, err
 	}
-	webchat := webchatservice.DefaultConfig()
-	if err := errors.Join(cfg.Section(webchatservice.Section).Decode(&webchat), cfg.CheckUnknown(webchatservice.Section)); err != nil {
+	webchat := defaults()
+	if err := cfg.Configure(webchatservice.Section, webchat); err != nil {
 		return nil, err
 	}
-
-	s := &stack{events: newWatch()}
 	service := &webchatservice.Options{Drivers: wires.All()}
-	switch addressed := hasAddress(webchat); {
+	switch addressed := hasAddress(*webchat); {
 	case !addressed && o.file != "":
 		return nil, fmt.Errorf("%s: webchat.dataURL: is missing; set it to the root of a chat service, "+
 			"such as http://127.0.0.1:8080/genesys/2/chat/customer-support, or leave --config out for the embedded one", o.file)
@@ -55,17 +67,44 @@ func (p *program) newStack(ctx context.Context, o stackOptions) (*stack, error) 
 		service.HTTPClient = s.sim.Client()
 		service.Dial = s.sim.DialContext
 	}
-	s.bus = bus.New(&bus.Options{Configure: func(namespace string, into any) error {
+	s.bus = bus.New(&bus.Options{Configure: func(section string, into any) error {
 		if c, ok := into.(*webchatservice.Config); ok && s.sim != nil {
-			c.DataURL = s.sim.GMSURL()
-			c.PollRateMin, c.PollRateMax = 250, 1000 // nobody pays for requests in memory
+			s.embedded(c)
 		}
-		return cfg.Section(namespace).Decode(into)
+		return cfg.Configure(section, into)
 	}})
-	if err := s.start(ctx, o, webchatservice.New(service), &Statistics{}); err != nil {
+	if err := s.start(ctx, o, cfg, webchatservice.New(service), &Statistics{}); err != nil {
 		return nil, together(err, s.close(ctx))
 	}
+	s.reloads(p)
 	return s, nil
+}
+
+// embedded points c to the embedded server.
+func (s *stack) embedded(c *webchatservice.Config) {
+	c.DataURL = s.sim.GMSURL()
+	c.PollRateMin, c.PollRateMax = 250, 1000 // nobody pays for requests in memory
+}
+
+// reloads reads the configuration again at each SIGHUP, until the stack is closed. A refused one is told
+// on standard error, and the old one stays in force.
+func (s *stack) reloads(p *program) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	s.stopReloads = func() { cancel(); <-done }
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-p.hangUp:
+			}
+			if _, err := s.client.Call(ctx, config.Reload.Name(), nil); err != nil && ctx.Err() == nil {
+				fmt.Fprintln(p.stderr, "busdemo: "+oneLine(err))
+			}
+		}
+	}()
 }
 
 func (s *stack) start(ctx context.Context, o stackOptions, plugins ...bus.Plugin) error {
@@ -94,6 +133,9 @@ func (s *stack) start(ctx context.Context, o stackOptions, plugins ...bus.Plugin
 func (s *stack) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
+	if s.stopReloads != nil {
+		s.stopReloads()
+	}
 	err := s.bus.Close(ctx)
 	if s.sim != nil {
 		err = together(err, s.sim.Close())
