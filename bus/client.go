@@ -119,8 +119,13 @@ func (c *Client) Ready() {
 // in is the command's input type, a map[string]any or json.RawMessage that is
 // decoded into it strictly, or nil for its zero value. See [Caller.Call].
 func (c *Client) Call(ctx context.Context, name string, in any) (any, error) {
-	if w := c.bus.watch.Load(); w != nil {
-		return c.callWatched(ctx, w, name, in)
+	if c.flags.Load()&flagWatched != 0 {
+		if w := c.bus.watch.Load(); w != nil {
+			return c.callWatched(ctx, w, name, in)
+		}
+	}
+	if r := c.routes.known(name); r != nil && r.cmd.owner.state.Load() < stateStopping {
+		return r.cmd.h.callAny(ctx, r, in)
 	}
 	return c.callPlain(ctx, name, in)
 }
@@ -139,13 +144,18 @@ func (c *Client) callPlain(ctx context.Context, name string, in any) (any, error
 // Go starts a command by name. See [Client.Call] for name and in and
 // [Caller.Go] for the rest.
 func (c *Client) Go(ctx context.Context, name string, in any) *Future[any] {
-	if w := c.bus.watch.Load(); w != nil {
-		return c.goWatched(ctx, w, name, in)
+	if c.flags.Load()&flagWatched != 0 {
+		if w := c.bus.watch.Load(); w != nil {
+			return c.goWatched(ctx, w, name, in)
+		}
 	}
 	return c.goPlain(ctx, name, in)
 }
 
 func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] {
+	if r := c.routes.known(name); r != nil && r.cmd.owner.state.Load() < stateStopping {
+		return r.cmd.h.startAny(ctx, r, in)
+	}
 	r, owner, err := c.find(name, false)
 	if r == nil {
 		return goLate[any](ctx, c, owner, name, in, err)
@@ -159,16 +169,10 @@ func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] 
 // type, a map or raw JSON that is decoded strictly, or nil for the zero value;
 // anything else is [ErrWrongType]. See [Publisher.Publish] for the rest.
 func (c *Client) Publish(ctx context.Context, event string, payload any) error {
-	var t *topic
-	if m := c.events.read.Load(); m != nil {
-		t = (*m)[event]
-	}
+	t := c.events.known(event)
 	if t == nil {
 		var err error
-		if t, err = c.ownTopic(event, false); err != nil {
-			return err
-		}
-		if err = c.declaredOr(t); err != nil {
+		if t, err = c.eventTopic(event); err != nil {
 			return err
 		}
 	}
@@ -182,6 +186,19 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 		return nil
 	}
 	return s.list.publishAny(ctx, t, payload)
+}
+
+// eventTopic returns the topic for an event that is published by name, the
+// name not being known yet.
+func (c *Client) eventTopic(event string) (*topic, error) {
+	if t := c.events.get(event); t != nil {
+		return t, nil
+	}
+	t, err := c.ownTopic(event, false)
+	if err != nil {
+		return nil, err
+	}
+	return t, c.declaredOr(t)
 }
 
 // special is what publishing does when flags says so: it fails if the client is

@@ -53,13 +53,15 @@ type Caller[In, Out any] struct {
 // types), [ErrStopped], [ErrClosed], [ErrPanic], [ErrCancelled] or
 // [ErrTimeout].
 func (k *Caller[In, Out]) Call(ctx context.Context, in In) (Out, error) {
-	if w := k.client.bus.watch.Load(); w != nil {
-		out, err := k.client.callWatched(ctx, w, k.name, in)
-		if err != nil {
-			var zero Out
-			return zero, err
+	if k.client.flags.Load()&flagWatched != 0 {
+		if w := k.client.bus.watch.Load(); w != nil {
+			out, err := k.client.callWatched(ctx, w, k.name, in)
+			if err != nil {
+				var zero Out
+				return zero, err
+			}
+			return convert[Out]("result of "+k.name, out)
 		}
-		return convert[Out]("result of "+k.name, out)
 	}
 	r := k.route.Load()
 	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
@@ -86,8 +88,10 @@ func (k *Caller[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 // reach it in that order; a plain handler gets a goroutine of its own and no
 // order is promised. ctx stays in force until the command settles.
 func (k *Caller[In, Out]) Go(ctx context.Context, in In) *Future[Out] {
-	if w := k.client.bus.watch.Load(); w != nil {
-		return (*Future[Out])(k.client.goWatched(ctx, w, k.name, in))
+	if k.client.flags.Load()&flagWatched != 0 {
+		if w := k.client.bus.watch.Load(); w != nil {
+			return (*Future[Out])(k.client.goWatched(ctx, w, k.name, in))
+		}
 	}
 	r := k.route.Load()
 	if r == nil || r.cmd.owner.state.Load() >= stateStopping {
@@ -176,10 +180,14 @@ type route struct {
 func (k *command) begin() error {
 	k.running.Add(1)
 	if k.owner.state.Load() >= stateStopping {
-		k.end()
-		return k.owner.gone(k.name)
+		return k.refuse()
 	}
 	return nil
+}
+
+func (k *command) refuse() error {
+	k.end()
+	return k.owner.gone(k.name)
 }
 
 // end counts it out.
@@ -203,7 +211,7 @@ func (r *route) scopeFor(ctx context.Context) (*scope, bool, error) {
 		s.depth = outer.depth + 1
 	}
 	b := r.cmd.owner.bus
-	if s.depth > b.opts.MaxDepth {
+	if int(s.depth) > b.opts.MaxDepth {
 		return nil, false, ErrTooDeep.with(r.cmd.name, "commands call each other in a circle?")
 	}
 	if s.chain == 0 {
@@ -228,30 +236,43 @@ func (h *handler[In, Out]) callAny(ctx context.Context, r *route, in any) (any, 
 }
 
 func (h *handler[In, Out]) call(ctx context.Context, r *route, in In) (out Out, err error) {
-	if !r.mine && r.cmd.owner.state.Load() == stateStarting {
-		if err := r.cmd.owner.gate.wait(ctx, r.cmd.name); err != nil {
+	k := h.cmd
+	if h.async == nil && isBackground(ctx) {
+		k.running.Add(1)
+		if s := k.owner.state.Load(); s == stateReady || s == stateStarting && r.mine {
+			return h.invoke(r.ctx, in)
+		}
+		k.end()
+	}
+	if !r.mine && k.owner.state.Load() == stateStarting {
+		if err := k.owner.gate.wait(ctx, k.name); err != nil {
 			return out, err
 		}
 	}
 	if h.async != nil {
 		d := &Deferred[Out]{}
-		d.f.cmd = h.cmd
-		h.run(ctx, r, in, d) // not start: the gate may still be opening for others
+		d.f.cmd = k
+		h.run(ctx, r, in, d, false) // not start: the gate may still be opening for others
 		return (*Future[Out])(d).Result(ctx)
 	}
-	if err := h.cmd.begin(); err != nil {
+	if err := k.begin(); err != nil {
 		return out, err
 	}
 	sc, own, err := r.scopeFor(ctx)
 	if err != nil {
-		h.cmd.end()
+		k.end()
 		return out, err
 	}
+	if own {
+		defer sc.end()
+	}
+	return h.invoke(sc, in)
+}
+
+// invoke runs a plain handler that has been counted in.
+func (h *handler[In, Out]) invoke(sc *scope, in In) (out Out, err error) {
 	normal := false
 	defer func() {
-		if own {
-			sc.end()
-		}
 		h.cmd.end()
 		if !normal {
 			if p := recover(); p != nil {
@@ -280,23 +301,33 @@ func (h *handler[In, Out]) start(ctx context.Context, r *route, in In) *Future[O
 	d := &Deferred[Out]{}
 	d.f.cmd = h.cmd
 	owner := h.cmd.owner
+	if h.async != nil && isBackground(ctx) {
+		h.cmd.running.Add(1)
+		if s := owner.state.Load(); s == stateReady || s == stateStarting && r.mine {
+			d.f.mortal = true
+			h.invokeAsync(r.ctx, in, d)
+			return (*Future[Out])(d)
+		}
+		h.cmd.end()
+	}
 	if !r.mine && owner.state.Load() == stateStarting {
 		if owner.gate.queue(ctx, h.cmd.name, func(err error) {
 			if err != nil {
 				d.f.settle(nil, err)
 				return
 			}
-			h.run(ctx, r, in, d)
+			h.run(ctx, r, in, d, true)
 		}) {
 			return (*Future[Out])(d)
 		}
 	}
-	h.run(ctx, r, in, d)
+	h.run(ctx, r, in, d, false)
 	return (*Future[Out])(d)
 }
 
 // run runs the handler for d: an async one here, a plain one in a goroutine.
-func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred[Out]) {
+// Somebody may already wait for d if waited is set.
+func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred[Out], waited bool) {
 	if err := h.cmd.begin(); err != nil {
 		d.f.settle(nil, err)
 		return
@@ -311,14 +342,14 @@ func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred
 	if own {
 		end = sc
 	}
-	var life context.Context
-	if h.async != nil {
-		life = h.cmd.owner.life
+	if waited {
+		d.f.begin(end, h.async != nil)
+	} else {
+		d.f.scope, d.f.mortal = end, h.async != nil
 	}
-	d.f.begin(end, life)
 	if h.async == nil {
 		go func() {
-			defer h.contain(d, new(bool))
+			defer func() { h.contain(d, recover()) }()
 			out, err := h.plain(sc, in)
 			if err != nil {
 				d.Reject(err)
@@ -328,21 +359,32 @@ func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred
 		}()
 		return
 	}
+	h.invokeAsync(sc, in, d)
+}
+
+// invokeAsync runs an async handler that has been counted in.
+func (h *handler[In, Out]) invokeAsync(sc *scope, in In, d *Deferred[Out]) {
 	returned := false
-	defer h.contain(d, &returned)
+	defer func() {
+		if returned { // it settles d when it likes
+			h.cmd.end()
+			return
+		}
+		h.contain(d, recover())
+	}()
 	h.async(sc, in, d)
 	returned = true
 }
 
-// contain counts the handler out and rejects d if it panicked or ended its
-// goroutine; an async one that returned settles d when it likes.
-func (h *handler[In, Out]) contain(d *Deferred[Out], returned *bool) {
+// contain counts the handler out and rejects d, unless it has been settled:
+// the handler panicked with p or ended its goroutine.
+func (h *handler[In, Out]) contain(d *Deferred[Out], p any) {
 	defer h.cmd.end()
-	if p := recover(); p != nil {
+	if p != nil {
 		d.Reject(h.cmd.panicked(p))
-	} else if !*returned {
-		d.Reject(ErrPanic.with(h.cmd.name, "the handler ended its goroutine")) // no effect once settled
+		return
 	}
+	d.Reject(ErrPanic.with(h.cmd.name, "the handler ended its goroutine"))
 }
 
 // panicked reports a contained panic and returns the error for the caller.

@@ -3,7 +3,7 @@ package bus
 import (
 	"context"
 	"iter"
-	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -15,18 +15,22 @@ import (
 type scope struct {
 	context.Context          // the caller's; Background for those made once
 	client          *Client  // whose code runs
-	mailbox         bool     // a mailbox handler
 	box             *mailbox // the handler's, if it is not its plugin's
-	inline          bool     // an inline handler
 	command         *command
 	commander       *Client
-	depth           int    // commands in commands
 	chain           uint64 // correlation
+	depth           int32  // commands in commands
+	mailbox         bool   // a mailbox handler
+	inline          bool   // an inline handler
 
-	mu    sync.Mutex // guards what follows, which only Done makes
-	both  context.Context
-	free  func()
-	ended bool
+	ended atomic.Bool            // the command has settled
+	both  atomic.Pointer[joined] // made by the first Done
+}
+
+// joined is the context that ends with the caller's and with the plugin.
+type joined struct {
+	context.Context
+	free func()
 }
 
 type (
@@ -42,10 +46,7 @@ func (s *scope) Value(key any) any {
 	case correlationKey:
 		return s.chain
 	}
-	s.mu.Lock()
-	both := s.both
-	s.mu.Unlock()
-	if both != nil {
+	if both := s.both.Load(); both != nil {
 		return both.Value(key)
 	}
 	// context.Cause and contexts derived from s look for the context that ends
@@ -60,7 +61,7 @@ func (s *scope) Value(key any) any {
 
 // shared reports whether s was made once, for all calls with
 // context.Background().
-func (s *scope) shared() bool { return s.Context == context.Background() }
+func (s *scope) shared() bool { return isBackground(s.Context) }
 
 // home is the life of the plugin whose code runs.
 func (s *scope) home() context.Context { return s.client.life }
@@ -71,18 +72,25 @@ func (s *scope) Done() <-chan struct{} {
 	if s.shared() {
 		return s.home().Done()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.both == nil {
-		ctx, cancel := context.WithCancelCause(s.Context)
-		stop := context.AfterFunc(s.home(), func() { cancel(context.Cause(s.home())) })
-		s.both = ctx
-		s.free = func() { stop(); cancel(context.Canceled) }
-		if s.ended {
-			s.free()
-		}
+	both := s.both.Load()
+	if both == nil {
+		both = s.join()
 	}
-	return s.both.Done()
+	return both.Done()
+}
+
+func (s *scope) join() *joined {
+	ctx, cancel := context.WithCancelCause(s.Context)
+	stop := context.AfterFunc(s.home(), func() { cancel(context.Cause(s.home())) })
+	both := &joined{ctx, func() { stop(); cancel(context.Canceled) }}
+	if !s.both.CompareAndSwap(nil, both) {
+		both.free()
+		both = s.both.Load()
+	}
+	if s.ended.Load() { // end may have come before it could see both
+		both.free()
+	}
+	return both
 }
 
 // Err is the reason why Done is closed.
@@ -93,9 +101,7 @@ func (s *scope) Err() error {
 	if err := s.home().Err(); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
+	if s.ended.Load() {
 		return context.Canceled
 	}
 	return nil
@@ -106,11 +112,9 @@ func (s *scope) Deadline() (time.Time, bool) { return s.Context.Deadline() }
 
 // end releases what Done made; the command has settled.
 func (s *scope) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	if s.free != nil {
-		s.free()
+	s.ended.Store(true)
+	if both := s.both.Load(); both != nil {
+		both.free()
 	}
 }
 

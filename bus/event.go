@@ -124,12 +124,14 @@ func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
 	}
 	if isBackground(ctx) {
 		if f.plain {
-			if len(f.inline) > 0 {
-				f.runInline(Event[T]{v, &t.meta})
+			if len(f.inline) == 0 {
+				return nil
 			}
-			return nil
-		}
-		if f.one != nil && f.one.post(v, &t.meta) {
+			if r := t.enter(s); r != nil { // runInline, a call shorter
+				f.runFrom(0, Event[T]{v, &t.meta}, r)
+				return nil
+			}
+		} else if f.one != nil && f.one.post(v, &t.meta) {
 			return nil
 		}
 	}

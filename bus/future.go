@@ -7,25 +7,40 @@ import (
 	"sync/atomic"
 )
 
-// future is what a Deferred and its Future share. The channel is made only for
+// future is what a Deferred and its Future share. It is made for every command
+// that is started, so what few need is apart, and the channel is made only for
 // somebody who has to wait.
 type future struct {
 	name    string // of a command that is not found yet
 	cmd     *command
-	settled atomic.Bool
+	settled atomic.Bool // val and err do not change any more
 
-	mu    sync.Mutex      // guards what follows
-	scope *scope          // to end at settlement; nil if shared
-	life  context.Context // of the plugin, when an async handler may forget to settle
-	done  chan struct{}
-	stop  func() bool // ends the watch on life
-	val   any
-	err   error
+	mu     sync.Mutex // guards what follows
+	mortal bool       // the plugin's end settles it, as its async handler may forget to
+	scope  *scope     // to end at settlement; nil if shared
+	done   chan struct{}
+	val    any
+	err    error
+	rare   *following // nil while nobody waits or follows
+}
+
+// following is the part of a future that only those need who wait for it or
+// follow its progress.
+type following struct {
+	stop  func() bool   // ends the watch on the plugin's life
 	notes []any         // the last progress values
 	base  int           // number of notes dropped before notes[0]
 	more  chan struct{} // closed at the next note
 	to    *future       // gets all that this one gets
 	after []func(v any, err error)
+}
+
+// followLocked returns the part for those who wait or follow.
+func (f *future) followLocked() *following {
+	if f.rare == nil {
+		f.rare = &following{}
+	}
+	return f.rare
 }
 
 // maxNotes is how many progress values wait for a listener.
@@ -49,19 +64,22 @@ func (f *future) settle(v any, err error) bool {
 	if f.done != nil {
 		close(f.done)
 	}
-	if f.more != nil {
-		close(f.more)
-		f.more = nil
+	sc := f.scope
+	var rare following
+	if f.rare != nil {
+		rare = *f.rare
 	}
-	stop, to, after, sc := f.stop, f.to, f.after, f.scope
+	if rare.more != nil {
+		close(rare.more)
+	}
 	f.mu.Unlock()
-	if stop != nil {
-		stop()
+	if rare.stop != nil {
+		rare.stop()
 	}
-	if to != nil {
-		to.settle(v, err)
+	if rare.to != nil {
+		rare.to.settle(v, err)
 	}
-	for _, fn := range after {
+	for _, fn := range rare.after {
 		fn(v, err)
 	}
 	if sc != nil {
@@ -71,12 +89,12 @@ func (f *future) settle(v any, err error) bool {
 }
 
 // begin says what f ends with: the context of its handler, unless that is
-// shared, and the life of its plugin, if the handler may forget to settle.
-// Somebody may wait for f already.
-func (f *future) begin(sc *scope, life context.Context) {
+// shared, and, if the handler may forget to settle it, its plugin. Somebody may
+// wait for f already.
+func (f *future) begin(sc *scope, mortal bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.scope, f.life = sc, life
+	f.scope, f.mortal = sc, mortal
 	if f.done != nil {
 		f.watchLocked()
 	}
@@ -84,8 +102,8 @@ func (f *future) begin(sc *scope, life context.Context) {
 
 // watchLocked makes the plugin's end settle f.
 func (f *future) watchLocked() {
-	if f.life != nil {
-		f.stop = context.AfterFunc(f.life, func() { f.settle(nil, f.cmd.owner.gone(f.cmd.name)) })
+	if f.mortal {
+		f.followLocked().stop = context.AfterFunc(f.cmd.owner.life, func() { f.settle(nil, f.cmd.owner.gone(f.cmd.name)) })
 	}
 }
 
@@ -108,17 +126,18 @@ func (f *future) notify(v any) {
 	if f.settled.Load() {
 		return
 	}
-	if len(f.notes) == maxNotes {
-		f.notes = append(f.notes[:0:0], f.notes[1:]...)
-		f.base++
+	r := f.followLocked()
+	if len(r.notes) == maxNotes {
+		r.notes = append(r.notes[:0:0], r.notes[1:]...)
+		r.base++
 	}
-	f.notes = append(f.notes, v)
-	if f.more != nil {
-		close(f.more)
-		f.more = nil
+	r.notes = append(r.notes, v)
+	if r.more != nil {
+		close(r.more)
+		r.more = nil
 	}
-	if f.to != nil {
-		f.to.notify(v)
+	if r.to != nil {
+		r.to.notify(v)
 	}
 }
 
@@ -128,7 +147,8 @@ func (f *future) onSettle(fn func(v any, err error)) {
 	f.mu.Lock()
 	settled, v, err := f.settled.Load(), f.val, f.err
 	if !settled {
-		f.after = append(f.after, fn)
+		r := f.followLocked()
+		r.after = append(r.after, fn)
 	}
 	f.mu.Unlock()
 	if settled {
@@ -141,10 +161,11 @@ func (f *future) onSettle(fn func(v any, err error)) {
 func (f *future) forward(to *future) {
 	f.wait() // the plugin's end settles f
 	f.mu.Lock()
-	for _, v := range f.notes {
+	r := f.followLocked()
+	for _, v := range r.notes {
 		to.notify(v)
 	}
-	f.to = to
+	r.to = to
 	settled, v, err := f.settled.Load(), f.val, f.err
 	f.mu.Unlock()
 	if settled {
@@ -204,9 +225,7 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 			return zero, ctxError(f.f.op(), ctx)
 		}
 	}
-	f.f.mu.Lock()
 	v, err := f.f.val, f.f.err
-	f.f.mu.Unlock()
 	if out, ok := v.(Out); ok || err != nil {
 		return out, err
 	}
@@ -239,9 +258,10 @@ func (f *future) note(ctx context.Context, next *int) (any, bool) {
 	f.wait() // the plugin's end settles the command
 	for {
 		f.mu.Lock()
-		*next = max(*next, f.base)
-		if i := *next - f.base; i < len(f.notes) {
-			v := f.notes[i]
+		r := f.followLocked()
+		*next = max(*next, r.base)
+		if i := *next - r.base; i < len(r.notes) {
+			v := r.notes[i]
 			f.mu.Unlock()
 			return v, true
 		}
@@ -249,10 +269,10 @@ func (f *future) note(ctx context.Context, next *int) (any, bool) {
 			f.mu.Unlock()
 			return nil, false
 		}
-		if f.more == nil {
-			f.more = make(chan struct{})
+		if r.more == nil {
+			r.more = make(chan struct{})
 		}
-		more := f.more
+		more := r.more
 		f.mu.Unlock()
 		select {
 		case <-more:

@@ -14,9 +14,11 @@ import (
 // turns to the other set and waits for the first to drain, so that a steady
 // stream of new publishes cannot keep it waiting.
 type readers struct {
-	epoch  atomic.Uint32
-	shards [readerShards]readerShard
+	_      [64]byte      // what is written near must not hold up who reads epoch
+	epoch  atomic.Uint32 // its last bit says which set new publishes add to
 	turn   chan struct{} // one waiter at a time
+	_      [64 - 16]byte
+	shards [readerShards]readerShard
 }
 
 const readerShards = 8
@@ -33,8 +35,8 @@ type reader struct{ n atomic.Int32 }
 // counters.
 func (rs *readers) enter() *reader {
 	var here byte
-	shard := uintptr(unsafe.Pointer(&here)) >> 13 // stacks are apart by kilobytes
-	r := &rs.shards[shard%readerShards].n[rs.epoch.Load()&1]
+	stack := uintptr(unsafe.Pointer(&here)) >> 11 // stacks are apart by 2 KB, or a power of two more
+	r := &rs.shards[(stack^stack>>3)%readerShards].n[rs.epoch.Load()&1]
 	r.n.Add(1)
 	return r
 }

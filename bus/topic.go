@@ -225,12 +225,14 @@ func (f *fanout[T]) publishAny(ctx context.Context, t *topic, v any) error {
 	}
 	if isBackground(ctx) {
 		if f.plain {
-			if len(f.inline) > 0 {
-				f.runInline(Event[T]{p, &t.meta})
+			if len(f.inline) == 0 {
+				return nil
 			}
-			return nil
-		}
-		if l := f.one; l != nil && l.post(p, &t.meta) {
+			if r := t.enter(&f.snapshot); r != nil { // runInline, a call shorter
+				f.runFrom(0, Event[T]{p, &t.meta}, r)
+				return nil
+			}
+		} else if f.one != nil && f.one.post(p, &t.meta) {
 			return nil
 		}
 	}

@@ -126,7 +126,7 @@ type oursCall struct {
 	name   string
 }
 
-func newOursCall(handle func(c *bus.Client, d bus.CommandOf[*msg, *msg]) error) oursCall {
+func newOursCall(handle func(c *bus.Client, d bus.CommandOf[*msg, *msg]) error) *oursCall {
 	b := bus.New(nil)
 	d := bus.NewCommand[*msg, *msg](commandName, "Measured.")
 	owner, client := must(b.Register("Plugin")), must(b.Register("Caller"))
@@ -134,14 +134,14 @@ func newOursCall(handle func(c *bus.Client, d bus.CommandOf[*msg, *msg]) error) 
 		panic(err)
 	}
 	owner.Ready()
-	return oursCall{b, client, must(d.Bind(client)), commandName}
+	return &oursCall{b, client, must(d.Bind(client)), commandName}
 }
 
-func plainCall(h commandFunc) oursCall {
+func plainCall(h commandFunc) *oursCall {
 	return newOursCall(func(c *bus.Client, d bus.CommandOf[*msg, *msg]) error { return bus.Handle(c, d, h) })
 }
 
-func asyncCall(h commandFunc) oursCall {
+func asyncCall(h commandFunc) *oursCall {
 	return newOursCall(func(c *bus.Client, d bus.CommandOf[*msg, *msg]) error {
 		return bus.HandleAsync(c, d, func(ctx context.Context, m *msg, d *bus.Deferred[*msg]) {
 			a, _ := h(ctx, m)
@@ -150,14 +150,14 @@ func asyncCall(h commandFunc) oursCall {
 	})
 }
 
-func (o oursCall) close() {
+func (o *oursCall) close() {
 	if err := o.bus.Close(context.Background()); err != nil {
 		panic(err)
 	}
 }
 
 // callByName calls by name and waits.
-type callByName struct{ oursCall }
+type callByName struct{ *oursCall }
 
 func (o callByName) call(ctx context.Context, m *msg) (*msg, error) {
 	a, err := o.client.Call(ctx, o.name, m)
@@ -168,12 +168,12 @@ func (o callByName) call(ctx context.Context, m *msg) (*msg, error) {
 }
 
 // callByToken calls through a bound handle.
-type callByToken struct{ oursCall }
+type callByToken struct{ *oursCall }
 
 func (o callByToken) call(ctx context.Context, m *msg) (*msg, error) { return o.caller.Call(ctx, m) }
 
 // goByName takes a future by name and waits for it.
-type goByName struct{ oursCall }
+type goByName struct{ *oursCall }
 
 func (o goByName) call(ctx context.Context, m *msg) (*msg, error) {
 	a, err := o.client.Go(ctx, o.name, m).Result(ctx)
