@@ -40,6 +40,8 @@ type Client struct {
 	boxCtx    *scope // of mailbox handlers
 	inlineCtx *scope // of inline handlers
 
+	hooks *command // stands for the client's before hooks, where what runs is counted
+
 	wake chan struct{} // tells whoever takes the plugin down to look again
 	down chan struct{} // closed once the plugin is down
 
@@ -62,6 +64,7 @@ const (
 	flagWatched             // the bus has hooks or taps
 )
 
+// newClient makes a client; b.mu is held.
 func newClient(b *Bus, namespace string, p Plugin) *Client {
 	c := &Client{bus: b, namespace: namespace, plugin: p, log: b.log.With("plugin", namespace),
 		wake: make(chan struct{}, 1), down: make(chan struct{})}
@@ -70,7 +73,9 @@ func newClient(b *Bus, namespace string, p Plugin) *Client {
 	c.boxCtx = &scope{Context: context.Background(), client: c, mailbox: true}
 	c.inlineCtx = &scope{Context: context.Background(), client: c, inline: true}
 	c.box = &mailbox{client: c, soft: b.opts.MailboxSoft, hard: b.opts.MailboxHard}
+	c.hooks = &command{name: "before hook of " + namespace, owner: c}
 	c.gate.client = c
+	c.flag(flagWatched, b.watch.Load() != nil)
 	return c
 }
 
@@ -386,8 +391,14 @@ func (c *Client) WaitFor(ctx context.Context, event string, match func(Event[any
 
 // Flush waits until every event that was queued for the client's handlers
 // before has been handled; iterators and taps are not waited for. It returns [ErrSelfWait] when called with the context of one of the
-// client's own mailbox handlers, else [ErrCancelled] or [ErrTimeout].
+// client's own mailbox handlers, else [ErrCancelled] or [ErrTimeout]. Called
+// from another handler it waits no longer than 5 s unless ctx has a deadline.
 func (c *Client) Flush(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok && insideBus(ctx) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cleanUp) // two handlers may wait for each other
+		defer cancel()
+	}
 	for s := range scopes(ctx) {
 		if s.mailbox && s.client == c {
 			return ErrSelfWait.with("flush "+c.namespace, "call Flush from elsewhere")
@@ -762,7 +773,7 @@ func goLate[Out any](ctx context.Context, c, owner *Client, name string, in any,
 	}
 	d := &Future[any]{}
 	f := &d.f
-	f.name = name
+	f.cmd = &command{name: name, owner: c} // for errors alone
 	start := func(err error) {
 		var r *route
 		switch {

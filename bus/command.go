@@ -206,11 +206,14 @@ func (r *route) scopeFor(ctx context.Context) (*scope, bool, error) {
 	if ctx.Err() != nil {
 		return nil, false, ctxError(r.cmd.name, ctx)
 	}
-	s := &scope{Context: ctx, client: r.cmd.owner, command: r.cmd, commander: r.ctx.commander, depth: 1, chain: Correlation(ctx)}
-	if outer, _ := ctx.Value(scopeKey{}).(*scope); outer != nil {
-		s.depth = outer.depth + 1
-	}
 	b := r.cmd.owner.bus
+	s := &scope{Context: ctx, client: r.cmd.owner, command: r.cmd, commander: r.ctx.commander, depth: 1}
+	if outer, _ := ctx.Value(scopeKey{}).(*scope); outer != nil {
+		s.depth, s.chain = outer.depth+1, outer.chain
+	}
+	if s.chain == 0 && b.watch.Load() != nil { // a watched call has its number in ctx
+		s.chain = Correlation(ctx)
+	}
 	if int(s.depth) > b.opts.MaxDepth {
 		return nil, false, ErrTooDeep.with(r.cmd.name, "commands call each other in a circle?")
 	}

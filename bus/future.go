@@ -11,7 +11,6 @@ import (
 // that is started, so what few need is apart, and the channel is made only for
 // somebody who has to wait.
 type future struct {
-	name    string // of a command that is not found yet
 	cmd     *command
 	settled atomic.Bool // val and err do not change any more
 
@@ -64,28 +63,31 @@ func (f *future) settle(v any, err error) bool {
 	if f.done != nil {
 		close(f.done)
 	}
-	sc := f.scope
-	var rare following
-	if f.rare != nil {
-		rare = *f.rare
-	}
-	if rare.more != nil {
+	sc, rare := f.scope, f.rare
+	if rare != nil && rare.more != nil {
 		close(rare.more)
 	}
 	f.mu.Unlock()
-	if rare.stop != nil {
-		rare.stop()
-	}
-	if rare.to != nil {
-		rare.to.settle(v, err)
-	}
-	for _, fn := range rare.after {
-		fn(v, err)
+	if rare != nil {
+		rare.settled(v, err)
 	}
 	if sc != nil {
 		sc.end()
 	}
 	return true
+}
+
+// settled tells those who follow. Nothing changes r any more.
+func (r *following) settled(v any, err error) {
+	if r.stop != nil {
+		r.stop()
+	}
+	if r.to != nil {
+		r.to.settle(v, err)
+	}
+	for _, fn := range r.after {
+		fn(v, err)
+	}
 }
 
 // begin says what f ends with: the context of its handler, unless that is
@@ -95,7 +97,7 @@ func (f *future) begin(sc *scope, mortal bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.scope, f.mortal = sc, mortal
-	if f.done != nil {
+	if f.done != nil && !f.settled.Load() {
 		f.watchLocked()
 	}
 }
@@ -161,12 +163,14 @@ func (f *future) onSettle(fn func(v any, err error)) {
 func (f *future) forward(to *future) {
 	f.wait() // the plugin's end settles f
 	f.mu.Lock()
+	settled, v, err := f.settled.Load(), f.val, f.err
 	r := f.followLocked()
 	for _, v := range r.notes {
 		to.notify(v)
 	}
-	r.to = to
-	settled, v, err := f.settled.Load(), f.val, f.err
+	if !settled {
+		r.to = to
+	}
 	f.mu.Unlock()
 	if settled {
 		to.settle(v, err)
@@ -233,8 +237,8 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 }
 
 func (f *future) op() string {
-	if f.cmd == nil {
-		return f.name
+	if f.cmd == nil { // the command was never found
+		return "command"
 	}
 	return f.cmd.name
 }

@@ -134,7 +134,7 @@ func (b *Bus) setWatch(w *watch) {
 func (w *watch) before(ctx context.Context, c *Client, full string, in any) (any, error) {
 	for _, h := range w.hooks[full] {
 		call := &Call[any]{full, c.namespace, shallow(in)}
-		if err := h.call(ctx, call); err != nil {
+		if err := h.call(ctx, c, call); err != nil {
 			return nil, err
 		}
 		in = call.In
@@ -142,15 +142,25 @@ func (w *watch) before(ctx context.Context, c *Client, full string, in any) (any
 	return in, nil
 }
 
-func (h *Hook) call(ctx context.Context, call *Call[any]) (err error) {
+func (h *Hook) call(ctx context.Context, from *Client, call *Call[any]) (err error) {
+	k := h.owner.hooks
+	if k.begin() != nil {
+		return nil // its owner is going
+	}
+	sc := &scope{Context: ctx, client: h.owner, command: k, commander: from, chain: Correlation(ctx)}
+	if outer, _ := ctx.Value(scopeKey{}).(*scope); outer != nil {
+		sc.depth = outer.depth
+	}
 	defer func() {
+		sc.end()
+		k.end()
 		if p := recover(); p != nil {
 			h.owner.bus.report(HandlerPanicked, Incident{Plugin: h.owner.namespace, Name: h.command, Text: "before hook panicked"},
 				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = panicError("before "+h.command, p)
 		}
 	}()
-	if err := h.run(ctx, call); err != nil {
+	if err := h.run(sc, call); err != nil {
 		return ErrVetoed.because(h.command, err, "by a hook of "+h.owner.namespace)
 	}
 	return nil

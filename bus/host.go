@@ -395,6 +395,9 @@ func (c *Client) busyCommands(me self) (names []string) {
 			names = append(names, "command "+name)
 		}
 	}
+	if c.hooks.running.Load() > me.commands[c.hooks] {
+		names = append(names, c.hooks.name)
+	}
 	return names
 }
 

@@ -384,8 +384,9 @@ func (g *boxGroup[T]) push(ctx context.Context, e Event[T], boxed *any) error {
 	mb := g.box
 	mb.mu.Lock()
 	if mb.counted+g.counted > mb.soft && g.counted > 0 {
-		if err := mb.room(ctx, g.counted, e.m.topic); err != nil {
-			return err // room has unlocked
+		if err := mb.room(ctx, g.counted, e.m.topic); err != nil { // which has unlocked
+			g.addDropping(e, boxed)
+			return err
 		}
 	}
 	g.add(e, boxed)
@@ -402,7 +403,9 @@ func (g *boxGroup[T]) force(e Event[T], boxed *any) error {
 	mb := g.box
 	mb.mu.Lock()
 	if mb.counted+g.counted > mb.hard && g.counted > 0 {
-		return mb.overflowLocked(g.counted, e.m.topic) // has unlocked
+		err := mb.overflowLocked(g.counted, e.m.topic) // which has unlocked
+		g.addDropping(e, boxed)
+		return err
 	}
 	g.add(e, boxed)
 	wake := mb.wakeLocked()
@@ -416,14 +419,44 @@ func (g *boxGroup[T]) force(e Event[T], boxed *any) error {
 // add appends to the lanes; the mailbox's mutex is held.
 func (g *boxGroup[T]) add(e Event[T], boxed *any) {
 	for i := range g.subs {
-		s := &g.subs[i]
-		if s.typed != nil {
-			s.typed.put(e.Data, e.m)
-			continue
-		}
-		if *boxed == nil {
-			*boxed = e.Data
-		}
-		s.any.put(*boxed, e.m)
+		g.subs[i].put(e, boxed)
 	}
+}
+
+// addDropping queues an event that does not fit for those subscriptions that
+// rather drop than count.
+func (g *boxGroup[T]) addDropping(e Event[T], boxed *any) {
+	if g.counted == len(g.subs) {
+		return
+	}
+	mb := g.box
+	mb.mu.Lock()
+	for i := range g.subs {
+		if s := &g.subs[i]; s.subscription().limit > 0 {
+			s.put(e, boxed)
+		}
+	}
+	wake := mb.wakeLocked()
+	mb.mu.Unlock()
+	if wake {
+		go mb.run()
+	}
+}
+
+func (s *boxSub[T]) subscription() *Subscription {
+	if s.typed != nil {
+		return s.typed.sub
+	}
+	return s.any.sub
+}
+
+func (s *boxSub[T]) put(e Event[T], boxed *any) {
+	if s.typed != nil {
+		s.typed.put(e.Data, e.m)
+		return
+	}
+	if *boxed == nil {
+		*boxed = e.Data
+	}
+	s.any.put(*boxed, e.m)
 }
