@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -90,8 +93,9 @@ func TestSchemasKnown(t *testing.T) {
 	}))
 }
 
-// TestSchemasFit: what a chat really publishes and answers is what the schemas admit.
-func TestSchemasFit(t *testing.T) {
+// listedSchemas returns the schemas that the lists show, by kind and name ("event WebChatService.ended").
+func listedSchemas(t *testing.T) map[string]*jsonschema.Resolved {
+	t.Helper()
 	schemas := map[string]*jsonschema.Resolved{}
 	resolve := func(name string, s *jsonschema.Schema) {
 		r, err := s.Resolve(nil)
@@ -109,6 +113,36 @@ func TestSchemasFit(t *testing.T) {
 	for _, e := range events {
 		resolve("event "+e.Name, e.Payload)
 	}
+	return schemas
+}
+
+// TestDocumentedExamples: each JSON example in the manuals fits the schema of what it is an example of.
+func TestDocumentedExamples(t *testing.T) {
+	example := regexp.MustCompile("(?m)^(command|result|event) `([^`]+)`:\n\n```json\n((?s:.*?))\n```$")
+	schemas := listedSchemas(t)
+	files, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	seen := 0
+	for _, file := range append(files, "../../README.md") {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		found := example.FindAllStringSubmatch(string(text), -1)
+		assert.Len(t, found, strings.Count(string(text), "```json"), "%s: say above each example what it is one of", file)
+		for _, m := range found {
+			seen++
+			var v any
+			require.NoError(t, json.Unmarshal([]byte(m[3]), &v), "%s: %s %s", file, m[1], m[2])
+			if s := schemas[m[1]+" "+m[2]]; assert.NotNil(t, s, "%s: %s %s is not listed", file, m[1], m[2]) {
+				assert.NoError(t, s.Validate(v), "%s: %s %s", file, m[1], m[2])
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, seen, 8)
+}
+
+// TestSchemasFit: what a chat really publishes and answers is what the schemas admit.
+func TestSchemasFit(t *testing.T) {
+	schemas := listedSchemas(t)
 
 	var stdout string
 	synctest.Test(t, func(t *testing.T) { stdout = trial{}.run(t, "demo", "--json").stdout })
