@@ -23,7 +23,7 @@ func (c *Client) builtin(member string) *command {
 		if member == builtinLoad {
 			return nil, nil
 		}
-		var names []string
+		names := []string{}
 		info := c.info()
 		if member == builtinCommands {
 			for _, k := range info.Commands {
@@ -71,8 +71,12 @@ func (b *Bus) load(ctx context.Context, namespace, op string) (*Client, error) {
 	b.mu.Unlock()
 	select {
 	case <-f.done:
+	case <-b.life.Done():
 	case <-ctx.Done():
 		return nil, ctxError(op, ctx)
+	}
+	if b.closing.Load() { // what the loader answers does not matter any more
+		return nil, ErrClosed.with(op, "")
 	}
 	if f.err != nil {
 		return nil, ErrUnknownPlugin.because(op, f.err, "the loader could not bring "+namespace)

@@ -30,6 +30,7 @@ type Bus struct {
 	armed   atomic.Bool // the watchdog is set
 	closing atomic.Bool
 	strays  atomic.Int64  // topics kept only for publishing undeclared names
+	reports atomic.Int32  // incidents being published
 	closed  chan struct{} // closed when Close has finished
 
 	mu       sync.Mutex // guards what follows

@@ -244,6 +244,18 @@ func (c *Client) flag(bit uint32, on bool) {
 
 // PublishDirect is Publish as [Publisher.PublishDirect].
 func (c *Client) PublishDirect(ctx context.Context, event string, payload any) error {
+	if c.flags.Load()&flagWatched != 0 {
+		t, err := c.eventTopic(event)
+		if err != nil {
+			return err
+		}
+		if t.unheard() {
+			if err := c.silenced(ctx, "publish ", t); err != nil {
+				return err
+			}
+			return t.snap.Load().list.publishAny(ctx, t, payload)
+		}
+	}
 	return c.Publish(ctx, event, payload)
 }
 

@@ -141,7 +141,12 @@ func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
 // PublishDirect is Publish for very frequent events: the debugging tools that
 // watch everything on the bus see it only when somebody is subscribed
 // (cxbus 3, publishDirect).
-func (p *Publisher[T]) PublishDirect(ctx context.Context, v T) error { return p.Publish(ctx, v) }
+func (p *Publisher[T]) PublishDirect(ctx context.Context, v T) error {
+	if p.client.flags.Load()&flagWatched != 0 && p.topic.unheard() {
+		return p.client.silenced(ctx, "publish ", p.topic)
+	}
+	return p.Publish(ctx, v)
+}
 
 // Republish publishes v and keeps it: whoever subscribes later is handed it at
 // once. Each subscriber sees every value exactly once, live or as the replay,

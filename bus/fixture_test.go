@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,6 +26,16 @@ var (
 	noteState = bus.NewEvent[note]("Notes.state", "The last note (retained).")
 	addNote   = bus.NewCommand[note, int]("Notes.add", "Adds a note and gives its number.")
 )
+
+// bubble runs f in a bubble of its own, with a bus that is closed behind it.
+func bubble(t *testing.T, opts *bus.Options, f func(t *testing.T, b *bus.Bus)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := bus.New(opts)
+		f(t, b)
+		require.NoError(t, b.Close(context.Background()))
+	})
+}
 
 // register makes clients for tests that need no more than a namespace.
 func register(t testing.TB, b *bus.Bus, namespace string) *bus.Client {

@@ -147,9 +147,13 @@ func (h *Hook) call(ctx context.Context, from *Client, call *Call[any]) (err err
 	if k.begin() != nil {
 		return nil // its owner is going
 	}
-	sc := &scope{Context: ctx, client: h.owner, command: k, commander: from, chain: Correlation(ctx)}
+	sc := &scope{Context: ctx, client: h.owner, command: k, commander: from, chain: Correlation(ctx), depth: 1}
 	if outer, _ := ctx.Value(scopeKey{}).(*scope); outer != nil {
-		sc.depth = outer.depth
+		sc.depth = outer.depth + 1
+	}
+	if int(sc.depth) > h.owner.bus.opts.MaxDepth {
+		k.end()
+		return ErrTooDeep.with("before "+h.command, "the hook calls its own command?")
 	}
 	defer func() {
 		sc.end()
@@ -166,7 +170,7 @@ func (h *Hook) call(ctx context.Context, from *Client, call *Call[any]) (err err
 	return nil
 }
 
-// shallow copies a map, raw JSON or what a pointer points to, so that a hook
+// shallow copies a map, a slice or what a pointer points to, so that a hook
 // that changes its input leaves the caller's alone.
 func shallow(in any) any {
 	switch v := in.(type) {
@@ -177,9 +181,27 @@ func shallow(in any) any {
 	case json.RawMessage:
 		return slices.Clone(v)
 	}
-	if v := reflect.ValueOf(in); v.Kind() == reflect.Pointer && !v.IsNil() {
+	v := reflect.ValueOf(in)
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice:
+		if v.IsNil() {
+			return in
+		}
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
 		c := reflect.New(v.Type().Elem())
 		c.Elem().Set(v.Elem())
+		return c.Convert(v.Type()).Interface()
+	case reflect.Map:
+		c := reflect.MakeMapWithSize(v.Type(), v.Len())
+		for key, val := range v.Seq2() {
+			c.SetMapIndex(key, val)
+		}
+		return c.Interface()
+	case reflect.Slice:
+		c := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
+		reflect.Copy(c, v)
 		return c.Interface()
 	}
 	return in

@@ -32,6 +32,10 @@ var (
 // ownNamespace is the bus's own.
 const ownNamespace = "Bus"
 
+// maxReports is how many incidents may be published at the same time, or one
+// inside the other; further ones are in the log alone.
+const maxReports = 256
+
 // reportOf is report for an incident that s has caused. If the event would come
 // to s itself, the log alone gets it, since the next panic would cause the next
 // event without end.
@@ -59,6 +63,12 @@ func (b *Bus) report(d EventOf[Incident], in Incident, attrs ...any) {
 		}
 	}
 	if b.closing.Load() {
+		return
+	}
+	// An inline subscriber whose reaction to an incident causes another must not
+	// use up the stack.
+	defer b.reports.Add(-1)
+	if b.reports.Add(1) > maxReports {
 		return
 	}
 	b.mu.Lock()

@@ -51,7 +51,8 @@ func (c *Client) Tap(h func(ctx context.Context, r Record)) (*Subscription, erro
 
 // Observe calls h after each settlement of a command: who called it, how long
 // it took and how it ended. It cannot change the result. The name may be a
-// pattern as for Subscribe; the rest is as with [Client.Tap].
+// pattern as for Subscribe; a malformed one is [ErrBadName]. The rest is as with
+// [Client.Tap].
 func (c *Client) Observe(command string, h func(ctx context.Context, r Record)) (*Subscription, error) {
 	return c.tap(command, recordResult, h)
 }
@@ -60,6 +61,11 @@ func (c *Client) tap(name string, kind string, h func(context.Context, Record)) 
 	if h == nil {
 		return nil, ErrNilHandler.with("tap "+name, "pass a function")
 	}
+	if !wild(name) {
+		if err := checkFull(name, checkCommand); err != nil {
+			return nil, err
+		}
+	}
 	t := &tap{kind: kind, all: name == "*"}
 	var err error
 	if t.pattern, err = parsePattern(name); err != nil {
@@ -67,6 +73,7 @@ func (c *Client) tap(name string, kind string, h func(context.Context, Record)) 
 	}
 	t.sub = newSubscription(c, name, []SubscribeOption{DropNewest(tapQueue)})
 	t.sub.box = c.addBox()
+	t.sub.scope = &scope{Context: context.Background(), client: c, mailbox: true, box: t.sub.box}
 	t.sub.tap = t
 	t.lane = newLane(t.sub, func(ctx context.Context, e Event[Record]) { h(ctx, e.Data) })
 	t.sub.lane = t.lane

@@ -114,6 +114,13 @@ func newTopic(b *Bus, name, namespace string) *topic {
 	return t
 }
 
+// unheard reports whether nobody is subscribed.
+func (t *topic) unheard() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.subs) == 0
+}
+
 // build makes the snapshot of t's subscriptions; t.mu is held.
 func (kindOf[T]) build(t *topic) *snapshot {
 	var f *fanout[T]
