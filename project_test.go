@@ -92,7 +92,7 @@ func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/"
 const service = "plugins/webchatservice"
 
 // notDrivers are the packages below webchatservice that are not a driver.
-var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/wires"}
+var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/gms", service + "/wires"}
 
 func isDriver(p string) bool {
 	return under(p, service) && !slices.ContainsFunc(notDrivers, func(n string) bool {
@@ -140,6 +140,11 @@ var rules = []struct {
 	{
 		"a driver speaks its wire and knows neither the bus, nor the service, nor another driver",
 		isDriver,
+		func(dep string) bool { return dep == service+"/chat" || dep == service+"/gms" },
+	},
+	{
+		"what the drivers for GMS share knows no driver and no wire",
+		func(p string) bool { return p == service+"/gms" },
 		func(dep string) bool { return dep == service+"/chat" },
 	},
 	{
@@ -155,7 +160,7 @@ var rules = []struct {
 	{
 		"the set of drivers is data for the service, not a part of it",
 		func(p string) bool { return p == service+"/wires" },
-		func(dep string) bool { return dep == service+"/chat" || isDriver(dep) },
+		func(dep string) bool { return dep == service+"/chat" || dep == service+"/gms" || isDriver(dep) },
 	},
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
 // goneAfter is how many answers in a row must say that the server has no such chat, or will not be
@@ -26,26 +27,16 @@ type conn struct {
 	turn chan struct{} // holds a token while a request that is no poll is under way
 	wake chan struct{} // cap 1: something changed that Receive waits for
 
-	mu       sync.Mutex // guards everything below
-	session  chat.Session
-	told     chat.Session // session as of the last event
-	from     int64        // first index that is wanted
-	next     int64        // transcriptPosition to ask from
-	read     int64        // the same, as of the last event that Receive returned
-	seen     seen
-	queue    []queued
-	over     bool // the chat has ended; the end is in the queue or was given out
-	ending   bool // the visitor asked for the end
-	pace     pace
-	polling  bool
-	busy     bool // a poll is under way
-	preview  func() string
-	refused  string // preview that the server found too long
-	missing  int    // answers in a row that point to a chat that is gone
-	agents   int    // agents seen in the chat
-	left     bool   // the last agent left, and nothing was said since
-	putOut   bool   // the visitor left without having asked for the end
-	idleShut bool   // the server said that it closes for idleness
+	mu      sync.Mutex // guards everything below
+	book    gms.Transcript
+	read    int64 // where a reader stands after the last event that Receive returned
+	queue   []queued
+	pace    pace
+	polling bool
+	busy    bool // a poll is under way
+	preview func() string
+	refused string // preview that the server found too long
+	missing int    // answers in a row that point to a chat that is gone
 }
 
 // queued is an event with where a reader stands after it.
@@ -54,14 +45,14 @@ type queued struct {
 	next  int64
 }
 
-func newConn(d *Driver, s chat.Session, next int64, a answer) *conn {
+func newConn(d *Driver, s chat.Session, next int64, a gms.Answer) *conn {
 	c := &conn{
 		d: d, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		session: s, told: s, from: next, next: next, read: next, polling: true, pace: pace{poll: d.poll},
+		book: gms.NewTranscript(s, next), read: next, polling: true, pace: pace{poll: d.poll},
 	}
 	c.life, c.stop = context.WithCancel(context.Background())
 	c.pace.start(time.Now())
-	c.takeLocked(a, a.raw) // nobody else has c yet
+	c.takeLocked(a, a.Raw) // nobody else has c yet
 	return c
 }
 
@@ -78,7 +69,7 @@ func setPosition(form url.Values, next int64) {
 func (c *conn) Session() chat.Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.session
+	return c.book.Session
 }
 
 // Position implements [chat.Conn].
@@ -104,7 +95,7 @@ func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
 		}
 		form := url.Values{"message": {a.Text}, "messageType": {label}}
 		if attributes, err := c.attributes(a); err != nil {
-			return chat.Receipt{}, invalid("send", err.Error())
+			return chat.Receipt{}, gms.Invalid("send", err.Error())
 		} else if attributes != "" {
 			form.Set("eventAttributes", attributes)
 		}
@@ -113,17 +104,17 @@ func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
 		// The position is for what was said since the last poll: after the end nobody can ask for it.
 		return c.request(ctx, "end", "disconnect", nil, true)
 	}
-	return chat.Receipt{}, invalid("send", fmt.Sprintf("unknown action %d", a.Kind))
+	return chat.Receipt{}, gms.Invalid("send", fmt.Sprintf("unknown action %d", a.Kind))
 }
 
-// attributes is what goes along with a line: the line that it answers, and the mark (see [markGroup]).
+// attributes is what goes along with a line: the line that it answers, and the mark (see [gms.MarkGroup]).
 func (c *conn) attributes(a chat.Action) (string, error) {
 	groups := make(map[string]any)
 	if a.ParentID != "" {
 		groups["general-properties"] = map[string]string{"related-event-id": a.ParentID}
 	}
 	if a.ClientID != "" && c.d.mark {
-		groups[markGroup] = map[string]string{markName: a.ClientID}
+		groups[gms.MarkGroup] = map[string]string{gms.MarkName: a.ClientID}
 	}
 	if len(groups) == 0 {
 		return "", nil
@@ -145,8 +136,8 @@ func (c *conn) Typing(ctx context.Context, on bool, preview string) (chat.Receip
 func (c *conn) UpdateUserData(ctx context.Context, data map[string]any) (chat.Receipt, error) {
 	const op = "user data"
 	form := url.Values{}
-	if err := userData(form, data); err != nil {
-		return chat.Receipt{}, invalid(op, err.Error())
+	if err := gms.UserData(form, data); err != nil {
+		return chat.Receipt{}, gms.Invalid(op, err.Error())
 	}
 	if len(form) == 0 {
 		return chat.Receipt{Confirmed: true}, nil
@@ -196,26 +187,15 @@ func (c *conn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Mess
 	form := make(url.Values) // without a preview: it would be taken for the visitor's
 	setPosition(form, first)
 	var found []chat.Message
-	_, e = c.exchange(ctx, op, "refresh", form, func(a *answer) {
+	_, e = c.exchange(ctx, op, "refresh", form, func(a *gms.Answer) {
 		end := to.Index
 		if to == (chat.Position{}) {
 			end = c.read
 		}
-		var rest []chat.Message
-		for _, m := range a.messages {
-			if !m.HasIndex || m.Index < first || m.Index >= end {
-				rest = append(rest, m)
-				continue
-			}
-			if len(found) > 0 && found[len(found)-1].Index == m.Index {
-				continue
-			}
-			found = append(found, m)
-			if m.Index >= c.from && c.seen.add(m.Index) {
-				c.lineLocked(m)
-			}
+		if slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.HasIndex && !m.Own && c.book.New(m) }) {
+			c.pace.reset()
 		}
-		a.messages = rest
+		found = c.book.Extract(a, first, end)
 		c.withdrawLocked(found)
 	})
 	if e != nil {
@@ -265,7 +245,7 @@ func (c *conn) request(ctx context.Context, op, operation string, form url.Value
 			form = make(url.Values)
 		}
 		c.mu.Lock()
-		setPosition(form, c.next)
+		setPosition(form, c.book.Next)
 		c.mu.Unlock()
 	}
 	a, e := c.exchange(ctx, op, operation, form, nil)
@@ -276,7 +256,7 @@ func (c *conn) request(ctx context.Context, op, operation string, form url.Value
 	if e != nil {
 		return chat.Receipt{}, e
 	}
-	return chat.Receipt{Confirmed: true, Answer: a.raw}, nil
+	return chat.Receipt{Confirmed: true, Answer: a.Raw}, nil
 }
 
 // ready returns the session if a request can be made.
@@ -288,18 +268,18 @@ func (c *conn) ready(ctx context.Context, op string) (chat.Session, *chat.Error)
 		return chat.Session{}, closedError(op)
 	case ctx.Err() != nil:
 		return chat.Session{}, canceledError(ctx, op)
-	case c.over:
+	case c.book.Over:
 		return chat.Session{}, &chat.Error{Outcome: chat.Gone, Code: chat.CodeEnded, Op: op, Text: "the chat is over"}
 	}
-	return c.session, nil
+	return c.book.Session, nil
 }
 
 // exchange makes one request that is no poll, and takes in what its answer brings. filter, if not nil,
 // first takes out what is not for Receive; it is called with mu held.
-func (c *conn) exchange(ctx context.Context, op, operation string, form url.Values, filter func(*answer)) (answer, *chat.Error) {
+func (c *conn) exchange(ctx context.Context, op, operation string, form url.Values, filter func(*gms.Answer)) (gms.Answer, *chat.Error) {
 	session, e := c.ready(ctx, op)
 	if e != nil {
-		return answer{}, e
+		return gms.Answer{}, e
 	}
 	full := keys(session)
 	for name, values := range form {
@@ -311,22 +291,22 @@ func (c *conn) exchange(ctx context.Context, op, operation string, form url.Valu
 
 // answered takes in the response to a request that is no poll, or its failure.
 func (c *conn) answered(
-	op, operation string, session chat.Session, resp *response, e *chat.Error, filter func(*answer),
-) (answer, *chat.Error) {
-	var a answer
+	op, operation string, session chat.Session, resp *gms.Response, e *chat.Error, filter func(*gms.Answer),
+) (gms.Answer, *chat.Error) {
+	var a gms.Answer
 	if e == nil {
-		a, e = c.d.wire.judge(op, resp, session.SecureKey)
+		a, e = c.d.wire.Judge(op, resp, session.SecureKey)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if operation == "disconnect" && (e == nil || e.Outcome == chat.Unknown) {
-		c.ending = true
+		c.book.Ending = true
 	}
 	if resp == nil {
 		return a, e
 	}
 	// After a disconnect the session is over whatever else the answer says (wire-gms A.7.5).
-	a.ended = a.ended || e == nil && operation == "disconnect"
+	a.Ended = a.Ended || e == nil && operation == "disconnect"
 	if filter != nil && e == nil {
 		filter(&a)
 	}
@@ -334,11 +314,11 @@ func (c *conn) answered(
 }
 
 // post makes a request that ends with the connection, too.
-func (c *conn) post(ctx context.Context, op, address string, form url.Values) (*response, *chat.Error) {
+func (c *conn) post(ctx context.Context, op, address string, form url.Values) (*gms.Response, *chat.Error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	resp, e := c.d.wire.post(ctx, op, address, form)
+	resp, e := c.d.wire.Post(ctx, op, address, form)
 	return resp, c.blame(e)
 }
 
@@ -352,7 +332,7 @@ func (c *conn) blame(e *chat.Error) *chat.Error {
 
 // settleLocked takes in the answer to a poll or to another request, and the error that came with it.
 // The error comes back as Gone when it turns out to be an end.
-func (c *conn) settleLocked(a answer, e *chat.Error, poll bool) *chat.Error {
+func (c *conn) settleLocked(a gms.Answer, e *chat.Error, poll bool) *chat.Error {
 	switch {
 	case e == nil:
 		c.missing = 0
@@ -362,14 +342,14 @@ func (c *conn) settleLocked(a answer, e *chat.Error, poll bool) *chat.Error {
 	if e != nil {
 		// Only what an answer says about the end counts beside an error (wire-gms A.5); of a
 		// failure that may pass (statusCode 1) nothing does.
-		ended := e.Outcome == chat.Gone || c.missing >= goneAfter || a.ended && a.statusCode != statusRetry
+		ended := e.Outcome == chat.Gone || c.missing >= goneAfter || a.Ended && a.StatusCode != gms.StatusRetry
 		if !ended {
 			return e
 		}
 		e.Outcome, e.Code = chat.Gone, chat.CodeEnded
-		a.ended = true
+		a.Ended = true
 	}
-	raw := a.raw
+	raw := a.Raw
 	if !poll { // the receipt or the error has it
 		raw = nil
 	}
@@ -379,93 +359,16 @@ func (c *conn) settleLocked(a answer, e *chat.Error, poll bool) *chat.Error {
 
 // takeLocked takes in what an answer brought, and queues it if it is worth an event. raw is the
 // envelope for the event; with one there is always an event.
-func (c *conn) takeLocked(a answer, raw json.RawMessage) {
-	if c.over {
+func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
+	ev, ok := c.book.Take(a, raw)
+	if !ok {
 		return
 	}
-	if a.statusCode == statusOK {
-		c.keysLocked(a.session)
-	}
-	ev := chat.Event{StatusCode: a.statusCode, IdleTimerExpire: a.idle, Raw: raw}
-	if a.statusCode != statusRetry { // then the other fields are not reliable
-		for _, m := range a.messages {
-			if m.HasIndex {
-				// An old node may send everything, whatever it was asked for (wire-gms Uncertain 16).
-				if m.Index < c.from || !c.seen.add(m.Index) {
-					continue
-				}
-				c.next = max(c.next, m.Index+1)
-			}
-			ev.Messages = append(ev.Messages, m)
-			c.lineLocked(m)
-		}
-		ev.Ended = a.ended
-	}
-	if ev.Ended {
-		c.over = true
-		ev.Errors = a.errors
-		switch {
-		case c.ending:
-			ev.EndedBy = chat.EndVisitor
-		case c.idleShut:
-			ev.EndedBy = chat.EndIdle
-		case c.left:
-			ev.EndedBy = chat.EndAgent
-		default:
-			ev.EndedBy = chat.EndServer
-		}
-	}
-	if c.told != c.session {
-		c.told = c.session
-		s := c.session
-		ev.Session = &s
-	}
-	ev.Position = chat.Position{Index: c.next}
-	if raw == nil && len(ev.Messages) == 0 && !ev.Ended && ev.Session == nil {
-		return
-	}
-	c.queue = append(c.queue, queued{ev, c.next})
-	c.signal()
-}
-
-// keysLocked overwrites the session's keys with those that the answer has (wire-gms A.2).
-func (c *conn) keysLocked(s chat.Session) {
-	if s.ID != "" {
-		c.session.ID = s.ID
-	}
-	if s.UserID != "" {
-		c.session.UserID = s.UserID
-	}
-	if s.Alias != "" {
-		c.session.Alias = s.Alias
-	}
-	if !s.SecureKey.IsZero() {
-		c.session.SecureKey = s.SecureKey
-	}
-}
-
-// lineLocked notes what a new line means for the pace and for the reason of an end. The wire does not
-// tell the reason; that the last agent left just before, or that the visitor was put out while an
-// agent was there, are what it shows (wire-gms A.10).
-func (c *conn) lineLocked(m chat.Message) {
-	if !m.Own {
+	if slices.ContainsFunc(ev.Messages, func(m chat.Message) bool { return !m.Own }) {
 		c.pace.reset()
 	}
-	agent := m.From.Role == chat.RoleAgent
-	switch {
-	case m.Kind == chat.KindIdleClose:
-		c.idleShut = true
-	case m.Kind == chat.KindParticipantJoined && agent:
-		c.agents++
-		c.left = false
-	case m.Kind == chat.KindParticipantLeft && agent:
-		c.agents--
-		c.left = c.agents <= 0 && !c.putOut
-	case m.Kind == chat.KindParticipantLeft && m.Own:
-		c.putOut = true
-	case m.Kind == chat.KindMessage:
-		c.idleShut, c.left = false, false
-	}
+	c.queue = append(c.queue, queued{ev, c.book.Next})
+	c.signal()
 }
 
 func (c *conn) signal() {

@@ -16,6 +16,7 @@ import (
 	"net/url"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
 // Name is the name of this wire.
@@ -70,27 +71,27 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 	if d.endpoint != "" {
 		form.Set("endpoint", d.endpoint)
 	}
-	if err := userData(form, r.UserData); err != nil {
-		return nil, invalid(op, err.Error())
+	if err := gms.UserData(form, r.UserData); err != nil {
+		return nil, gms.Invalid(op, err.Error())
 	}
 	if r.Async {
 		form.Set("userData[GCTI_Chat_AsyncMode]", "true")
 	}
-	resp, e := d.wire.post(ctx, op, d.wire.start, form)
+	resp, e := d.wire.Post(ctx, op, d.wire.start, form)
 	if e != nil {
 		return nil, e
 	}
-	a, e := d.wire.judge(op, resp, chat.Secret{})
+	a, e := d.wire.Judge(op, resp, chat.Secret{})
 	if e != nil {
 		return nil, e
 	}
-	if a.session.ID == "" || a.session.SecureKey.IsZero() {
+	if a.Session.ID == "" || a.Session.SecureKey.IsZero() {
 		return nil, &chat.Error{
-			Code: chat.CodeBadAnswer, Op: op, Status: resp.status, Answer: a.raw,
+			Code: chat.CodeBadAnswer, Op: op, Status: resp.Status, Answer: a.Raw,
 			Text: "the server started a chat without telling its chatId and secureKey", Hint: "check that webchat.dataURL is a GMS chat service",
 		}
 	}
-	return newConn(d, a.session, 1, a), nil
+	return newConn(d, a.Session, 1, a), nil
 }
 
 // Resume implements [chat.Resumer]. As the reference client does, it takes an answer that does not
@@ -98,26 +99,26 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position) (chat.Conn, error) {
 	const op = "resume"
 	if s.ID == "" || s.SecureKey.IsZero() {
-		return nil, invalid(op, "a session without chatId and secureKey cannot be resumed")
+		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
 	}
 	next := max(from.Index, 1)
 	form := keys(s)
 	setPosition(form, next)
 	form.Set("message", "")
-	resp, e := d.wire.post(ctx, op, d.wire.path(s.ID, "refresh"), form)
+	resp, e := d.wire.Post(ctx, op, d.wire.path(s.ID, "refresh"), form)
 	if e != nil {
 		return nil, e
 	}
-	a, e := d.wire.judge(op, resp, s.SecureKey)
+	a, e := d.wire.Judge(op, resp, s.SecureKey)
 	switch {
-	case e == nil && !a.ended && a.endedTold:
-	case e != nil && a.statusCode == statusRetry && a.endedTold && !a.ended:
+	case e == nil && !a.Ended && a.EndedTold:
+	case e != nil && a.StatusCode == gms.StatusRetry && a.EndedTold && !a.Ended:
 		// The session lives, the chat server behind GMS cannot be reached: resumed, offline.
-	case e != nil && a.statusCode == statusRetry:
+	case e != nil && a.StatusCode == gms.StatusRetry:
 		return nil, e
-	case e == nil, a.ended, e.Code == chat.CodeNotFound:
+	case e == nil, a.Ended, e.Code == chat.CodeNotFound:
 		if e == nil {
-			e = &chat.Error{Op: op, Status: resp.status, Answer: a.raw}
+			e = &chat.Error{Op: op, Status: resp.Status, Answer: a.Raw}
 		}
 		e.Outcome, e.Code, e.Text, e.Hint = chat.Gone, chat.CodeEnded, "the chat is over, or the server no longer knows it", "start a new one"
 		return nil, e
@@ -129,13 +130,7 @@ func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position)
 
 // CloseIdleConnections implements [chat.IdleCloser].
 func (d *Driver) CloseIdleConnections() {
-	if d.wire.own {
-		d.wire.client.CloseIdleConnections()
-	}
-}
-
-func invalid(op, text string) *chat.Error {
-	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: op, Text: text}
+	d.wire.CloseIdleConnections()
 }
 
 var (

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
 // pollDefaults fills in and checks the pace (webchatservice 2.1, 5.4).
@@ -30,7 +31,7 @@ func pollDefaults(p chat.Poll) (chat.Poll, error) {
 		text = "webchat.pollRateMult is not more than 1"
 	}
 	if text != "" {
-		return p, invalid("configure", text)
+		return p, gms.Invalid("configure", text)
 	}
 	return p, nil
 }

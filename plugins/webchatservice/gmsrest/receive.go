@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
 // Receive implements [chat.Conn].
@@ -24,7 +25,7 @@ func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
 			c.mu.Unlock()
 			return q.event, nil
 		}
-		if c.over {
+		if c.book.Over {
 			c.mu.Unlock()
 			return chat.Event{}, io.EOF
 		}
@@ -64,7 +65,7 @@ func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
 func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) {
 	begun := time.Now()
 	c.mu.Lock()
-	session, next, text := c.session, c.next, c.preview
+	session, next, text := c.book.Session, c.book.Next, c.preview
 	c.mu.Unlock()
 	preview := ""
 	if text != nil {
@@ -79,9 +80,9 @@ func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) 
 	setPosition(form, next)
 	form.Set("message", preview)
 	resp, e := c.post(ctx, op, c.d.wire.path(session.ID, "refresh"), form)
-	var a answer
+	var a gms.Answer
 	if e == nil {
-		a, e = c.d.wire.judge(op, resp, session.SecureKey)
+		a, e = c.d.wire.Judge(op, resp, session.SecureKey)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,11 +92,11 @@ func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) 
 	switch {
 	case e != nil && resp == nil: // no answer
 		return chat.Receipt{}, e
-	case e != nil && a.statusCode == statusRetry && e.Status < 300:
+	case e != nil && a.StatusCode == gms.StatusRetry && e.Status < 300:
 		// The server was reached; what is behind it was not. That is for the caller to count.
 		c.missing = 0
-		c.takeLocked(a, a.raw)
-		return chat.Receipt{Answer: a.raw}, nil
+		c.takeLocked(a, a.Raw)
+		return chat.Receipt{Answer: a.Raw}, nil
 	}
 	if preview != "" && e != nil && hasCode(e, "204") {
 		c.refused = preview
@@ -104,7 +105,7 @@ func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) 
 	if e = c.settleLocked(a, e, true); e != nil && e.Outcome != chat.Gone {
 		return chat.Receipt{}, e
 	}
-	return chat.Receipt{Confirmed: true, Answer: a.raw}, nil
+	return chat.Receipt{Confirmed: true, Answer: a.Raw}, nil
 }
 
 // tooLong reports whether a poll failed for nothing but its preview (wire-gms A.6, code 204). The next
@@ -132,7 +133,7 @@ func (c *conn) Poll(ctx context.Context) (chat.Receipt, error) {
 	case c.life.Err() != nil:
 		c.mu.Unlock()
 		return chat.Receipt{}, closedError(op)
-	case c.over:
+	case c.book.Over:
 		c.mu.Unlock()
 		return chat.Receipt{}, &chat.Error{Outcome: chat.Gone, Code: chat.CodeEnded, Op: op, Text: "the chat is over"}
 	case c.busy:
@@ -152,7 +153,7 @@ func (c *conn) Poll(ctx context.Context) (chat.Receipt, error) {
 func (c *conn) StartPoll() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.polling || c.over {
+	if c.polling || c.book.Over {
 		return false
 	}
 	c.polling = true
@@ -175,7 +176,7 @@ func (c *conn) StopPoll() bool {
 func (c *conn) Polling() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.polling && !c.over
+	return c.polling && !c.book.Over
 }
 
 // Sleep implements [chat.Poller].

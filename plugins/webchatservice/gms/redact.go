@@ -1,4 +1,4 @@
-package gmsrest
+package gms
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ func (r redactor) envelope(body []byte) json.RawMessage {
 	out := make([]byte, 0, len(body))
 	done := 0
 	eachPlace(body, func(name []byte, begin, end int) {
-		if value := body[begin:end]; isSecureKey(name) && !isNull(value) && string(value) != `""` {
+		if value := body[begin:end]; isSecureKey(name) && !IsNull(value) && string(value) != `""` {
 			out = append(out, body[done:begin]...)
 			out = append(out, `"`+chat.Redacted+`"`...)
 			done = end

@@ -1,4 +1,4 @@
-package gmsrest
+package gms
 
 import (
 	"bytes"
@@ -24,9 +24,9 @@ var (
 
 // upload makes one request with a file. unread reports that content may still be read, by a Read that
 // blocks.
-func (w *wire) upload(
+func (w *Wire) upload(
 	ctx context.Context, op, address string, fr frame, f chat.Upload, auth chat.Secret,
-) (resp *response, unread bool, e *chat.Error) {
+) (resp *Response, unread bool, e *chat.Error) {
 	a := w.attempt(ctx, op, w.fileTimeout)
 	defer a.end()
 	a.watch()
@@ -211,9 +211,9 @@ type transfer struct {
 }
 
 // download makes one request for a file. It returns the file, or an answer in its place.
-func (w *wire) download(
+func (w *Wire) download(
 	ctx context.Context, op, address, form string, limit int64, auth chat.Secret,
-) (*transfer, *response, *chat.Error) {
+) (*transfer, *Response, *chat.Error) {
 	a := w.attempt(ctx, op, w.fileTimeout)
 	a.watch()
 	resp, e := a.do(address, formType, strings.NewReader(form), int64(len(form)), auth)
@@ -233,7 +233,7 @@ func (w *wire) download(
 	if _, params, err := mime.ParseMediaType(resp.Header.Get("Content-Disposition")); err == nil && params["filename"] != "" {
 		t.info.Name = chat.SafeFileName(params["filename"])
 	}
-	fail := func(e *chat.Error) (*transfer, *response, *chat.Error) {
+	fail := func(e *chat.Error) (*transfer, *Response, *chat.Error) {
 		t.release()
 		return nil, nil, e
 	}
@@ -252,9 +252,9 @@ func (w *wire) download(
 		if err != nil {
 			return fail(a.broken(err))
 		}
-		if said, err := parse(begin, true); err == nil && len(begin) <= most && (said.statusCode != statusOK || len(said.errors) > 0) {
+		if said, err := Parse(begin, true); err == nil && len(begin) <= most && (said.StatusCode != StatusOK || len(said.Errors) > 0) {
 			t.release()
-			r := &response{status: resp.StatusCode, body: begin}
+			r := &Response{Status: resp.StatusCode, Body: begin}
 			if !auth.IsZero() {
 				r.secrets = credentials(auth)
 			}

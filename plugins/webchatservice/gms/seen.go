@@ -1,13 +1,13 @@
-package gmsrest
+package gms
 
-// seen is a set of indices, as ranges in rising order. A transcript without gaps is one range, so it
+// Seen is a set of indices, as ranges in rising order. A transcript without gaps is one range, so it
 // stays small.
-type seen []span
+type Seen []span
 
 type span struct{ first, last int64 }
 
-// add puts i into the set and reports whether it was not in it.
-func (s *seen) add(i int64) bool {
+// Add puts i into the set and reports whether it was not in it.
+func (s *Seen) Add(i int64) bool {
 	at := len(*s)
 	for at > 0 && (*s)[at-1].first > i { // new indices are almost always the highest
 		at--
@@ -31,4 +31,14 @@ func (s *seen) add(i int64) bool {
 		(*s)[at] = span{i, i}
 	}
 	return true
+}
+
+// Has reports whether i is in the set.
+func (s Seen) Has(i int64) bool {
+	for at := len(s) - 1; at >= 0; at-- {
+		if s[at].first <= i {
+			return i <= s[at].last
+		}
+	}
+	return false
 }

@@ -1,4 +1,4 @@
-package gmsrest
+package gms
 
 import (
 	"bytes"
@@ -13,23 +13,23 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// Values of an answer's statusCode (wire-gms A.5).
+// Values of [Answer.StatusCode] (wire-gms A.5).
 const (
-	statusOK    = 0
-	statusRetry = 1
-	statusError = 2
+	StatusOK    = 0 // accepted
+	StatusRetry = 1 // failed now; the other fields are not reliable
+	StatusError = 2 // failed; repeating cannot help
 )
 
-// answer is what one response object said (wire-gms A.3).
-type answer struct {
-	statusCode int
-	ended      bool
-	endedTold  bool // chatEnded was there
-	session    chat.Session
-	messages   []chat.Message // in the order of their indices
-	errors     []chat.ServerError
-	idle       json.RawMessage
-	raw        json.RawMessage // the object without its secrets
+// Answer is what one response object said (wire-gms A.3). Beside an error it holds what could be read.
+type Answer struct {
+	StatusCode int
+	Ended      bool
+	EndedTold  bool // chatEnded was there
+	Session    chat.Session
+	Messages   []chat.Message // in the order of their indices
+	Errors     []chat.ServerError
+	Idle       json.RawMessage
+	Raw        json.RawMessage // the object without its secrets
 }
 
 var (
@@ -40,71 +40,71 @@ var (
 	errNoStatus  = errors.New("answer has no statusCode")
 )
 
-// parse reads the body of a response. secrets are what the answer may contain and must not show. Without
-// needStatus an answer may lack the statusCode, as error bodies do (wire-gms A.6). The answer shares
+// Parse reads a response object. secrets are what the answer may contain and must not show. Without
+// needStatus an answer may lack its statusCode, as error bodies do (wire-gms A.6). The answer shares
 // no memory with body.
-func parse(body []byte, needStatus bool, secrets ...chat.Secret) (answer, error) {
+func Parse(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, error) {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	switch {
 	case len(body) == 0:
-		return answer{}, errEmpty
+		return Answer{}, errEmpty
 	case body[0] == '<':
-		return answer{}, errHTML
+		return Answer{}, errHTML
 	case !utf8.Valid(body): // encoding/json would replace it, and change what somebody wrote
-		return answer{}, errUTF8
+		return Answer{}, errUTF8
 	case !json.Valid(body):
 		var v json.RawMessage
-		return answer{}, json.Unmarshal(body, &v) // says where
+		return Answer{}, json.Unmarshal(body, &v) // says where
 	}
-	var a answer
+	var a Answer
 	newKey := ""
-	if !eachMember(body, func(name, value []byte) {
+	if !EachMember(body, func(name, value []byte) {
 		if isSecureKey(name) {
-			newKey = scalar(value)
+			newKey = Scalar(value)
 		}
 	}) {
-		return answer{}, errNotObject
+		return Answer{}, errNotObject
 	}
-	a.session.SecureKey = chat.NewSecret(newKey)
-	a.raw = newRedactor(a.session.SecureKey, secrets...).envelope(body)
+	a.Session.SecureKey = chat.NewSecret(newKey)
+	a.Raw = newRedactor(a.Session.SecureKey, secrets...).envelope(body)
 	status, lines := "", []byte(nil)
-	eachMember(a.raw, func(name, value []byte) {
+	EachMember(a.Raw, func(name, value []byte) {
 		switch string(name) {
 		case "statusCode":
-			status = scalar(value)
+			status = Scalar(value)
 		case "chatEnded":
-			a.endedTold, a.ended = !isNull(value), scalar(value) == "true"
+			a.EndedTold, a.Ended = !IsNull(value), Scalar(value) == "true"
 		case "chatId":
-			a.session.ID = scalar(value)
+			a.Session.ID = Scalar(value)
 		case "alias":
-			a.session.Alias = scalar(value)
+			a.Session.Alias = Scalar(value)
 		case "userId":
-			a.session.UserID = scalar(value)
+			a.Session.UserID = Scalar(value)
 		case "messages":
 			lines = value
 		case "errors":
-			a.errors = parseErrors(value)
+			a.Errors = parseErrors(value)
 		case "idleTimerExpire":
-			if !isNull(value) {
-				a.idle = value
+			if !IsNull(value) {
+				a.Idle = value
 			}
 		}
 	})
 	if n, err := strconv.Atoi(status); err == nil {
-		a.statusCode = n
+		a.StatusCode = n
 	} else if needStatus || status != "" {
-		return answer{}, errNoStatus
-	} else if len(a.errors) > 0 {
-		a.statusCode = statusError
+		return Answer{}, errNoStatus
+	} else if len(a.Errors) > 0 {
+		a.StatusCode = StatusError
 	}
-	if lines != nil && !isNull(lines) && !eachElement(lines, func(raw []byte) {
+	if lines != nil && !IsNull(lines) && !EachElement(lines, func(raw []byte) {
 		if raw[0] == '{' { // what is no object is no line
-			a.messages = append(a.messages, parseLine(raw))
+			a.Messages = append(a.Messages, parseLine(raw))
 		}
 	}) {
-		return answer{}, errNotObject
+		return Answer{}, errNotObject
 	}
-	sortLines(a.messages)
+	sortLines(a.Messages)
 	return a, nil
 }
 
@@ -112,21 +112,21 @@ func parse(body []byte, needStatus bool, secrets ...chat.Secret) (answer, error)
 func parseErrors(list []byte) (errs []chat.ServerError) {
 	add := func(raw []byte) {
 		var e chat.ServerError
-		if !eachMember(raw, func(name, value []byte) {
+		if !EachMember(raw, func(name, value []byte) {
 			switch string(name) {
 			case "code":
-				e.Code = scalar(value)
+				e.Code = Scalar(value)
 			case "advice":
-				e.Advice = scalar(value)
+				e.Advice = Scalar(value)
 			}
 		}) {
-			e.Advice = scalar(raw)
+			e.Advice = Scalar(raw)
 		}
 		if e.Code != "" || e.Advice != "" {
 			errs = append(errs, e)
 		}
 	}
-	if !eachElement(list, add) {
+	if !EachElement(list, add) {
 		add(list)
 	}
 	return errs
@@ -135,37 +135,37 @@ func parseErrors(list []byte) (errs []chat.ServerError) {
 // parseLine reads one line (wire-gms A.4). A member of the wrong type costs that member alone.
 func parseLine(raw []byte) chat.Message {
 	m := chat.Message{Raw: raw}
-	eachMember(raw, func(name, value []byte) {
+	EachMember(raw, func(name, value []byte) {
 		switch string(name) {
 		case "from":
-			eachMember(value, func(name, value []byte) {
+			EachMember(value, func(name, value []byte) {
 				switch string(name) {
 				case "nickname":
-					m.From.Name = scalar(value)
+					m.From.Name = Scalar(value)
 				case "participantId":
-					m.From.ID = scalar(value)
+					m.From.ID = Scalar(value)
 				case "type":
 					m.From.Role = chat.Role(word(value))
 				}
 			})
 		case "index":
-			if n, ok := integer(scalar(value)); ok && n > 0 {
+			if n, ok := Integer(Scalar(value)); ok && n > 0 {
 				m.Index, m.HasIndex = n, true
 			}
 		case "type":
 			m.Kind = chat.MessageKind(word(value))
 		case "utcTime":
-			if ms, ok := integer(scalar(value)); ok {
+			if ms, ok := Integer(Scalar(value)); ok {
 				m.Time = time.UnixMilli(ms).UTC()
 			}
 		case "text":
-			m.Text = scalar(value)
+			m.Text = Scalar(value)
 		case "messageType":
 			m.Label = word(value)
 		case "userData":
 			m.UserData = members(value)
 		case "eventAttributes":
-			if !isNull(value) {
+			if !IsNull(value) {
 				m.Attributes = value
 			}
 		}
@@ -181,11 +181,11 @@ func parseLine(raw []byte) chat.Message {
 	}
 	m.Own = m.From.Role == chat.RoleClient
 	if m.Own && m.Attributes != nil {
-		m.ClientID = scalar(dig(m.Attributes, markGroup, markName))
+		m.ClientID = Scalar(Dig(m.Attributes, MarkGroup, MarkName))
 	}
 	if m.Kind == chat.KindFileUploaded || m.Kind == chat.KindFileDeleted {
 		m.File = &chat.File{ID: member(m.UserData, "file-id"), Name: member(m.UserData, "file-name"), Size: -1}
-		if n, ok := integer(member(m.UserData, "file-size")); ok && n >= 0 {
+		if n, ok := Integer(member(m.UserData, "file-size")); ok && n >= 0 {
 			m.File.Size = n
 		}
 	}
@@ -212,7 +212,7 @@ func word(value []byte) string {
 			return string(chat.KindTypingStopped)
 		}
 	}
-	return scalar(value)
+	return Scalar(value)
 }
 
 // members decodes an object; what is none has no members.
@@ -238,27 +238,27 @@ func member(m map[string]any, name string) string {
 	return ""
 }
 
-// Where a line's eventAttributes carry its ClientID. Servers give attributes back as they came (wire-gms
+// MarkGroup and MarkName are where a line's eventAttributes carry its ClientID. Servers give attributes back as they came (wire-gms
 // A.4); nobody else has a use for these.
 const (
-	markGroup = "cxbus"
-	markName  = "client-id"
+	MarkGroup = "cxbus"
+	MarkName  = "client-id"
 )
 
 // readAttributes returns the text of structured content, if there is one, and whether the sender has
 // the style of a bot (wire-gms A.4; webchatservice 4.4).
 func readAttributes(attributes []byte) (text *string, bot bool) {
-	style := dig(attributes, "GCTI_SYSTEM", "party-info", "style")
-	bot = strings.Trim(scalar(style), `"`) == "BOT" // it may be JSON in a string
-	if t := dig(attributes, "structured-content", "genesys-chat", "content", "text"); len(t) > 0 && t[0] == '"' {
+	style := Dig(attributes, "GCTI_SYSTEM", "party-info", "style")
+	bot = strings.Trim(Scalar(style), `"`) == "BOT" // it may be JSON in a string
+	if t := Dig(attributes, "structured-content", "genesys-chat", "content", "text"); len(t) > 0 && t[0] == '"' {
 		s := unquote(t)
 		text = &s
 	}
 	return text, bot
 }
 
-// dig returns a member of a member of a value, or nil. Objects on the way may be wrapped in strings.
-func dig(value []byte, path ...string) []byte {
+// Dig returns a member of a member of a valid JSON value, or nil. Objects on the way may be wrapped in strings.
+func Dig(value []byte, path ...string) []byte {
 	for _, step := range path {
 		if len(value) > 0 && value[0] == '"' {
 			inner := []byte(unquote(value))
@@ -268,7 +268,7 @@ func dig(value []byte, path ...string) []byte {
 			value = inner
 		}
 		var found []byte
-		eachMember(value, func(name, v []byte) {
+		EachMember(value, func(name, v []byte) {
 			if string(name) == step {
 				found = v
 			}
@@ -317,8 +317,8 @@ func sortLines(lines []chat.Message) {
 	}
 }
 
-// integer reads a whole number, also one written as 1.7e12 or 12.0.
-func integer(s string) (int64, bool) {
+// Integer reads a whole number, also one written as 1.7e12 or 12.0.
+func Integer(s string) (int64, bool) {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n, true
 	}

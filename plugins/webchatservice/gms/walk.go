@@ -1,4 +1,4 @@
-package gmsrest
+package gms
 
 import (
 	"bytes"
@@ -8,13 +8,13 @@ import (
 // The functions of this file walk over JSON that has been found valid. They look at each byte once,
 // where decoding raw values again would check each of them anew.
 
-// eachMember calls f for the members of an object, in order; name is without its quotes. It reports
+// EachMember calls f for the members of an object, in order; name is without its quotes. It reports
 // whether b is an object.
-func eachMember(b []byte, f func(name, value []byte)) bool {
+func EachMember(b []byte, f func(name, value []byte)) bool {
 	return eachPlace(b, func(name []byte, begin, end int) { f(name, b[begin:end:end]) })
 }
 
-// eachPlace is eachMember, and tells where in b the value is.
+// eachPlace is EachMember, and tells where in b the value is.
 func eachPlace(b []byte, f func(name []byte, begin, end int)) bool {
 	i := skipSpace(b, 0)
 	if i >= len(b) || b[i] != '{' {
@@ -36,8 +36,8 @@ func eachPlace(b []byte, f func(name []byte, begin, end int)) bool {
 	return true
 }
 
-// eachElement calls f for the elements of an array, in order. It reports whether b is an array.
-func eachElement(b []byte, f func(value []byte)) bool {
+// EachElement calls f for the elements of an array, in order. It reports whether b is an array.
+func EachElement(b []byte, f func(value []byte)) bool {
 	i := skipSpace(b, 0)
 	if i >= len(b) || b[i] != '[' {
 		return false
@@ -110,11 +110,11 @@ func unquote(literal []byte) string {
 	return s
 }
 
-// scalar returns a value as text whatever its type: a string's text, else the literal; null is "".
+// Scalar returns a value as text whatever its type: a string's text, else the literal; null is "".
 // Servers and the proxies in front of them send numbers as text and the reverse (wire-gms Uncertain 2).
-func scalar(value []byte) string {
+func Scalar(value []byte) string {
 	switch {
-	case len(value) == 0 || isNull(value):
+	case len(value) == 0 || IsNull(value):
 		return ""
 	case value[0] == '"':
 		return unquote(value)
@@ -122,4 +122,5 @@ func scalar(value []byte) string {
 	return string(value)
 }
 
-func isNull(value []byte) bool { return string(value) == "null" }
+// IsNull reports whether a value is null.
+func IsNull(value []byte) bool { return string(value) == "null" }

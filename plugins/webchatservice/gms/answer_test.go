@@ -1,4 +1,4 @@
-package gmsrest_test
+package gms_test
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
 const fullAnswer = `{
@@ -31,7 +31,7 @@ const fullAnswer = `{
 }`
 
 func TestParseFullAnswer(t *testing.T) {
-	a, err := gmsrest.Parse([]byte(fullAnswer), chat.Secret{}, true)
+	a, err := gms.Parse([]byte(fullAnswer), true, chat.Secret{})
 	require.NoError(t, err)
 	assert.Equal(t, chat.Session{
 		ID: "0001HaF3KQ9B00A1", UserID: "00D45B1F2C7A0033", Alias: "204", SecureKey: chat.NewSecret("9f31c07a55e2d8b4"),
@@ -74,7 +74,7 @@ func TestParseAttributes(t *testing.T) {
 		`[]`:   {"plain", chat.RoleExternal},
 	} {
 		body := `{"statusCode":0,"messages":[{"index":1,"type":"Message","text":"plain","from":{"type":"External"},"eventAttributes":` + attributes + `}]}`
-		a, err := gmsrest.Parse([]byte(body), chat.Secret{}, true)
+		a, err := gms.Parse([]byte(body), true, chat.Secret{})
 		require.NoError(t, err, attributes)
 		require.Len(t, a.Messages, 1)
 		assert.Equal(t, want.text, a.Messages[0].Text, attributes)
@@ -84,11 +84,11 @@ func TestParseAttributes(t *testing.T) {
 
 // Wrong types cost what they are in, and nothing around it.
 func TestParseIsLenientInside(t *testing.T) {
-	a, err := gmsrest.Parse([]byte("\xef\xbb\xbf "+`{"statusCode":"0","chatEnded":"true","chatId":7,"alias":null,"errors":"many","messages":[
+	a, err := gms.Parse([]byte("\xef\xbb\xbf "+`{"statusCode":"0","chatEnded":"true","chatId":7,"alias":null,"errors":"many","messages":[
 		null, 5, "x", [],
 		{"index":1.0,"text":5,"from":"Ann","type":"Message","userData":[1],"utcTime":"soon","eventAttributes":3},
 		{"index":-1,"text":null,"from":{"participantId":null,"nickname":{"a":1}},"type":"Strange"},
-		{"index":2,"text":"fine","from":{"participantId":3,"nickname":"Ann","type":"Agent"},"type":"Message"}]}`), chat.Secret{}, true)
+		{"index":2,"text":"fine","from":{"participantId":3,"nickname":"Ann","type":"Agent"},"type":"Message"}]}`), true, chat.Secret{})
 	require.NoError(t, err)
 	assert.True(t, a.Ended)
 	assert.Equal(t, chat.Session{ID: "7"}, a.Session)
@@ -116,7 +116,7 @@ func TestParseHidesKeys(t *testing.T) {
 		"elsewhere": `{"statusCode":0,"data":[{"deep":"...geheim-0123456789..."}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, err := gmsrest.Parse([]byte(body), chat.NewSecret("geheim-0123456789"), true)
+			a, err := gms.Parse([]byte(body), true, chat.NewSecret("geheim-0123456789"))
 			require.NoError(t, err)
 			shown, err := json.Marshal(a)
 			require.NoError(t, err)
@@ -125,7 +125,7 @@ func TestParseHidesKeys(t *testing.T) {
 		})
 	}
 	for _, key := range []string{`"x"`, `12345`, `123456789`, `{"a":1}`, `true`} {
-		a, err := gmsrest.Parse([]byte(`{"statusCode":0,"note":"x 12345","secureKey":`+key+`}`), chat.Secret{}, true)
+		a, err := gms.Parse([]byte(`{"statusCode":0,"note":"x 12345","secureKey":`+key+`}`), true, chat.Secret{})
 		require.NoError(t, err)
 		assert.JSONEq(t, `{"statusCode":0,"note":"x 12345","secureKey":"[secret]"}`, string(a.Raw))
 	}
@@ -145,7 +145,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"statusCode":0,"messages":[` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		secret := chat.NewSecret(key)
-		a, err := gmsrest.Parse(body, secret, false)
+		a, err := gms.Parse(body, false, secret)
 		if err != nil {
 			assert.NotContains(t, err.Error(), key)
 			return
@@ -162,7 +162,7 @@ func FuzzParse(f *testing.F) {
 			if i > 0 && m.HasIndex && a.Messages[i-1].HasIndex {
 				require.LessOrEqual(t, a.Messages[i-1].Index, m.Index)
 			}
-			again, err := gmsrest.Parse([]byte(`{"statusCode":0,"messages":[`+string(m.Raw)+`]}`), secret, true)
+			again, err := gms.Parse([]byte(`{"statusCode":0,"messages":[`+string(m.Raw)+`]}`), true, secret)
 			require.NoError(t, err)
 			require.Len(t, again.Messages, 1)
 			require.Equal(t, m, again.Messages[0])
@@ -174,7 +174,7 @@ func FuzzParse(f *testing.F) {
 }
 
 // assertSameAsEncodingJSON compares what was found with what encoding/json finds in the raw answer.
-func assertSameAsEncodingJSON(t *testing.T, a gmsrest.Parsed) {
+func assertSameAsEncodingJSON(t *testing.T, a gms.Answer) {
 	t.Helper()
 	var members map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(a.Raw, &members))
@@ -225,7 +225,7 @@ func assertNoKey(t *testing.T, raw []byte, key string) {
 // The set of indices agrees with a map, and is as small as its gaps allow.
 func TestSeenAgreesWithMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var s gmsrest.Seen
+		var s gms.Seen
 		model := make(map[int64]bool)
 		for _, i := range rapid.SliceOf(rapid.Int64Range(1, 40)).Draw(t, "indices") {
 			if got, want := s.Add(i), !model[i]; got != want {
@@ -239,8 +239,8 @@ func TestSeenAgreesWithMap(t *testing.T) {
 				ranges++
 			}
 		}
-		if s.Ranges() != ranges {
-			t.Fatalf("%d ranges, want %d", s.Ranges(), ranges)
+		if len(s) != ranges {
+			t.Fatalf("%d ranges, want %d", len(s), ranges)
 		}
 	})
 }
