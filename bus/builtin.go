@@ -49,9 +49,9 @@ type flight struct {
 
 // load brings a plugin that is not registered by way of Options.Loader, once
 // for all who ask at the same time (CXBus loads it twice; cxbus 5). It returns
-// the client, or nil if there is no loader.
+// the client, or nil if there is no loader for it.
 func (b *Bus) load(ctx context.Context, namespace, op string) (*Client, error) {
-	if b.opts.Loader == nil || b.closing.Load() {
+	if b.opts.Loader == nil || namespace == ownNamespace || b.closing.Load() {
 		return nil, nil
 	}
 	b.mu.Lock()
