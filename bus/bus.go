@@ -28,6 +28,7 @@ type Bus struct {
 	life    context.Context // of the loader
 	end     context.CancelFunc
 	armed   atomic.Bool // the watchdog is set
+	dozing  atomic.Bool // and looks only seldom
 	closing atomic.Bool
 	strays  atomic.Int64  // topics kept only for publishing undeclared names
 	reports atomic.Int32  // incidents being published
@@ -42,6 +43,7 @@ type Bus struct {
 	self     *Client // of the namespace Bus, once there is an incident
 	dog      *time.Timer
 	nap      time.Duration // until the watchdog looks again
+	looking  bool          // it does now
 	closeErr error
 }
 

@@ -86,24 +86,44 @@ func (b *Bus) report(d EventOf[Incident], in Incident, attrs ...any) {
 // for handlers that do not come to an end. It is one timer for the whole bus: it is armed by a mailbox that
 // wakes and stops when all have gone to sleep.
 func (b *Bus) armWatchdog() {
-	if b.opts.SlowAfter > 0 && b.armed.CompareAndSwap(false, true) {
+	if b.opts.SlowAfter <= 0 {
+		return
+	}
+	if b.armed.CompareAndSwap(false, true) {
 		b.mu.Lock()
-		b.nap = max(b.opts.SlowAfter/watchdogLooks, time.Millisecond)
+		defer b.mu.Unlock()
+		b.nap = b.shortNap()
 		if b.dog == nil {
 			b.dog = time.AfterFunc(b.nap, b.look)
 		} else {
 			b.dog.Reset(b.nap)
 		}
-		b.mu.Unlock()
+		return
+	}
+	if b.dozing.Load() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.dozing.Store(false)
+		b.nap = b.shortNap()
+		if !b.looking && !b.closing.Load() {
+			b.dog.Reset(b.nap)
+		}
 	}
 }
 
 // watchdogLooks is how often the watchdog looks within SlowAfter.
 const watchdogLooks = 4
 
+func (b *Bus) shortNap() time.Duration { return max(b.opts.SlowAfter/watchdogLooks, time.Millisecond) }
+
 // look is one look of the watchdog.
 func (b *Bus) look() {
 	b.mu.Lock()
+	if b.looking { // the other one goes on
+		b.mu.Unlock()
+		return
+	}
+	b.looking = true
 	clients, nap := slices.Clone(b.order), b.nap
 	b.mu.Unlock()
 	busy, moved := false, false
@@ -119,35 +139,47 @@ func (b *Bus) look() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.looking = false
 	switch {
 	case b.closing.Load():
 		b.armed.Store(false)
 		return
 	case !busy:
 		b.armed.Store(false)
-		if !anyRunning(clients) || !b.armed.CompareAndSwap(false, true) {
+		if !anyBox(b.order, (*mailbox).awake) || !b.armed.CompareAndSwap(false, true) {
 			return
 		}
-		b.nap = max(b.opts.SlowAfter/watchdogLooks, time.Millisecond) // one woke since it was looked at
+		b.nap = b.shortNap() // one woke since it was looked at
 	case moved:
-		b.nap = max(b.opts.SlowAfter/watchdogLooks, time.Millisecond)
+		b.nap = b.shortNap()
 	default: // what hangs for ever is looked at less and less often
-		b.nap = min(2*b.nap, 1000*time.Hour)
+		b.dozing.Store(true)
+		if b.nap = min(2*b.nap, 1000*time.Hour); anyBox(b.order, (*mailbox).unseen) {
+			b.dozing.Store(false)
+			b.nap = b.shortNap() // one woke since it was looked at
+		}
 	}
 	b.dog.Reset(b.nap)
 }
 
-func anyRunning(clients []*Client) bool {
-	return slices.ContainsFunc(clients, func(c *Client) bool {
-		return slices.ContainsFunc(c.allBoxes(), func(mb *mailbox) bool { return !mb.idle(false) })
-	})
+func anyBox(clients []*Client, is func(*mailbox) bool) bool {
+	return slices.ContainsFunc(clients, func(c *Client) bool { return slices.ContainsFunc(c.allBoxes(), is) })
+}
+
+func (mb *mailbox) awake() bool { return !mb.idle(false) }
+
+// unseen reports whether something runs that was not running at the last look.
+func (mb *mailbox) unseen() bool {
+	mb.mu.Lock()
+	defer mb.mu.Unlock()
+	return mb.running && mb.seen != [2]uint64{mb.batch, uint64(mb.pos.Load())}
 }
 
 // The states of a mailbox between two looks.
 const (
-	boxIdle = iota
-	boxMoves
-	boxStuck
+	boxIdle  = iota
+	boxMoves // or has not been stuck for long
+	boxStuck // and was reported
 )
 
 // look tells whether the handler that runs is the one of the last look, nap
@@ -166,7 +198,10 @@ func (mb *mailbox) look(nap, limit time.Duration) (state int, in *Incident) {
 		return boxMoves, nil
 	}
 	mb.stuck += nap
-	if mb.stuck >= limit && !mb.told {
+	if mb.stuck < limit {
+		return boxMoves, nil
+	}
+	if !mb.told {
 		mb.told = true
 		in = &Incident{Plugin: mb.client.namespace, Name: s.name, Subscriber: s.place(), Depth: mb.waiting + mb.taken - int(mb.pos.Load()), Running: mb.stuck,
 			Text: "slow event handler"}

@@ -145,5 +145,5 @@ func TestReservedNamespaces(t *testing.T) {
 
 type named string
 
-func (n named) Namespace() string                     { return string(n) }
+func (n named) Namespace() string                      { return string(n) }
 func (named) Start(context.Context, *bus.Client) error { return nil }
