@@ -372,15 +372,22 @@ func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOpti
 // match runs in the publisher's goroutine and must be quick. It returns
 // [ErrCancelled] or [ErrTimeout] when ctx ends, and what Subscribe returns.
 func (c *Client) WaitFor(ctx context.Context, event string, match func(Event[any]) bool) (Event[any], error) {
+	return c.waitFor(ctx, event, match)
+}
+
+func (c *Client) waitFor(ctx context.Context, event string, match func(Event[any]) bool) (Event[any], error) {
 	got := make(chan Event[any], 1)
-	s, err := c.Subscribe(event, func(_ context.Context, e Event[any]) {
+	s := newSubscription(c, event, []SubscribeOption{Inline()})
+	s.calledThrough()
+	setHandler(s, func(_ context.Context, e Event[any]) {
 		if match == nil || match(e) {
 			select {
 			case got <- e:
 			default: // an earlier one was taken
 			}
 		}
-	}, Inline())
+	})
+	err := c.subscribe(s)
 	if err != nil {
 		return Event[any]{}, err
 	}

@@ -110,7 +110,7 @@ func valueOf[T any](change DataChange) (T, bool) {
 // accepts every one. match must be quick. It returns what [Client.WaitFor]
 // returns.
 func (d DataOf[T]) Wait(ctx context.Context, c *Client, match func(T) bool) (T, error) {
-	e, err := c.WaitFor(ctx, d.Changed().name, func(e Event[any]) bool {
+	e, err := c.waitFor(ctx, d.Changed().name, func(e Event[any]) bool {
 		change, _ := e.Data.(DataChange)
 		v, ok := valueOf[T](change)
 		return ok && (match == nil || match(v))

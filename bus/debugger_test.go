@@ -121,6 +121,14 @@ func TestDebuggerSubscriptions(t *testing.T) {
 		_, err := c.Events(t.Context(), "Notes.ready")
 		places["Notes Notes.ready"] = lineAbove()
 		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		forLine := make(chan string, 1)
+		go func() {
+			_, err := app.WaitFor(ctx, "Notes.x", nil)
+			assert.ErrorIs(t, err, bus.ErrCancelled)
+			forLine <- lineAbove()
+		}()
 		waited := make(chan string)
 		go func() {
 			_, err := dataCount.Wait(t.Context(), c, nil)
@@ -130,10 +138,13 @@ func TestDebuggerSubscriptions(t *testing.T) {
 		synctest.Wait()
 		got := b.Debugger().Subscriptions
 		require.NoError(t, dataCount.Set(c, 1))
-		file, line, _ := strings.Cut(<-waited, ":")
-		at, err := strconv.Atoi(line)
-		require.NoError(t, err)
-		places["Notes Notes.data.count"] = file + ":" + strconv.Itoa(at-1)
+		cancel()
+		for name, line := range map[string]string{"Notes Notes.data.count": <-waited, "App Notes.x": <-forLine} {
+			file, line, _ := strings.Cut(line, ":")
+			at, err := strconv.Atoi(line)
+			require.NoError(t, err)
+			places[name] = file + ":" + strconv.Itoa(at-1)
+		}
 		for i, s := range got {
 			assert.Equal(t, places[s.Plugin+" "+s.Event], s.Place, s.Event)
 			got[i].Place = ""
@@ -141,6 +152,7 @@ func TestDebuggerSubscriptions(t *testing.T) {
 		assert.Equal(t, []bus.SubscriptionInfo{
 			{Plugin: "App", Event: "*", Inline: true},
 			{Plugin: "App", Event: "Notes.added"},
+			{Plugin: "App", Event: "Notes.x", Inline: true},
 			{Plugin: "Notes", Event: "*", Limit: 1 << 16},
 			{Plugin: "Notes", Event: "App.x"},
 			{Plugin: "Notes", Event: "Notes.added", Limit: 7},

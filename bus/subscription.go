@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -24,10 +23,10 @@ type Subscription struct {
 	typed   any     // func(context.Context, Event[T])
 	lane    swapper // *lane[T], unless inline
 	box     *mailbox
-	tap     *tap       // of a tap or observer
-	scope   *scope     // of its handler
-	pcs     [3]uintptr // where Subscribe was called, innermost first
-	seq     uint64     // order of wildcard subscriptions
+	tap     *tap    // of a tap or observer
+	scope   *scope  // of its handler
+	pc      uintptr // where Subscribe was called
+	seq     uint64  // order of wildcard subscriptions
 	dead    atomic.Bool
 	fired   atomic.Bool // the first event of one that ends with it
 	once    sync.Once
@@ -93,8 +92,18 @@ func newSubscription(c *Client, name string, opts []SubscribeOption) *Subscripti
 		s.box.handlers = true
 		s.scope = &scope{Context: context.Background(), client: c, mailbox: true, box: s.box}
 	}
-	runtime.Callers(3, s.pcs[:])
+	var pc [1]uintptr
+	runtime.Callers(3, pc[:])
+	s.pc = pc[0]
 	return s
+}
+
+// calledThrough notes that Subscribe, or what stands for it, did not call
+// newSubscription itself but by way of another function, which calls this one.
+func (s *Subscription) calledThrough() {
+	var pc [1]uintptr
+	runtime.Callers(4, pc[:])
+	s.pc = pc[0]
 }
 
 // setHandler gives s its handler: the function itself, or one that ends s
@@ -124,21 +133,13 @@ func (s *Subscription) String() string {
 	return s.client.namespace + "/" + s.name + " (" + s.place() + ")"
 }
 
-// place is the file and line of the call from outside the package.
 func (s *Subscription) place() string {
-	if s.pcs[0] == 0 {
+	if s.pc == 0 {
 		return "internal"
 	}
-	frames := runtime.CallersFrames(s.pcs[:])
-	f, more := frames.Next()
-	for more && strings.HasPrefix(f.Function, ownPackage) {
-		f, more = frames.Next()
-	}
+	f, _ := runtime.CallersFrames([]uintptr{s.pc}).Next()
 	return f.File + ":" + strconv.Itoa(f.Line)
 }
-
-// ownPackage begins the names of this package's functions.
-const ownPackage = "github.com/cxbus/cxbus/bus."
 
 // Dropped returns how many events a subscription made with [DropOldest],
 // [DropNewest] or [LatestOnly] has missed.

@@ -72,6 +72,7 @@ func (c *Client) tap(name string, kind string, h func(context.Context, Record)) 
 		return nil, err
 	}
 	t.sub = newSubscription(c, name, []SubscribeOption{DropNewest(tapQueue)})
+	t.sub.calledThrough()
 	t.sub.box = c.addBox()
 	t.sub.scope = &scope{Context: context.Background(), client: c, mailbox: true, box: t.sub.box}
 	t.sub.tap = t
