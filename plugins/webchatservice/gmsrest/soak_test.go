@@ -269,7 +269,7 @@ func TestNothingIsLeft(t *testing.T) {
 			_, err = io.ReadFull(down.Content, make([]byte, 100))
 			require.NoError(t, err)
 			require.NoError(t, down.Content.Close())
-			sim.Faults().Add(chatsim.Fault{Drop: chatsim.DropAfter})
+			sim.Faults().Add(chatsim.Fault{Op: "send", Drop: chatsim.DropAfter}) // the upload that broke may still arrive
 			_, err = conn.Send(t.Context(), chat.Action{Text: "x"})
 			require.Error(t, err)
 			require.NoError(t, conn.Close())
