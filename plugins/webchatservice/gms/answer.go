@@ -25,6 +25,7 @@ type Answer struct {
 	StatusCode int
 	Ended      bool
 	EndedTold  bool // chatEnded was there
+	StatusTold bool // statusCode was there
 	Session    chat.Session
 	Messages   []chat.Message // in the order of their indices
 	Errors     []chat.ServerError
@@ -37,8 +38,10 @@ var (
 	errHTML      = errors.New("answer is a web page (HTML), not JSON")
 	errUTF8      = errors.New("answer is not valid UTF-8")
 	errNotObject = errors.New("answer is JSON, but no response object")
-	errNoStatus  = errors.New("answer has no statusCode")
 )
+
+// ErrNoStatus is returned by [Parse] for an answer that has no statusCode though it must.
+var ErrNoStatus = errors.New("answer has no statusCode")
 
 // Parse reads a response object. secrets are what the answer may contain and must not show. Without
 // needStatus an answer may lack its statusCode, as error bodies do (wire-gms A.6). The answer shares
@@ -91,9 +94,9 @@ func Parse(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, error)
 		}
 	})
 	if n, err := strconv.Atoi(status); err == nil {
-		a.StatusCode = n
+		a.StatusCode, a.StatusTold = n, true
 	} else if needStatus || status != "" {
-		return Answer{}, errNoStatus
+		return Answer{}, ErrNoStatus
 	} else if len(a.Errors) > 0 {
 		a.StatusCode = StatusError
 	}

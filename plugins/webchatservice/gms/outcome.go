@@ -144,20 +144,20 @@ func refusal(list []chat.ServerError, otherwise string) string {
 	}
 	parts := make([]string, 0, len(list))
 	for _, s := range list {
-		part := "code " + oneLine(s.Code)
+		part := "code " + OneLine(s.Code)
 		if meaning := meaning(s.Code); meaning != "" {
 			part += ", " + meaning
 		}
 		if s.Advice != "" {
-			part += " (" + oneLine(s.Advice) + ")"
+			part += " (" + OneLine(s.Advice) + ")"
 		}
 		parts = append(parts, part)
 	}
 	return "the server refused the request: " + strings.Join(parts, "; ")
 }
 
-// oneLine keeps a server's text from breaking a line or moving a terminal's cursor, and bounds it.
-func oneLine(s string) string {
+// OneLine keeps a server's text from breaking a line or moving a terminal's cursor, and bounds it.
+func OneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
 			return ' '

@@ -189,6 +189,16 @@ func (w *Wire) CloseIdleConnections() {
 	}
 }
 
+// Jar has the cookies, if any are kept.
+func (w *Wire) Jar() http.CookieJar { return w.client.Jar }
+
+// Broken says why there is no answer to an attempt that took at most limit and of which nothing was sent.
+func (w *Wire) Broken(ctx context.Context, op string, err error, limit time.Duration) *chat.Error {
+	a := w.attempt(ctx, op, limit)
+	defer a.end()
+	return a.broken(err)
+}
+
 // Timeout is how long a request may take; 0 is no limit.
 func (w *Wire) Timeout() time.Duration { return max(w.timeout, 0) }
 

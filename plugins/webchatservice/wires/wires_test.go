@@ -29,7 +29,7 @@ func TestAtMostOneMatches(t *testing.T) {
 	}{
 		{"default transport", chat.Config{DataURL: "http://gms.example.net/genesys/2/chat/cs"}, []string{"gms"}},
 		{"nothing set, so that New can say what is missing", chat.Config{}, []string{"gms"}},
-		{"CometD", chat.Config{CometD: chat.CometD{Enabled: true}}, nil},
+		{"CometD", chat.Config{CometD: chat.CometD{Enabled: true}}, []string{"gms-cometd"}},
 		{"another transport", chat.Config{Transport: "purecloud-v2-sockets"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, match(c.config)) })

@@ -1,0 +1,631 @@
+package gmscometd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+)
+
+// Timing of the client (wire-gms D.4 to D.7).
+const (
+	connectSlack   = 10 * time.Second // how much longer than advised a connect may take
+	defaultTimeout = 60 * time.Second // advice.timeout before there is any
+	backoffFirst   = time.Second
+	backoffShort   = 8 * time.Second  // longest pause while a chat lives
+	backoffLong    = 60 * time.Second // longest pause without one
+	goodbye        = time.Second      // how long the server is waited for when the client leaves
+	renewPace      = 5 * time.Second  // sessions that are forgotten faster are a failure
+	barFirst       = 30 * time.Second // how long websockets are not tried after they failed
+	barLongest     = 10 * time.Minute
+	badSockets     = 3 // so many sockets in a row that break early are a reason not to try
+)
+
+// client keeps one Bayeux session (wire-gms D). Its methods may be called at once from many goroutines; one
+// goroutine of its own does the handshakes and the connects, on whichever carrier works.
+type client struct {
+	wire   *gms.Wire // with the session's cookies
+	dialer *dialer   // nil: long-polling only
+	delay  time.Duration
+	log    *slog.Logger
+
+	// deliver gets messages with data. On long-polling it may be called from several goroutines at once.
+	deliver func(message)
+	// up is told that the session is connected: after each handshake and after each loss. down is told that the server
+	// does not know the session and another one is made, lost each failure of a handshake or a connect. All are
+	// called by the client's goroutine, which waits for them.
+	up   func()
+	down func()
+	lost func(*chat.Error)
+
+	life context.Context
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+	poke chan struct{} // cap 1: try now
+	more chan struct{} // cap 1: go on after having stopped
+
+	// Of the goroutine.
+	plan     plan
+	advice   advice
+	ack      int64
+	acks     bool // the server knows the acknowledge extension
+	onSocket bool // the session was made on a websocket
+	proven   bool // a connect was answered since the handshake, and since the last loss
+	told     bool // up was told
+	failures int
+	renewed  time.Time // when the server last did not know the session
+	lostAt   time.Time
+	bad      int // sockets in a row that broke early
+	barred   time.Time
+	barTime  time.Duration
+
+	mu      sync.Mutex // guards everything below
+	state   state
+	id      string // clientId
+	count   uint64 // of message ids
+	live    bool   // there is a chat
+	stale   bool   // a reply said that the server does not know the session
+	sock    *socket
+	cut     context.CancelFunc // ends the long-polling exchange under way
+	closing bool
+	given   *chat.Error // why the link was given up
+}
+
+// plan is what the client's goroutine does next.
+type plan uint8
+
+const (
+	planHandshake plan = iota
+	planConnect
+	planStop // nothing, until somebody asks
+)
+
+// newClient returns a client that does nothing until start.
+func newClient(w *gms.Wire, d *dialer, log *slog.Logger) *client {
+	c := &client{
+		wire: w, dialer: d, log: log, delay: w.Timeout(),
+		poke: make(chan struct{}, 1), more: make(chan struct{}, 1),
+		advice: advice{timeout: defaultTimeout}, ack: -1,
+	}
+	if c.delay == 0 {
+		c.delay = connectSlack
+	}
+	c.life, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// start begins with the first handshake.
+func (c *client) start() {
+	c.wg.Add(1)
+	go c.run()
+}
+
+// keep says whether there is a chat that is missed while the link is lost.
+func (c *client) keep(live bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live = live
+}
+
+// retry makes the next attempt begin now, if one is due later.
+func (c *client) retry() { signal(c.poke) }
+
+// resume makes a client that has stopped go on, as soon as its pace allows.
+func (c *client) resume() { signal(c.more) }
+
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps the session until close.
+func (c *client) run() {
+	defer c.wg.Done()
+	for c.life.Err() == nil {
+		var e *chat.Error
+		switch c.plan {
+		case planHandshake:
+			e = c.handshake()
+		case planConnect:
+			e = c.connect()
+		case planStop:
+			select {
+			case <-c.poke:
+			case <-c.more:
+				c.pause(c.backoff())
+			case <-c.life.Done():
+			}
+			c.plan = planHandshake
+			continue
+		}
+		if e != nil && c.life.Err() == nil {
+			c.failed(e)
+		}
+	}
+	c.dropSocket(closedError("receive"))
+}
+
+// handshake makes a session (wire-gms D.2).
+func (c *client) handshake() *chat.Error {
+	const op = "handshake"
+	c.mu.Lock()
+	if !c.setLocked(stateHandshaking) {
+		c.setLocked(stateRehandshaking)
+	}
+	c.id, c.stale = "", false
+	c.mu.Unlock()
+	c.ack, c.acks, c.proven, c.told = -1, false, false, false
+	c.down()
+	s, e := c.socket(op)
+	if e != nil {
+		return e
+	}
+	m := outgoing{
+		Channel: metaHandshake, Version: "1.0", MinimumVersion: "1.0", Types: []string{typeLongPoll},
+		Advice: json.RawMessage(`{"timeout":60000,"interval":0}`), Ext: json.RawMessage(`{"ack":true}`),
+	}
+	if s != nil {
+		m.Types = []string{typeWebsocket, typeLongPoll}
+	}
+	r, e := c.exchange(op, m, 0, c.delay)
+	switch {
+	case e != nil && s != nil && !s.heard && c.life.Err() == nil:
+		c.bar(e) // it opened, and that was all
+		return nil
+	case e != nil:
+		return e
+	}
+	c.merge(r)
+	switch {
+	case !r.success:
+		c.plan = planHandshake
+		if c.ended() {
+			c.plan = planStop
+		}
+		return unsuccessful(op, r)
+	case r.clientID == "":
+		return &chat.Error{Code: chat.CodeBadAnswer, Op: op, Text: "the server made a Bayeux session without a clientId", Hint: c.hint()}
+	case s != nil && len(r.types) > 0 && !slices.Contains(r.types, typeWebsocket):
+		c.bar(nil)
+		return nil
+	case s == nil && len(r.types) > 0 && !slices.Contains(r.types, typeLongPoll):
+		c.plan = planStop
+		return &chat.Error{
+			Outcome: chat.Rejected, Code: chat.CodeUnsupported, Op: op, Text: "the server offers no way to reach it but " + fmt.Sprintf("%q", r.types),
+			Hint: c.hint(),
+		}
+	}
+	c.acks, c.onSocket = string(r.ack) == "true", s != nil
+	c.mu.Lock()
+	c.id = r.clientID
+	c.setLocked(stateHandshaken)
+	c.mu.Unlock()
+	c.plan = planConnect
+	return nil
+}
+
+// connect makes one connect (wire-gms D.2): the first of a session, and the first after a loss, is answered at once,
+// each other one once there is something to say, or once the server thinks that it is time.
+func (c *client) connect() *chat.Error {
+	const op = "receive"
+	c.mu.Lock()
+	if c.state == stateHandshaken {
+		c.setLocked(stateConnecting)
+	}
+	id, stale := c.id, c.stale
+	c.mu.Unlock()
+	if stale {
+		return c.renew(nil)
+	}
+	s, e := c.socket(op)
+	if e != nil {
+		return e
+	}
+	if s == nil && c.onSocket { // it has no cookie, without which it cannot be reached by long-polling
+		c.plan = planHandshake
+		return nil
+	}
+	m := outgoing{Channel: metaConnect, ClientID: id, ConnectionType: typeLongPoll}
+	if s != nil {
+		m.ConnectionType = typeWebsocket
+	}
+	if c.acks {
+		m.Ext = json.RawMessage(`{"ack":` + strconv.FormatInt(c.ack, 10) + `}`)
+	}
+	pause, limit := max(c.advice.interval, 0), c.held()
+	if !c.proven {
+		m.Advice = json.RawMessage(`{"timeout":0}`)
+		pause, limit = 0, c.delay
+	}
+	r, e := c.exchange(op, m, pause, limit)
+	c.mu.Lock()
+	stale = c.stale
+	c.mu.Unlock()
+	switch {
+	case e != nil && stale && c.life.Err() == nil:
+		return c.renew(e)
+	case e != nil:
+		return e
+	}
+	c.merge(r)
+	switch {
+	case r.channel == metaDisconnect: // of the server's own accord
+		c.plan = planHandshake
+		return &chat.Error{Code: chat.CodeNetwork, Op: op, Text: "the server ended the Bayeux session"}
+	case !r.success && (r.code() == "402" || c.advice.reconnect == adviceHandshake):
+		return c.renew(unsuccessful(op, r))
+	case !r.success && !c.ended():
+		return unsuccessful(op, r)
+	case !r.success || c.ended():
+		c.plan = planStop
+		e := unsuccessful(op, r)
+		e.Text = "the server ended the Bayeux session, and wants no other (advice none)"
+		return e
+	case c.advice.reconnect == adviceHandshake:
+		return c.renew(nil)
+	}
+	if n, err := strconv.ParseInt(gms.Scalar(r.ack), 10, 64); err == nil {
+		c.ack = n
+	}
+	if c.proven { // it was held
+		if s != nil {
+			c.bad, c.barTime = 0, 0
+		}
+	}
+	c.proven, c.failures, c.lostAt = true, 0, time.Time{}
+	c.mu.Lock()
+	c.setLocked(stateConnected)
+	c.mu.Unlock()
+	if !c.told {
+		c.told = true
+		c.up()
+	}
+	return nil
+}
+
+// renew plans a handshake in the place of a session that the server does not know. That is no loss, unless it goes on and
+// on, as with servers that answer in turn and know nothing of one another.
+func (c *client) renew(e *chat.Error) *chat.Error {
+	c.plan = planHandshake
+	again := !c.renewed.IsZero() && time.Since(c.renewed) < renewPace
+	c.renewed = time.Now()
+	c.mu.Lock()
+	c.stale = false
+	c.mu.Unlock()
+	if !again {
+		return nil
+	}
+	if e == nil {
+		e = &chat.Error{Code: chat.CodeNetwork, Op: "receive", Text: "the server forgets the Bayeux session time and again"}
+	}
+	e.Code, e.Hint = chat.CodeNetwork, "check that a load balancer in front of it keeps clients with their server"
+	return e
+}
+
+// merge takes in the advice of a meta message.
+func (c *client) merge(r message) {
+	c.advice.reconnect = ""
+	if r.advice != nil {
+		c.advice.merge(r.advice)
+	}
+}
+
+// ended reports whether the advice is to stop.
+func (c *client) ended() bool { return c.advice.reconnect == adviceNone || c.advice.interval < 0 }
+
+// held is how long a connect that the server holds may take.
+func (c *client) held() time.Duration {
+	return max(c.advice.timeout, 0) + connectSlack
+}
+
+// failed takes in that a handshake or a connect failed, and waits until it is time for the next one.
+func (c *client) failed(e *chat.Error) {
+	now := time.Now()
+	if c.lostAt.IsZero() {
+		c.lostAt = now
+	}
+	c.failures++
+	c.proven, c.told = false, false
+	c.mu.Lock()
+	switch {
+	case c.plan == planStop:
+		c.setLocked(stateDisconnected)
+	case c.plan == planHandshake:
+		c.setLocked(stateRehandshaking)
+	default:
+		c.setLocked(stateUnconnected)
+	}
+	c.mu.Unlock()
+	select { // what was asked for before does not count
+	case <-c.poke:
+	default:
+	}
+	c.lost(e)
+	if c.plan == planStop {
+		c.dropSocket(e)
+		return
+	}
+	c.pause(max(c.backoff(), e.RetryAfter))
+	// Nobody keeps a session for so long (wire-gms D.5).
+	if a := &c.advice; c.plan == planConnect && a.maxInterval > 0 && time.Since(c.lostAt) > a.timeout+max(a.interval, 0)+a.maxInterval {
+		c.plan = planHandshake
+	}
+}
+
+// backoff is the pause after the last failure.
+func (c *client) backoff() time.Duration {
+	c.mu.Lock()
+	most := backoffLong
+	if c.live {
+		most = backoffShort
+	}
+	c.mu.Unlock()
+	wait := most
+	if n := c.failures - 1; n < 10 {
+		wait = min(backoffFirst<<max(n, 0), most)
+	}
+	return wait/2 + rand.N(wait/2+1) + max(c.advice.interval, 0)
+}
+
+// pause waits, less long if somebody wants an attempt now.
+func (c *client) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.poke:
+	case <-c.life.Done():
+	}
+}
+
+// exchange sends a meta message after a pause, and returns the reply to it. What else comes meanwhile is handled. A
+// reply of channel /meta/disconnect is none: the server wants to be left.
+func (c *client) exchange(op string, m outgoing, pause, limit time.Duration) (message, *chat.Error) {
+	c.mu.Lock()
+	m.ID = c.idLocked()
+	s := c.sock
+	c.mu.Unlock()
+	unit, err := encode(m)
+	if err != nil {
+		return message{}, gms.Invalid(op, "the message has no JSON")
+	}
+	if s != nil {
+		return c.overSocket(s, op, m, unit, pause, limit)
+	}
+	if c.pause(pause); c.life.Err() != nil {
+		return message{}, closedError(op)
+	}
+	ctx, cancel := context.WithCancel(c.life)
+	defer cancel()
+	c.mu.Lock()
+	c.cut = cancel
+	stale := c.stale
+	c.mu.Unlock()
+	if stale && m.Channel == metaConnect {
+		return message{}, staleError(op)
+	}
+	r, e := c.post(ctx, op, m.Channel[len("/meta"):], unit, limit, m.ID)
+	c.mu.Lock()
+	if e != nil && c.given != nil {
+		e = c.given
+	}
+	c.given = nil
+	c.mu.Unlock()
+	if e != nil && (e.Code == chat.CodeNetwork || e.Code == chat.CodeTimeout) {
+		c.barred = time.Time{} // it is not the websocket's fault
+	}
+	return r, e
+}
+
+// dispatch hands out what came, and returns the reply to the message that is waited for, if it is there.
+func (c *client) dispatch(all []message, want string) (found message, ok bool) {
+	c.mu.Lock()
+	id, s := c.id, c.sock
+	c.mu.Unlock()
+	for _, m := range all {
+		switch {
+		case m.clientID != "" && m.channel != metaHandshake && m.clientID != id: // somebody else's
+		case m.reply && m.id == want:
+			found, ok = m.keep(), true
+		case m.reply && s != nil && s.answered(m):
+		case m.channel == metaDisconnect && (!m.reply || m.id == ""):
+			found, ok = m.keep(), true
+		case m.data != nil && !m.reply:
+			c.deliver(m)
+		}
+	}
+	return found, ok
+}
+
+// keep returns a message that shares no memory with what was read, without its data.
+func (m message) keep() message {
+	m.data, m.advice, m.ack = nil, slices.Clone(m.advice), slices.Clone(m.ack)
+	return m
+}
+
+// publish sends data on a channel, all in one unit, and returns the replies in the same order. It waits for them as
+// long as a request may take. The error tells whether the server may have got it.
+func (c *client) publish(ctx context.Context, op, channel string, data ...json.RawMessage) ([]message, *chat.Error) {
+	c.mu.Lock()
+	if c.closing || c.state == stateDisconnected {
+		c.mu.Unlock()
+		return nil, closedError(op)
+	}
+	all, ids := make([]outgoing, len(data)), make([]string, len(data))
+	for i, d := range data {
+		ids[i] = c.idLocked()
+		all[i] = outgoing{ID: ids[i], Channel: channel, ClientID: c.id, Data: d}
+	}
+	s := c.sock
+	c.mu.Unlock()
+	unit, err := encode(all...)
+	if err != nil {
+		return nil, gms.Invalid(op, "the request has no JSON: "+err.Error())
+	}
+	var replies []message
+	var e *chat.Error
+	if s != nil {
+		replies, e = s.request(ctx, op, unit, ids, c.delay)
+	} else {
+		replies, e = c.postAll(ctx, op, unit, ids)
+	}
+	for _, r := range replies {
+		if !r.success && r.code() == "402" {
+			c.forgotten()
+		}
+	}
+	return replies, e
+}
+
+// forgotten takes in that the server does not know the session (wire-gms D.6): what is under way ends, and another
+// handshake follows.
+func (c *client) forgotten() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.id == "" || c.stale {
+		return
+	}
+	c.stale = true
+	if c.cut != nil {
+		c.cut()
+	}
+	if c.sock != nil {
+		c.sock.abandon(staleError("receive"))
+	}
+}
+
+// giveUp ends the link for this reason, as if the network had.
+func (c *client) giveUp(e *chat.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.sock != nil:
+		c.sock.abandon(e)
+	case c.cut != nil:
+		c.given = e
+		c.cut()
+	}
+}
+
+// close leaves the server and ends the client. It waits for the client's goroutines.
+func (c *client) close() {
+	c.mu.Lock()
+	if c.closing {
+		c.mu.Unlock()
+		c.wg.Wait()
+		return
+	}
+	c.closing = true
+	known := c.state == stateConnected && c.setLocked(stateDisconnecting)
+	m := outgoing{ID: c.idLocked(), Channel: metaDisconnect, ClientID: c.id}
+	s := c.sock
+	c.mu.Unlock()
+	if known {
+		c.leave(s, m)
+	}
+	c.mu.Lock()
+	c.setLocked(stateTerminating)
+	c.mu.Unlock()
+	c.stop()
+	if s != nil {
+		s.abandon(closedError("receive"))
+	}
+	c.wg.Wait()
+	c.mu.Lock()
+	c.setLocked(stateDisconnected)
+	c.mu.Unlock()
+}
+
+// leave tells the server that the client goes, and does not insist.
+func (c *client) leave(s *socket, m outgoing) {
+	unit, err := encode(m)
+	if err != nil {
+		return
+	}
+	if s != nil {
+		s.farewell(unit)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+	defer cancel()
+	if _, e := c.wire.Send(ctx, "close", c.wire.Address+"/disconnect", jsonType, unit, goodbye); e != nil {
+		c.log.Debug("the Bayeux session is left to the server", "error", e.Error())
+	}
+}
+
+// setLocked changes the state, if the table has that.
+func (c *client) setLocked(to state) bool {
+	if !c.state.may(to) {
+		return false
+	}
+	c.state = to
+	return true
+}
+
+func (c *client) stopped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state == stateDisconnected
+}
+
+// onWebsocket reports whether there is a websocket now.
+func (c *client) onWebsocket() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sock != nil
+}
+
+func (c *client) idLocked() string {
+	c.count++
+	return strconv.FormatUint(c.count, 10)
+}
+
+func (c *client) hint() string {
+	return "check that " + c.wire.Option + " is the Bayeux end point of a GMS"
+}
+
+// unsuccessful is what a reply without success means for the message that it answers.
+func unsuccessful(op string, r message) *chat.Error {
+	e := &chat.Error{Outcome: chat.Rejected, Code: chat.CodeRefused, Op: op, Text: "the server refused the message: " + gms.OneLine(r.err)}
+	switch r.code() {
+	case "402":
+		e.Code, e.Text, e.Hint = chat.CodeUnavailable, "the server does not know the Bayeux session (402)", "it is made anew; try again"
+	case "401":
+		e.Code, e.Hint = chat.CodeUnauthorized, "check the credentials"
+	case "403":
+		e.Code, e.Hint = chat.CodeForbidden, "check webchat.cometD.channel, and the access rules of the server"
+	}
+	if r.err == "" {
+		e.Text = "the server refused the message and gave no reason"
+	}
+	return e
+}
+
+var errStale = errors.New("the server does not know the Bayeux session")
+
+// staleError is for what was under way in a session that the server does not know.
+func staleError(op string) *chat.Error {
+	return &chat.Error{Code: chat.CodeNetwork, Op: op, Text: errStale.Error(), Err: errStale}
+}
+
+func closedError(op string) *chat.Error {
+	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeClosed, Op: op, Text: "connection was closed"}
+}
+
+func canceledError(ctx context.Context, op string) *chat.Error {
+	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeCanceled, Op: op, Text: "given up before the request was sent", Err: context.Cause(ctx)}
+}

@@ -1,0 +1,157 @@
+package gmscometd
+
+import (
+	"context"
+	"log/slog"
+	"net/http/cookiejar"
+	"strings"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+)
+
+// Name is the name of this wire.
+const Name = "gms-cometd"
+
+// defaultChannel is where chats are if the configuration does not say (webchatservice 2.2).
+const defaultChannel = "/service/chatV2/customer-support"
+
+// Factory returns the factory of this wire. It matches a configuration that selects no other transport and enables
+// CometD.
+func Factory() chat.Factory {
+	return chat.Factory{
+		Name:    Name,
+		Matches: func(c chat.Config) bool { return c.Transport == "" && c.CometD.Enabled },
+		New: func(c chat.Config, o chat.Options) (chat.Driver, error) {
+			d, err := New(c, o)
+			if err != nil {
+				return nil, err
+			}
+			return d, nil
+		},
+	}
+}
+
+// Driver opens chats on one GMS chat service. It may be used from many goroutines at once.
+type Driver struct {
+	wire     *gms.Wire
+	files    *gms.Wire // nil: no files
+	dialer   *dialer   // nil: no websockets
+	channel  string
+	endpoint string
+	mark     bool // lines are sent with their ClientID
+	log      *slog.Logger
+}
+
+// New returns a driver for c. It does not touch the network. Its error is a [*chat.Error] with code
+// [chat.CodeInvalid] that names the option.
+func New(c chat.Config, o chat.Options) (*Driver, error) {
+	w, err := gms.NewWire(c, o, "webchat.cometD.cometURL", c.CometD.URL, "https://gms.example.net/genesys/cometd")
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{wire: w, channel: c.CometD.Channel, endpoint: c.Endpoint, mark: c.MarkLines, log: o.Logger}
+	if d.channel == "" {
+		d.channel = defaultChannel
+	}
+	if !strings.HasPrefix(d.channel, "/") || strings.HasPrefix(d.channel, "/meta/") || strings.ContainsAny(d.channel, "*") {
+		return nil, &chat.Error{
+			Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: "configure", Text: "webchat.cometD.channel is no channel",
+			Hint: "it looks like " + defaultChannel,
+		}
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if c.CometD.APIURL != "" {
+		d.files, err = gms.NewWire(c, o, "webchat.cometD.apiURL", c.CometD.APIURL, "https://gms.example.net/genesys/2/chat-ntf")
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !c.CometD.NoWebsocket {
+		d.dialer = newDialer(w, o)
+	}
+	return d, nil
+}
+
+// Open implements [chat.Driver].
+func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
+	const op = "open"
+	userData, err := gms.Texts(r.UserData)
+	if err != nil {
+		return nil, gms.Invalid(op, err.Error())
+	}
+	if r.Async {
+		userData["GCTI_Chat_AsyncMode"] = "true"
+	}
+	fields := map[string]any{
+		"nickname": r.Nickname, "firstName": r.FirstName, "lastName": r.LastName, "emailAddress": r.Email, "subject": r.Subject,
+		"text": "", "userData": userData,
+	}
+	if d.endpoint != "" {
+		fields["endpoint"] = d.endpoint
+	}
+	data, e := request(op, "requestChat", chat.Session{}, fields)
+	if e != nil {
+		return nil, e
+	}
+	c, e := d.begin(ctx, op, chat.Session{}, 1, data)
+	if e != nil {
+		return nil, e
+	}
+	return c.public(), nil
+}
+
+// Resume implements [chat.Resumer]. As the reference client does, it takes an answer that does not say whether the
+// chat has ended for an end (wire-gms A.5).
+func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position) (chat.Conn, error) {
+	const op = "resume"
+	if s.ID == "" || s.SecureKey.IsZero() {
+		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
+	}
+	next := max(from.Index, 1)
+	data, e := request(op, "requestNotifications", s, map[string]any{"transcriptPosition": next, "message": ""})
+	if e != nil {
+		return nil, e
+	}
+	c, e := d.begin(ctx, op, s, next, data)
+	if e != nil {
+		return nil, e
+	}
+	return c.public(), nil
+}
+
+// begin makes a Bayeux session and publishes the first request, whose result is the first delivery (wire-gms B.3).
+func (d *Driver) begin(ctx context.Context, op string, s chat.Session, next int64, data []byte) (*conn, *chat.Error) {
+	if ctx.Err() != nil {
+		return nil, canceledError(ctx, op)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, gms.Invalid(op, "no cookies can be kept: "+err.Error())
+	}
+	c := newConn(d, jar, s, next)
+	c.client.start()
+	if e := c.start(ctx, op, data); e != nil {
+		if cerr := c.Close(); cerr != nil {
+			d.log.Debug("closing failed", "error", cerr)
+		}
+		return nil, e
+	}
+	return c, nil
+}
+
+// CloseIdleConnections implements [chat.IdleCloser].
+func (d *Driver) CloseIdleConnections() {
+	d.wire.CloseIdleConnections()
+	if d.files != nil {
+		d.files.CloseIdleConnections()
+	}
+}
+
+var (
+	_ chat.Driver     = (*Driver)(nil)
+	_ chat.Resumer    = (*Driver)(nil)
+	_ chat.IdleCloser = (*Driver)(nil)
+)

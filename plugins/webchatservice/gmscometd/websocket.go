@@ -1,0 +1,537 @@
+package gmscometd
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+)
+
+// Timing of a websocket. A link that says nothing for pingEvery is asked, and is dead pongWait later.
+const (
+	pingEvery = 25 * time.Second
+	pongWait  = 10 * time.Second
+	writeWait = 10 * time.Second
+)
+
+const socketBuffer = 512 // bytes, each way; larger messages pass through it
+
+// dialer opens websockets. It is shared by all connections of a driver.
+type dialer struct {
+	address   string
+	socket    websocket.Dialer
+	proxy     func(*http.Request) (*url.URL, error)
+	maxAnswer int64
+	readers   sync.Pool // *bytes.Buffer: what a message is read into
+}
+
+// newDialer returns a dialer that reaches the network as w does.
+func newDialer(w *gms.Wire, o chat.Options) *dialer {
+	d := &dialer{address: "ws" + strings.TrimPrefix(w.Address, "http"), maxAnswer: w.MaxAnswer()}
+	d.readers.New = func() any { return new(bytes.Buffer) }
+	d.socket = websocket.Dialer{
+		Proxy: http.ProxyFromEnvironment, NetDialContext: o.Dial,
+		ReadBufferSize: socketBuffer, WriteBufferSize: socketBuffer, WriteBufferPool: &sync.Pool{},
+	}
+	if t, ok := w.Transport().(*http.Transport); ok {
+		d.socket.Proxy = t.Proxy
+		if o.Dial == nil {
+			d.socket.NetDialContext = t.DialContext
+		}
+		if t.TLSClientConfig != nil {
+			d.socket.TLSClientConfig = t.TLSClientConfig.Clone()
+			d.socket.TLSClientConfig.NextProtos = []string{"http/1.1"}
+		}
+	}
+	if d.socket.TLSClientConfig == nil {
+		d.socket.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return d
+}
+
+// dial opens a websocket. unusable reports that the server was reached and that it was no websocket: another carrier
+// may work.
+func (d *dialer) dial(ctx context.Context, op string, w *gms.Wire, limit time.Duration) (conn *websocket.Conn, unusable bool, e *chat.Error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	resp, e := w.Authorized(limited, op, func(auth chat.Secret) (*gms.Response, *chat.Error) {
+		header, e := w.Header(op, auth)
+		if e != nil {
+			return nil, e
+		}
+		reached, unhook := false, func() bool { return true }
+		socket := d.socket
+		socket.Jar = w.Jar()
+		dial := socket.NetDialContext
+		if dial == nil {
+			dial = new(net.Dialer).DialContext
+		}
+		socket.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			if reached = err == nil; reached { // gorilla looks at the deadline alone
+				unhook = context.AfterFunc(limited, func() { _ = conn.Close() })
+			}
+			return conn, err
+		}
+		c, resp, err := socket.DialContext(limited, d.address, header)
+		if err == nil && unhook() {
+			conn = c
+			return nil, nil
+		}
+		if err == nil {
+			_ = c.Close()
+			err = context.Cause(limited)
+		}
+		if resp != nil {
+			unusable = true
+			return &gms.Response{Status: resp.StatusCode}, nil
+		}
+		unusable = reached
+		return nil, w.Broken(ctx, op, err, limit)
+	})
+	if e == nil && conn == nil {
+		e = w.Failure(op, resp)
+	}
+	return conn, unusable, e
+}
+
+// frame is what waits to be written.
+type frame struct {
+	kind int // of the message; 0: text
+	data []byte
+	ids  []string // of the messages in it that somebody waits for
+}
+
+// socket is a websocket that carries the session (wire-gms D.7). The client's goroutine reads; a goroutine that
+// lives while there is something to write writes.
+type socket struct {
+	d     *dialer
+	conn  *websocket.Conn
+	wg    *sync.WaitGroup // the client's
+	heard bool            // something came; of the reader
+	waits time.Time       // until when something must come; of the reader
+
+	mu      sync.Mutex // guards what follows
+	queue   []frame
+	writing bool
+	idle    chan struct{} // closed once nothing is being written; nil: nobody waits
+	dead    *chat.Error   // why it is of no use any more
+	pending map[string]*waiter
+	last    time.Time // when something came last
+	pinger  *time.Timer
+}
+
+// waiter waits for the reply to a message.
+type waiter struct {
+	reply chan message // cap 1
+	wrote bool         // the message may have left
+	dead  chan *chat.Error
+}
+
+func newSocket(d *dialer, conn *websocket.Conn, wg *sync.WaitGroup) *socket {
+	s := &socket{d: d, conn: conn, wg: wg, pending: make(map[string]*waiter), last: time.Now()}
+	conn.SetReadLimit(d.maxAnswer)
+	conn.SetPongHandler(func(string) error {
+		s.alive()
+		return nil
+	})
+	conn.SetPingHandler(func(data string) error {
+		s.alive()
+		s.send(frame{kind: websocket.PongMessage, data: []byte(data)})
+		return nil
+	})
+	s.pinger = time.AfterFunc(pingEvery, s.ping)
+	return s
+}
+
+// socket returns the websocket to use, nil for long-polling. It opens one if it is time to.
+func (c *client) socket(op string) (*socket, *chat.Error) {
+	c.mu.Lock()
+	s := c.sock
+	closing := c.closing
+	c.mu.Unlock()
+	switch {
+	case closing:
+		return nil, closedError(op)
+	case s != nil && s.failure() == nil:
+		return s, nil
+	case s != nil:
+		c.dropSocket(s.failure())
+	}
+	if c.dialer == nil || time.Now().Before(c.barred) {
+		return nil, nil
+	}
+	conn, unusable, e := c.dialer.dial(c.life, op, c.wire, c.delay)
+	switch {
+	case e != nil && unusable && c.life.Err() == nil:
+		c.bar(e)
+		return nil, nil
+	case e != nil:
+		return nil, e
+	}
+	s = newSocket(c.dialer, conn, &c.wg)
+	c.mu.Lock()
+	c.sock = s
+	closing = c.closing
+	c.mu.Unlock()
+	if closing {
+		s.abandon(closedError(op))
+		return nil, closedError(op)
+	}
+	return s, nil
+}
+
+// bar gives websockets up for a while.
+func (c *client) bar(e *chat.Error) {
+	c.barTime = min(max(2*c.barTime, barFirst), barLongest)
+	c.barred = time.Now().Add(c.barTime)
+	c.bad = 0
+	c.dropSocket(closedError("receive"))
+	if e != nil {
+		c.log.Info("no websocket, so long-polling", "error", e.Error(), "again", c.barTime)
+	}
+}
+
+// dropSocket lets go of the websocket, if there is one. What waits for replies on it fails with e.
+func (c *client) dropSocket(e *chat.Error) {
+	c.mu.Lock()
+	s := c.sock
+	c.sock = nil
+	c.mu.Unlock()
+	if s != nil {
+		s.abandon(e)
+	}
+}
+
+// overSocket is exchange on a websocket.
+func (c *client) overSocket(s *socket, op string, m outgoing, unit []byte, pause, limit time.Duration) (message, *chat.Error) {
+	if pause > 0 { // what comes meanwhile is read
+		t := time.AfterFunc(pause, func() { s.send(frame{data: unit}) })
+		defer t.Stop()
+	} else {
+		s.send(frame{data: unit})
+	}
+	s.waits = time.Now().Add(pause + limit)
+	for {
+		var r message
+		ok := false
+		err := s.read(func(all []message) { r, ok = c.dispatch(all, m.ID) })
+		switch {
+		case err != nil:
+			e := s.broken(op, err)
+			c.dropSocket(e)
+			if e.Err != errStale { //nolint:errorlint // it is this very error
+				if c.bad++; c.bad >= badSockets {
+					c.bar(e)
+				}
+			}
+			return message{}, e
+		case ok:
+			return r, nil
+		}
+	}
+}
+
+// read reads one message and hands it out. What f gets lives as long as f runs.
+func (s *socket) read(f func([]message)) error {
+	s.deadline()
+	kind, r, err := s.conn.NextReader()
+	if err != nil {
+		return err
+	}
+	b := s.d.readers.Get().(*bytes.Buffer) //nolint:errcheck // there is nothing else in it
+	defer func() {
+		if b.Cap() <= 64<<10 {
+			b.Reset()
+			s.d.readers.Put(b)
+		}
+	}()
+	if _, err := b.ReadFrom(r); err != nil {
+		return err
+	}
+	if kind != websocket.TextMessage {
+		return errBinary
+	}
+	all, err := parseUnit(b.Bytes())
+	if err != nil {
+		return badUnit{err}
+	}
+	s.heard = true
+	s.alive()
+	f(all)
+	return nil
+}
+
+var errBinary = errors.New("the server sent a binary message")
+
+// badUnit is what cannot be read.
+type badUnit struct{ error }
+
+// alive notes that something came.
+func (s *socket) alive() {
+	s.mu.Lock()
+	s.last = time.Now()
+	s.mu.Unlock()
+	s.deadline()
+}
+
+// deadline sets until when something must come: an answer to a ping, and the reply that is waited for. Only the
+// reader calls it.
+func (s *socket) deadline() {
+	s.mu.Lock()
+	at := s.last.Add(pingEvery + pongWait)
+	s.mu.Unlock()
+	if s.waits.Before(at) {
+		at = s.waits
+	}
+	_ = s.conn.SetReadDeadline(at) // a connection that is closed is found out by reading
+}
+
+// ping asks the server whether it is there, if it has said nothing for a while.
+func (s *socket) ping() {
+	s.mu.Lock()
+	if s.dead != nil {
+		s.mu.Unlock()
+		return
+	}
+	quiet := time.Since(s.last)
+	if quiet < pingEvery {
+		s.pinger.Reset(pingEvery - quiet)
+		s.mu.Unlock()
+		return
+	}
+	s.pinger.Reset(pingEvery)
+	s.mu.Unlock()
+	s.send(frame{kind: websocket.PingMessage})
+}
+
+// send queues a frame.
+func (s *socket) send(f frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead != nil {
+		return
+	}
+	s.queue = append(s.queue, f)
+	if !s.writing {
+		s.writing = true
+		s.wg.Add(1) // the client's goroutine, or a caller that close waits for, is here
+		go s.write()
+	}
+}
+
+// write writes until there is nothing to write.
+func (s *socket) write() {
+	defer s.wg.Done()
+	for {
+		s.mu.Lock()
+		if len(s.queue) == 0 || s.dead != nil {
+			s.restLocked()
+			s.mu.Unlock()
+			return
+		}
+		f := s.queue[0]
+		s.queue = s.queue[1:]
+		for _, id := range f.ids {
+			if w := s.pending[id]; w != nil {
+				w.wrote = true
+			}
+		}
+		s.mu.Unlock()
+		_ = s.conn.SetWriteDeadline(time.Now().Add(writeWait))
+		var err error
+		if f.kind != 0 {
+			err = s.conn.WriteControl(f.kind, f.data, time.Now().Add(writeWait))
+		} else {
+			err = s.conn.WriteMessage(websocket.TextMessage, f.data)
+		}
+		if err != nil {
+			_ = s.conn.Close() // the reader finds out
+			s.mu.Lock()
+			s.queue = nil
+			s.restLocked()
+			s.mu.Unlock()
+			return
+		}
+	}
+}
+
+// restLocked ends writing.
+func (s *socket) restLocked() {
+	s.writing = false
+	if s.idle != nil {
+		close(s.idle)
+		s.idle = nil
+	}
+}
+
+// request sends a unit and waits for the replies to its messages.
+func (s *socket) request(ctx context.Context, op string, unit []byte, ids []string, limit time.Duration) ([]message, *chat.Error) {
+	waiters := make([]*waiter, len(ids))
+	s.mu.Lock()
+	if s.dead != nil {
+		e := *s.dead
+		s.mu.Unlock()
+		e.Op, e.Outcome = op, chat.NotSent
+		return nil, &e
+	}
+	for i, id := range ids {
+		waiters[i] = &waiter{reply: make(chan message, 1), dead: make(chan *chat.Error, 1)}
+		s.pending[id] = waiters[i]
+	}
+	s.mu.Unlock()
+	s.send(frame{data: unit, ids: ids})
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	var replies []message
+	var e *chat.Error
+	for _, w := range waiters {
+		select {
+		case r := <-w.reply:
+			replies = append(replies, r)
+			continue
+		case e = <-w.dead:
+			e.Op = op
+		case <-ctx.Done():
+			e = &chat.Error{Code: chat.CodeCanceled, Op: op, Text: "given up while waiting for the answer", Err: context.Cause(ctx)}
+		case <-timer.C:
+			e = &chat.Error{
+				Code: chat.CodeTimeout, Op: op, Text: fmt.Sprintf("the server did not answer within %v", limit),
+				Hint: "check the network, or raise webchat.ajaxTimeout",
+			}
+		}
+		break
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wrote := true
+	for i, w := range waiters {
+		wrote = wrote && w.wrote
+		delete(s.pending, ids[i])
+	}
+	if e == nil {
+		return replies, nil
+	}
+	if !wrote { // it is still in the queue, and is taken out
+		e.Outcome = chat.NotSent
+		for i := range s.queue {
+			if len(s.queue[i].ids) > 0 && s.queue[i].ids[0] == ids[0] {
+				s.queue = append(s.queue[:i:i], s.queue[i+1:]...)
+				break
+			}
+		}
+	}
+	return nil, e
+}
+
+// answered hands a reply to who waits for it.
+func (s *socket) answered(m message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.pending[m.id]
+	if w == nil {
+		return false
+	}
+	delete(s.pending, m.id)
+	w.reply <- m.keep()
+	return true
+}
+
+// failure returns why the socket is of no use any more.
+func (s *socket) failure() *chat.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead
+}
+
+// abandon closes the socket. What waits for replies fails with e.
+func (s *socket) abandon(e *chat.Error) {
+	s.mu.Lock()
+	if s.dead == nil {
+		s.dead = e
+		s.queue = nil
+		s.pinger.Stop()
+		for id, w := range s.pending {
+			delete(s.pending, id)
+			failure := *e
+			failure.Outcome = chat.Unknown
+			w.dead <- &failure
+		}
+	}
+	s.mu.Unlock()
+	_ = s.conn.Close()
+}
+
+// farewell tells the server that the client leaves, if that can be told at once.
+func (s *socket) farewell(unit []byte) {
+	s.send(frame{data: unit})
+	deadline := time.Now().Add(goodbye)
+	s.mu.Lock()
+	idle := s.idle
+	if s.writing && idle == nil {
+		idle = make(chan struct{})
+		s.idle = idle
+	}
+	s.mu.Unlock()
+	if idle != nil {
+		t := time.NewTimer(goodbye)
+		defer t.Stop()
+		select {
+		case <-idle:
+		case <-t.C:
+			return
+		}
+	}
+	_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, "Disconnect"), deadline)
+}
+
+// broken says why a socket failed.
+func (s *socket) broken(op string, err error) *chat.Error {
+	if e := s.failure(); e != nil {
+		failure := *e
+		failure.Op = op
+		return &failure
+	}
+	e := &chat.Error{Code: chat.CodeNetwork, Op: op, Err: err}
+	var closed *websocket.CloseError
+	var late net.Error
+	var unit badUnit
+	closeCode := 0
+	switch {
+	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
+		e.Text = fmt.Sprintf("the server closed the websocket (code %d)", closed.Code)
+		if closed.Text != "" {
+			e.Text += ": " + gms.OneLine(closed.Text)
+		}
+	case errors.Is(err, websocket.ErrReadLimit):
+		e.Code, e.Text = chat.CodeTooLarge, fmt.Sprintf("the server's message is longer than %d bytes", s.d.maxAnswer)
+	case errors.Is(err, errBinary):
+		e.Code, e.Text, closeCode = chat.CodeBadAnswer, errBinary.Error(), websocket.CloseUnsupportedData
+	case errors.As(err, &unit):
+		e.Code, e.Text, closeCode = chat.CodeBadAnswer, gms.Unreadable(unit.error), websocket.CloseInvalidFramePayloadData
+		e.Err = unit.error
+	case errors.As(err, &late) && late.Timeout():
+		e.Code, e.Text = chat.CodeTimeout, "the server says nothing on the websocket"
+	case errors.Is(err, io.EOF), closed != nil:
+		e.Text = "the websocket broke off"
+	default:
+		e.Text = "the websocket broke: " + err.Error()
+	}
+	if closeCode != 0 {
+		_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closeCode, ""), time.Now().Add(time.Second))
+	}
+	return e
+}

@@ -1,0 +1,205 @@
+package gmscometd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+)
+
+// The meta channels (wire-gms D.2).
+const (
+	metaHandshake  = "/meta/handshake"
+	metaConnect    = "/meta/connect"
+	metaDisconnect = "/meta/disconnect"
+)
+
+// The carriers' names (wire-gms D.2).
+const (
+	typeWebsocket = "websocket"
+	typeLongPoll  = "long-polling"
+)
+
+// message is one message of a server (wire-gms D.1). Its slices are parts of what was parsed.
+type message struct {
+	channel  string
+	id       string
+	clientID string
+	reply    bool // there is a successful
+	success  bool
+	err      string // code:args:text
+	data     []byte // nil: none
+	advice   []byte // nil: none
+	ack      []byte // ext.ack; nil: none
+	types    []string
+}
+
+// code is the leading number of an error, "" if there is none.
+func (m *message) code() string {
+	code, _, _ := strings.Cut(m.err, ":")
+	if _, err := strconv.Atoi(code); err != nil {
+		return ""
+	}
+	return code
+}
+
+var (
+	errEmpty    = errors.New("answer is empty")
+	errUTF8     = errors.New("answer is not valid UTF-8")
+	errHTML     = errors.New("answer is a web page (HTML), not JSON")
+	errNotArray = errors.New("answer is JSON, but no array of Bayeux messages")
+)
+
+// parseUnit reads what a carrier brought: an array of messages. An element that is no object is no message; a member
+// of the wrong type costs that member alone.
+func parseUnit(body []byte) ([]message, error) {
+	body = bytes.TrimSpace(body)
+	switch {
+	case len(body) == 0:
+		return nil, errEmpty
+	case body[0] == '<':
+		return nil, errHTML
+	case !utf8.Valid(body):
+		return nil, errUTF8
+	case !json.Valid(body):
+		var v json.RawMessage
+		return nil, json.Unmarshal(body, &v) // says where
+	}
+	var all []message
+	if !gms.EachElement(body, func(raw []byte) {
+		var m message
+		if gms.EachMember(raw, m.member) {
+			all = append(all, m)
+		}
+	}) {
+		return nil, errNotArray
+	}
+	return all, nil
+}
+
+func (m *message) member(name, value []byte) {
+	switch string(name) {
+	case "channel":
+		m.channel = text(value)
+	case "id":
+		m.id = gms.Scalar(value)
+	case "clientId":
+		m.clientID = text(value)
+	case "successful":
+		if !gms.IsNull(value) {
+			m.reply, m.success = true, gms.Scalar(value) == "true"
+		}
+	case "error":
+		m.err = text(value)
+	case "data":
+		if !gms.IsNull(value) {
+			m.data = value
+		}
+	case "advice":
+		if value[0] == '{' {
+			m.advice = value
+		}
+	case "ext":
+		m.ack = gms.Dig(value, "ack")
+	case "supportedConnectionTypes":
+		gms.EachElement(value, func(v []byte) { m.types = append(m.types, text(v)) })
+	}
+}
+
+// text is a string's text; anything else has none.
+func text(value []byte) string {
+	if len(value) == 0 || value[0] != '"' {
+		return ""
+	}
+	return gms.Scalar(value)
+}
+
+// Values of [advice.reconnect].
+const (
+	adviceRetry     = "retry"
+	adviceHandshake = "handshake"
+	adviceNone      = "none"
+)
+
+// Limits of what a server may advise: what says more is cut.
+const (
+	maxAdvisedInterval = time.Hour
+	maxAdvisedTimeout  = 10 * time.Minute
+)
+
+// advice is what the server has advised so far (wire-gms D.5).
+type advice struct {
+	reconnect   string // as of the last message that had an advice; "" when that did not say
+	interval    time.Duration
+	timeout     time.Duration
+	maxInterval time.Duration
+	multiple    bool
+}
+
+// merge takes in a new advice. What is of the wrong type was not said; hosts are ignored.
+func (a *advice) merge(raw []byte) {
+	a.reconnect = ""
+	gms.EachMember(raw, func(name, value []byte) {
+		switch string(name) {
+		case "reconnect":
+			switch s := text(value); s {
+			case adviceRetry, adviceHandshake, adviceNone:
+				a.reconnect = s
+			}
+		case "interval":
+			duration(value, &a.interval, maxAdvisedInterval)
+		case "timeout":
+			duration(value, &a.timeout, maxAdvisedTimeout)
+		case "maxInterval":
+			duration(value, &a.maxInterval, maxAdvisedInterval)
+		case "multiple-clients":
+			a.multiple = gms.Scalar(value) == "true"
+		}
+	})
+}
+
+// duration reads milliseconds.
+func duration(value []byte, into *time.Duration, most time.Duration) {
+	f, err := strconv.ParseFloat(gms.Scalar(value), 64)
+	if err != nil || f != f {
+		return
+	}
+	switch {
+	case f < 0:
+		*into = -1
+	case f >= float64(most/time.Millisecond):
+		*into = most
+	default:
+		*into = time.Duration(f * float64(time.Millisecond))
+	}
+}
+
+// outgoing is a message to the server.
+type outgoing struct {
+	ID             string          `json:"id"`
+	Channel        string          `json:"channel"`
+	ClientID       string          `json:"clientId,omitempty"`
+	Version        string          `json:"version,omitempty"`
+	MinimumVersion string          `json:"minimumVersion,omitempty"`
+	Types          []string        `json:"supportedConnectionTypes,omitempty"`
+	ConnectionType string          `json:"connectionType,omitempty"`
+	Advice         json.RawMessage `json:"advice,omitempty"`
+	Ext            json.RawMessage `json:"ext,omitempty"`
+	Data           json.RawMessage `json:"data,omitempty"`
+}
+
+// encode makes one transport unit. It fails only for Data that is not JSON.
+func encode(messages ...outgoing) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(messages); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
