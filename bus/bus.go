@@ -22,8 +22,9 @@ type Bus struct {
 	topics   table[topic]   // by full name
 	commands table[command] // by full name
 	readers  readers
-	watch    atomic.Pointer[watch] // hooks and taps; nil while there are none
-	ids      atomic.Uint64         // of calls and chains
+	watch    atomic.Pointer[watch]  // hooks and taps; nil while there are none
+	ids      atomic.Uint64          // of calls and chains
+	sights   atomic.Pointer[sights] // undeclared names that were published; nil before the first
 
 	life    context.Context // of the loader
 	end     context.CancelFunc

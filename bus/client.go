@@ -176,11 +176,14 @@ func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] 
 func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 	t := c.events.known(event)
 	if t == nil {
-		var err error
-		if t, err = c.eventTopic(event); err != nil {
-			return err
+		if t = c.events.get(event); t == nil {
+			return c.publishNew(ctx, event, payload)
 		}
 	}
+	return c.publishOn(ctx, t, payload)
+}
+
+func (c *Client) publishOn(ctx context.Context, t *topic, payload any) error {
 	if c.flags.Load() != 0 {
 		if err := c.special(ctx, t, payload); err != nil {
 			return err
@@ -193,8 +196,7 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 	return s.list.publishAny(ctx, t, payload)
 }
 
-// eventTopic returns the topic for an event that is published by name, the
-// name not being known yet.
+// eventTopic returns the topic of an own event that is published by name.
 func (c *Client) eventTopic(event string) (*topic, error) {
 	if t := c.events.get(event); t != nil {
 		return t, nil

@@ -33,6 +33,9 @@ func checkSegment(s string) string {
 	if s == "" {
 		return "a part between dots is empty"
 	}
+	if plain(s) {
+		return ""
+	}
 	for _, r := range s {
 		switch {
 		case r == utf8.RuneError:
@@ -44,6 +47,19 @@ func checkSegment(s string) string {
 		}
 	}
 	return ""
+}
+
+// plain reports whether s has ASCII letters, digits and the commonest signs
+// only, as nearly all names do.
+func plain(s string) bool {
+	for i := range len(s) {
+		switch b := s[i]; {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', b == '_', b == '-', b == ':':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func checkNamespace(ns string) error {

@@ -1,0 +1,117 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync/atomic"
+)
+
+// An undeclared name is remembered when it is published for the second time:
+// names that are used once (with an id in them) cost neither memory nor the
+// making of a topic. sights notes which names were seen, by hash; two that
+// share a place make each other be remembered early or late, no more.
+type sights struct {
+	seed  maphash.Seed
+	marks [1024]atomic.Uint32
+}
+
+// firstSight reports whether name has not been published lately.
+func (b *Bus) firstSight(name string) bool {
+	s := b.sights.Load()
+	if s == nil {
+		b.sights.CompareAndSwap(nil, &sights{seed: maphash.MakeSeed()})
+		s = b.sights.Load()
+	}
+	h := maphash.String(s.seed, name)
+	mark := uint32(h>>32) | 1
+	return s.marks[h%uint64(len(s.marks))].Swap(mark) != mark
+}
+
+// publishNew publishes an event whose name the client does not know yet.
+func (c *Client) publishNew(ctx context.Context, event string, payload any) error {
+	if err := checkEvent(event); err != nil {
+		return err
+	}
+	name := c.namespace + "." + event
+	ordinary := c.flags.Load() == 0 && !c.bus.opts.Strict
+	if ordinary && c.bus.topics.get(name) == nil && (c.bus.firstSight(name) || c.bus.strays.Load() >= maxStrays) {
+		return c.publishOnce(ctx, name, payload)
+	}
+	t, err := c.eventTopic(event)
+	if err != nil {
+		return err
+	}
+	return c.publishOn(ctx, t, payload)
+}
+
+// publishOnce publishes to the wildcard subscriptions that fit a name nobody has
+// declared or subscribed to, and forgets the name.
+func (c *Client) publishOnce(ctx context.Context, name string, payload any) error {
+	b := c.bus
+	var few [8]*Subscription
+	b.mu.Lock()
+	subs := b.patterns.match(name, few[:0])
+	b.mu.Unlock()
+	if len(subs) == 0 {
+		return nil
+	}
+	t := &topic{bus: b, name: name, namespace: c.namespace}
+	t.meta.topic = t
+	e := Event[any]{payload, &t.meta}
+	timed := false
+	for _, s := range subs {
+		timed = timed || s.timed
+	}
+	if chain := Correlation(ctx); timed || chain != 0 {
+		e.m = newMeta(t, timed, chain)
+	}
+	var first error
+	inline := false
+	for _, s := range subs {
+		if s.inline {
+			inline = true
+			continue
+		}
+		l := s.lane.(*lane[any])
+		if s.limit == 0 && l.post(payload, e.m) {
+			continue
+		}
+		g := boxGroup[any]{box: s.box, subs: []boxSub[any]{{typed: l}}}
+		if s.limit == 0 {
+			g.counted = 1
+		}
+		first = errors.Join(first, g.push(ctx, e, &e.Data))
+	}
+	if inline {
+		r := b.readers.enter()
+		callOnce(subs, 0, e, r)
+	}
+	if first != nil {
+		b.overflowed(first)
+	}
+	return first
+}
+
+// callOnce calls the inline ones of subs, from number i on, as runFrom does.
+// Who was ended meanwhile is left out: there is no list to take it from.
+func callOnce(subs []*Subscription, i int, e Event[any], r *reader) {
+	at := i
+	defer func() {
+		if at < len(subs) {
+			if p := recover(); p != nil {
+				subs[at].panicked(p)
+				callOnce(subs, at+1, e, r)
+				return
+			}
+		}
+		r.leave()
+	}()
+	for ; i < len(subs); i++ {
+		at = i
+		if s := subs[i]; s.inline && !s.dead.Load() {
+			s.typed.(func(context.Context, Event[any]))(s.scope, e)
+		}
+	}
+	at = i
+}
