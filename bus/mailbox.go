@@ -67,16 +67,25 @@ type lane[T any] struct {
 	sub   *Subscription
 	fn    func(context.Context, Event[T])
 	dirty bool
-	fill  []T     // guarded by the mailbox's mutex
-	head  int     // of fill: older ones were dropped
-	metas []*meta // of fill, if the subscription may drop
-	work  []T     // the consumer's
-	mwork []*meta
+	fill  []T // guarded by the mailbox's mutex
+	work  []T // the consumer's
 	at    int
+	*dropper
+}
+
+// dropper is what a lane has besides if its subscription may drop.
+type dropper struct {
+	head  int     // of fill: older ones were dropped
+	metas []*meta // of fill
+	mwork []*meta // of work
 }
 
 func newLane[T any](s *Subscription, fn func(context.Context, Event[T])) *lane[T] {
-	return &lane[T]{box: s.box, sub: s, fn: fn}
+	l := &lane[T]{box: s.box, sub: s, fn: fn}
+	if s.limit != 0 {
+		l.dropper = &dropper{}
+	}
+	return l
 }
 
 func (l *lane[T]) subscription() *Subscription { return l.sub }
@@ -164,8 +173,11 @@ func (l *lane[T]) replaceOldest(v T, m *meta) {
 // the mailbox's mutex is held.
 func (l *lane[T]) swap() {
 	l.fill, l.work = l.work[:0], l.fill
-	l.metas, l.mwork = l.mwork[:0], l.metas
-	l.at, l.head, l.dirty = l.head, 0, false
+	l.at, l.dirty = 0, false
+	if d := l.dropper; d != nil {
+		d.metas, d.mwork = d.mwork[:0], d.metas
+		l.at, d.head = d.head, 0
+	}
 }
 
 func (l *lane[T]) deliver(mb *mailbox, r *run) {

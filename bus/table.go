@@ -17,6 +17,7 @@ type table[V any] struct {
 
 	mu     sync.Mutex // guards what follows
 	dirty  map[string]*V
+	shared bool // dirty is what read has, too: it must not be written to
 	misses int
 }
 
@@ -55,19 +56,28 @@ func (t *table[V]) known(name string) *V {
 
 // promote publishes the dirty map; mu is held.
 func (t *table[V]) promote() {
-	m := maps.Clone(t.dirty)
+	m := t.dirty
 	t.read.Store(&m)
+	t.shared = true
 	t.amended.Store(false)
 	t.misses = 0
+}
+
+// own makes the dirty map one that can be written to; mu is held.
+func (t *table[V]) own() {
+	if t.dirty == nil {
+		t.dirty = map[string]*V{}
+	} else if t.shared {
+		t.dirty = maps.Clone(t.dirty)
+	}
+	t.shared = false
 }
 
 // put adds or replaces a name.
 func (t *table[V]) put(name string, v *V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.dirty == nil {
-		t.dirty = map[string]*V{}
-	}
+	t.own()
 	_, there := t.dirty[name]
 	t.dirty[name] = v
 	if there || len(t.dirty) < 16 {
@@ -84,6 +94,7 @@ func (t *table[V]) drop(name string, v *V) {
 	if t.dirty[name] != v {
 		return
 	}
+	t.own()
 	delete(t.dirty, name)
 	if len(t.dirty) < 16 {
 		t.promote()

@@ -604,6 +604,7 @@ func unsuccessful(op string, r message) *chat.Error {
 	switch r.code() {
 	case "402":
 		e.Code, e.Text, e.Hint = chat.CodeUnavailable, "the server does not know the Bayeux session (402)", "it is made anew; try again"
+		e.Err = errStale
 	case "401":
 		e.Code, e.Hint = chat.CodeUnauthorized, "check the credentials"
 	case "403":

@@ -24,6 +24,8 @@ const (
 	// attachEvery and attachTries are how a chat is attached again (wire-gms B.7).
 	attachEvery = 3 * time.Second
 	attachTries = 30
+	// strayFor is how long a refusal may be that of a request which was left before: a delivery does not say.
+	strayFor = 30 * time.Second
 )
 
 // conn is a chat.
@@ -45,6 +47,7 @@ type conn struct {
 	early    []arrival   // what overtook lines that are on their way
 	patience *time.Timer // ends the wait for those
 	flight   *flight     // the request under way
+	stray    time.Time   // when a request was left whose answer may still come in this Bayeux session
 	attach   *flight     // the attempt to attach the chat again
 	attached bool        // what happens in the chat is pushed here
 	begun    bool        // the chat was accepted
@@ -237,6 +240,7 @@ func (c *conn) lost(e *chat.Error) {
 func (c *conn) down() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.stray = time.Time{} // it goes to the session that is no more
 	c.downLocked()
 }
 
@@ -276,6 +280,9 @@ func (c *conn) reattach(link int) {
 		c.mu.Lock()
 		if c.attach == f {
 			c.attach = nil
+		}
+		if e != nil && e.Outcome == chat.Unknown {
+			c.stray = time.Now()
 		}
 		c.mu.Unlock()
 		if e == nil || c.life.Err() != nil {
@@ -346,10 +353,10 @@ func (c *conn) deliver(m message) {
 
 // answerLocked says what an answer means for what is under way, and takes it in.
 func (c *conn) answerLocked(a gms.Answer) {
-	raw, whole := a.Raw, false
+	raw, whole, other := a.Raw, false, false
 	if f := c.attach; f != nil {
 		c.attach = nil
-		whole = true
+		whole, other = true, true
 		if !c.quiet { // it is known that the link is back
 			raw = nil
 		}
@@ -363,11 +370,11 @@ func (c *conn) answerLocked(a gms.Answer) {
 		}
 	}
 	if f := c.flight; f != nil && !f.settled {
-		mine, taken := c.judgeLocked(f, &a)
+		mine, taken := c.judgeLocked(f, &a, other)
 		if taken {
 			return
 		}
-		if mine {
+		if mine && !other {
 			raw, whole = nil, f.first || f.fetch != nil
 			if f.first {
 				raw = a.Raw

@@ -128,6 +128,47 @@ func (c *conn) carry(ctx context.Context, f *flight, data json.RawMessage) (mess
 	return replies[0], nil
 }
 
+// forgotten reports whether a request failed since the server does not know the Bayeux session.
+func forgotten(e *chat.Error) bool { return e != nil && e.Err == errStale } //nolint:errorlint // it is this very error
+
+// look finds out what became of a request that Bayeux refused since it does not know the session: the transcript tells,
+// once the chat is attached again in a new one (wire-gms B.7).
+func (c *conn) look(ctx context.Context, f *flight, link int, refused *chat.Error) *chat.Error {
+	t := time.NewTimer(c.client.delay)
+	defer t.Stop()
+	for {
+		c.mu.Lock()
+		attached, trouble, changed := c.attached && c.links != link, c.trouble != nil || c.book.Over, c.changed
+		c.mu.Unlock()
+		select {
+		case e := <-f.done:
+			return e
+		default:
+		}
+		if attached {
+			return refused
+		}
+		unknown := *refused
+		unknown.Outcome = chat.Unknown
+		if trouble {
+			return &unknown
+		}
+		select {
+		case e := <-f.done:
+			return e
+		case <-changed:
+		case <-ctx.Done():
+			unknown.Code, unknown.Text, unknown.Err = chat.CodeCanceled, "given up while waiting for the answer", context.Cause(ctx)
+			return &unknown
+		case <-c.life.Done():
+			unknown.Code, unknown.Text, unknown.Hint = chat.CodeClosed, "connection was closed while the request was under way", ""
+			return &unknown
+		case <-t.C:
+			return &unknown
+		}
+	}
+}
+
 // landed ends the wait for what a flight brings.
 func (c *conn) landed(f *flight) {
 	c.mu.Lock()
@@ -157,11 +198,14 @@ func resumed(op string, a *gms.Answer, e *chat.Error) *chat.Error {
 	return e
 }
 
-// judgeLocked says whether an answer belongs to the request under way, and settles that. taken reports that there is
-// nothing more to the answer.
-func (c *conn) judgeLocked(f *flight, a *gms.Answer) (mine, taken bool) {
+// judgeLocked says whether an answer belongs to the request under way, and settles that. other says that it is the
+// answer to something else. taken reports that there is nothing more to it.
+func (c *conn) judgeLocked(f *flight, a *gms.Answer, other bool) (mine, taken bool) {
 	e := gms.Verdict(f.op, *a, c.d.option())
+	shown := f.match != nil && slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.Own && c.book.New(m) && f.match(m) })
 	switch {
+	case other && !shown:
+		return false, false
 	case f.first && f.op == "open":
 		return true, c.openedLocked(f, a, e)
 	case f.first:
@@ -172,7 +216,7 @@ func (c *conn) judgeLocked(f *flight, a *gms.Answer) (mine, taken bool) {
 		return true, e != nil
 	case f.fetch != nil && e == nil:
 		return c.fetchedLocked(f, a), false
-	case f.match != nil && slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.Own && c.book.New(m) && f.match(m) }):
+	case shown:
 	case e != nil && e.Outcome == chat.Gone, a.Ended && !f.end:
 		if e == nil {
 			e = &chat.Error{Op: f.op, Text: "the chat is over"}
@@ -181,6 +225,8 @@ func (c *conn) judgeLocked(f *flight, a *gms.Answer) (mine, taken bool) {
 		a.Ended = true
 		f.settle(e)
 		return false, false
+	case e != nil && time.Since(c.stray) < strayFor:
+		return false, false // it may be the answer to the one before
 	case e != nil:
 		f.settle(e)
 		return true, true
@@ -332,6 +378,7 @@ func (c *conn) operate(
 	begun := time.Now()
 	c.mu.Lock()
 	c.flight = f
+	link := c.links
 	if f.fetch != nil {
 		f.fetch.next = c.book.Next
 	}
@@ -344,7 +391,11 @@ func (c *conn) operate(
 	if e != nil {
 		return chat.Receipt{}, e
 	}
-	if _, e = c.carry(ctx, f, data); e == nil {
+	_, e = c.carry(ctx, f, data)
+	switch {
+	case forgotten(e):
+		e = c.look(ctx, f, link, e)
+	case e == nil:
 		limit := c.client.delay - time.Since(begun)
 		if grace > 0 {
 			limit = grace
@@ -353,6 +404,9 @@ func (c *conn) operate(
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if e != nil && e.Outcome == chat.Unknown || e == nil && !f.said && grace == 0 {
+		c.stray = time.Now()
+	}
 	if f.end {
 		switch {
 		case e == nil && !f.said: // it is over whatever else the server says (wire-gms A.7.5, B.3)
