@@ -180,10 +180,6 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 			return c.publishNew(ctx, event, payload)
 		}
 	}
-	return c.publishOn(ctx, t, payload)
-}
-
-func (c *Client) publishOn(ctx context.Context, t *topic, payload any) error {
 	if c.flags.Load() != 0 {
 		if err := c.special(ctx, t, payload); err != nil {
 			return err
@@ -194,6 +190,16 @@ func (c *Client) publishOn(ctx context.Context, t *topic, payload any) error {
 		return nil
 	}
 	return s.list.publishAny(ctx, t, payload)
+}
+
+// publishOn is the second half of Publish, for those in less of a hurry.
+func (c *Client) publishOn(ctx context.Context, t *topic, payload any) error {
+	if c.flags.Load() != 0 {
+		if err := c.special(ctx, t, payload); err != nil {
+			return err
+		}
+	}
+	return t.snap.Load().list.publishAny(ctx, t, payload)
 }
 
 // eventTopic returns the topic of an own event that is published by name.

@@ -3,6 +3,7 @@ package gmscometd_test
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -77,6 +78,7 @@ type server struct {
 	delay   *chatsim.Switch
 	mark    bool
 	gate    *gate
+	network *chatsim.Network // nil: the server's own
 }
 
 func newServer(t *testing.T, carrier string, opts *chatsim.Options) *server {
@@ -91,14 +93,14 @@ func (s *server) config() chat.Config {
 }
 
 func (s *server) Driver() chat.Driver {
-	d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: s.DialContext})
+	d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: s.dial})
 	require.NoError(s.t, err)
 	return d
 }
 
 // AuthorizedDriver implements chattest.AuthServer.
 func (s *server) AuthorizedDriver(a *chat.Authorization) chat.Driver {
-	d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: s.DialContext, Authorization: a})
+	d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: s.dial, Authorization: a})
 	require.NoError(s.t, err)
 	return d
 }
@@ -111,8 +113,18 @@ func (s *server) Demand(authorization string) {
 
 // client is the simulator's, behind the gate.
 func (s *server) client() *http.Client {
-	client := *s.Client()
+	client := s.Client()
+	if s.network != nil {
+		client = s.network.Client()
+	}
 	return &http.Client{Transport: gated{s.gate, client.Transport}}
+}
+
+func (s *server) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if s.network != nil {
+		return s.network.DialContext(ctx, network, address)
+	}
+	return s.DialContext(ctx, network, address)
 }
 
 // gate is a gateway that wants credentials.
