@@ -82,7 +82,9 @@ type Options struct {
 	// Loader is called when a command names a plugin that is not registered,
 	// once however many callers wait for it. It may register or start the plugin;
 	// the commands then go on. ctx ends when the bus closes. An error, or
-	// returning without the plugin, is their [ErrUnknownPlugin].
+	// returning without the plugin, is their [ErrUnknownPlugin]. It must not call
+	// commands of the namespace that it is loading: it would wait for itself. The
+	// order of commands started with Go is not kept across a load.
 	Loader func(ctx context.Context, b *Bus, namespace string) error
 	// Configure fills into, a pointer to a plugin's configuration, from the
 	// section of its namespace; into keeps its values where the section is

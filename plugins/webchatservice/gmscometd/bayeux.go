@@ -68,16 +68,17 @@ type client struct {
 	barred   time.Time
 	barTime  time.Duration
 
-	mu      sync.Mutex // guards everything below
-	state   state
-	id      string // clientId
-	count   uint64 // of message ids
-	live    bool   // there is a chat
-	stale   bool   // a reply said that the server does not know the session
-	sock    *socket
-	cut     context.CancelFunc // ends the long-polling exchange under way
-	closing bool
-	given   *chat.Error // why the link was given up
+	mu       sync.Mutex // guards everything below
+	state    state
+	id       string // clientId
+	count    uint64 // of message ids
+	live     bool   // there is a chat
+	stale    bool   // a reply said that the server does not know the session
+	sock     *socket
+	cut      context.CancelFunc // ends the long-polling exchange under way
+	closing  bool
+	interval time.Duration // advised
+	given    *chat.Error   // why the link was given up
 }
 
 // plan is what the client's goroutine does next.
@@ -244,6 +245,9 @@ func (c *client) connect() *chat.Error {
 		m.Ext = json.RawMessage(`{"ack":` + strconv.FormatInt(c.ack, 10) + `}`)
 	}
 	pause, limit := max(c.advice.interval, 0), c.held()
+	if s != nil && !s.heard { // it has to prove itself, too
+		c.proven = false
+	}
 	if !c.proven {
 		m.Advice = json.RawMessage(`{"timeout":0}`)
 		pause, limit = 0, c.delay
@@ -255,6 +259,9 @@ func (c *client) connect() *chat.Error {
 	switch {
 	case e != nil && stale && c.life.Err() == nil:
 		return c.renew(e)
+	case e != nil && s != nil && !s.heard && !c.onSocket && c.life.Err() == nil:
+		c.bar(e) // the session goes on where it came from
+		return nil
 	case e != nil:
 		return e
 	}
@@ -319,6 +326,19 @@ func (c *client) merge(r message) {
 	if r.advice != nil {
 		c.advice.merge(r.advice)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interval = max(c.advice.interval, 0)
+}
+
+// lag is how long it takes until a push has a way, besides the network's time.
+func (c *client) lag() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sock != nil {
+		return 0
+	}
+	return c.interval
 }
 
 // ended reports whether the advice is to stop.

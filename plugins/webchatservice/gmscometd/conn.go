@@ -190,7 +190,7 @@ func (c *conn) start(ctx context.Context, op string, data []byte) *chat.Error {
 	if _, e := c.carry(ctx, f, data); e != nil {
 		return e
 	}
-	if e := f.wait(ctx, c, c.client.delay, true); e != nil {
+	if e := f.wait(ctx, c, c.client.delay+c.client.lag(), true); e != nil {
 		return e
 	}
 	c.client.keep(true)
@@ -275,7 +275,7 @@ func (c *conn) reattach(link int) {
 		}
 		begun := time.Now()
 		if _, e = c.carry(c.life, f, data); e == nil {
-			e = f.wait(c.life, c, attachEvery, true)
+			e = f.wait(c.life, c, attachEvery+c.client.lag(), true)
 		}
 		c.mu.Lock()
 		if c.attach == f {

@@ -138,7 +138,10 @@ func (c *conn) look(ctx context.Context, f *flight, link int, refused *chat.Erro
 	defer t.Stop()
 	for {
 		c.mu.Lock()
-		attached, trouble, changed := c.attached && c.links != link, c.trouble != nil || c.book.Over, c.changed
+		attached, over, changed := c.attached && c.links != link, c.book.Over, c.changed
+		if c.trouble != nil {
+			c.client.retry()
+		}
 		c.mu.Unlock()
 		select {
 		case e := <-f.done:
@@ -150,7 +153,7 @@ func (c *conn) look(ctx context.Context, f *flight, link int, refused *chat.Erro
 		}
 		unknown := *refused
 		unknown.Outcome = chat.Unknown
-		if trouble {
+		if over {
 			return &unknown
 		}
 		select {
@@ -400,6 +403,7 @@ func (c *conn) operate(
 		if grace > 0 {
 			limit = grace
 		}
+		limit += c.client.lag()
 		e = f.wait(ctx, c, limit, f.fetch != nil)
 	}
 	c.mu.Lock()

@@ -198,7 +198,7 @@ func (c *client) socket(op string) (*socket, *chat.Error) {
 func (c *client) bar(e *chat.Error) {
 	c.barTime = min(max(2*c.barTime, barFirst), barLongest)
 	c.barred = time.Now().Add(c.barTime)
-	c.bad = 0
+	c.bad = badSockets - 1 // the next one has to prove itself
 	c.dropSocket(closedError("receive"))
 	if e != nil {
 		c.log.Info("no websocket, so long-polling", "error", e.Error(), "again", c.barTime)
@@ -524,7 +524,7 @@ func (s *socket) broken(op string, err error) *chat.Error {
 		e.Code, e.Text, closeCode = chat.CodeBadAnswer, gms.Unreadable(unit.error), websocket.CloseInvalidFramePayloadData
 		e.Err = unit.error
 	case errors.As(err, &late) && late.Timeout():
-		e.Code, e.Text = chat.CodeTimeout, "the server says nothing on the websocket"
+		e.Code, e.Text = chat.CodeTimeout, "the server did not answer in time on the websocket"
 	case errors.Is(err, io.EOF), closed != nil:
 		e.Text = "the websocket broke off"
 	default:
