@@ -378,6 +378,39 @@ func (c *conn) operate(
 	if e != nil {
 		return chat.Receipt{}, e
 	}
+	r, link, e := c.attempt(ctx, f, session, operation, fields, grace)
+	if e != nil && e.Err == errDead && c.relinked(ctx, link) { //nolint:errorlint // it is this very error
+		// Nothing was sent: the link had broken, and that was not known yet.
+		if session, e = c.ready(ctx, f.op); e == nil {
+			r, _, e = c.attempt(ctx, f, session, operation, fields, grace)
+		}
+	}
+	return r, e
+}
+
+// relinked waits until the link is another one than it was.
+func (c *conn) relinked(ctx context.Context, link int) bool {
+	for {
+		c.mu.Lock()
+		links, changed := c.links, c.changed
+		c.mu.Unlock()
+		if links != link {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		case <-c.life.Done():
+			return false
+		}
+	}
+}
+
+// attempt makes one request in its turn, on the link of the number returned.
+func (c *conn) attempt(
+	ctx context.Context, f *flight, session chat.Session, operation string, fields map[string]any, grace time.Duration,
+) (chat.Receipt, int, *chat.Error) {
 	begun := time.Now()
 	c.mu.Lock()
 	c.flight = f
@@ -392,7 +425,7 @@ func (c *conn) operate(
 	defer c.landed(f)
 	data, e := request(f.op, operation, session, fields)
 	if e != nil {
-		return chat.Receipt{}, e
+		return chat.Receipt{}, link, e
 	}
 	_, e = c.carry(ctx, f, data)
 	switch {
@@ -420,7 +453,7 @@ func (c *conn) operate(
 		}
 	}
 	if e != nil {
-		return chat.Receipt{}, e
+		return chat.Receipt{}, link, e
 	}
-	return chat.Receipt{Confirmed: f.said, Answer: f.answer}, nil
+	return chat.Receipt{Confirmed: f.said, Answer: f.answer}, link, nil
 }

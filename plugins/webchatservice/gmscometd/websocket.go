@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +32,6 @@ const socketBuffer = 512 // bytes, each way; larger messages pass through it
 type dialer struct {
 	address   string
 	socket    websocket.Dialer
-	proxy     func(*http.Request) (*url.URL, error)
 	maxAnswer int64
 	readers   sync.Pool // *bytes.Buffer: what a message is read into
 }
@@ -275,6 +273,9 @@ func (s *socket) read(f func([]message)) error {
 	return nil
 }
 
+// errDead is for a request for which there was a socket that had just broken.
+var errDead = errors.New("the websocket broke before the request")
+
 var errBinary = errors.New("the server sent a binary message")
 
 // badUnit is what cannot be read.
@@ -385,7 +386,7 @@ func (s *socket) request(ctx context.Context, op string, unit []byte, ids []stri
 	if s.dead != nil {
 		e := *s.dead
 		s.mu.Unlock()
-		e.Op, e.Outcome = op, chat.NotSent
+		e.Op, e.Outcome, e.Err = op, chat.NotSent, errDead
 		return nil, &e
 	}
 	for i, id := range ids {
