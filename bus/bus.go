@@ -187,7 +187,7 @@ func (b *Bus) topic(name, namespace string, keep bool) *topic {
 	t.loose = !keep
 	if subs := b.patterns.match(name, nil); len(subs) > 0 {
 		t.subs = subs
-		t.snap.Store(t.kind.build(t))
+		t.rebuild()
 	}
 	if keep {
 		b.topics.put(name, t)
@@ -247,7 +247,7 @@ func (t *topic) detach(s *Subscription) {
 	defer t.mu.Unlock()
 	if i := slices.Index(t.subs, s); i >= 0 {
 		t.subs = slices.Concat(t.subs[:i], t.subs[i+1:])
-		t.snap.Store(t.kind.build(t))
+		t.rebuild()
 	}
 }
 

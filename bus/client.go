@@ -17,22 +17,23 @@ import (
 // events or handle its commands. All methods are safe for concurrent use and
 // may be called from handlers.
 type Client struct {
-	bus       *Bus
-	namespace string
-	plugin    Plugin // nil for a client made by Register
-	log       *slog.Logger
-
-	state    atomic.Int32
+	bus      *Bus          // with flags and events what publishing needs
 	flags    atomic.Uint32 // why publishing is not the ordinary case: flagDown, flagWatched
+	state    atomic.Int32
+	events   table[outlet] // own events by short name
+	routes   table[route]  // commands called by name
 	claimed  atomic.Bool   // somebody takes the plugin down
 	started  atomic.Bool   // Start has succeeded
 	halted   atomic.Bool   // Stop was called
 	inlined  atomic.Bool   // had an inline subscription
 	declares atomic.Bool   // has declared events
-	events   table[topic]  // own events by short name
-	routes   table[route]  // commands called by name
-	gate     gate
-	box      *mailbox
+
+	namespace string
+	plugin    Plugin // nil for a client made by Register
+	log       *slog.Logger
+
+	gate gate
+	box  *mailbox
 
 	life      context.Context // of the plugin
 	end       context.CancelCauseFunc
@@ -174,22 +175,22 @@ func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] 
 // type, a map or raw JSON that is decoded strictly, or nil for the zero value;
 // anything else is [ErrWrongType]. See [Publisher.Publish] for the rest.
 func (c *Client) Publish(ctx context.Context, event string, payload any) error {
-	t := c.events.known(event)
-	if t == nil {
-		if t = c.events.get(event); t == nil {
+	o := c.events.known(event)
+	if o == nil {
+		if o = c.events.get(event); o == nil {
 			return c.publishNew(ctx, event, payload)
 		}
 	}
 	if c.flags.Load() != 0 {
-		if err := c.special(ctx, t, payload); err != nil {
+		if err := c.special(ctx, o.topic(), payload); err != nil {
 			return err
 		}
 	}
-	s := t.snap.Load()
+	s := o.snap.Load()
 	if s.idle != nil && s.idle == payloadType(&payload) {
 		return nil
 	}
-	return s.list.publishAny(ctx, t, payload)
+	return s.list.publishAny(ctx, c.bus, o.meta, &o.snap, payload)
 }
 
 // publishOn is the second half of Publish, for those in less of a hurry.
@@ -199,13 +200,13 @@ func (c *Client) publishOn(ctx context.Context, t *topic, payload any) error {
 			return err
 		}
 	}
-	return t.snap.Load().list.publishAny(ctx, t, payload)
+	return t.publishAny(ctx, payload)
 }
 
 // eventTopic returns the topic of an own event that is published by name.
 func (c *Client) eventTopic(event string) (*topic, error) {
-	if t := c.events.get(event); t != nil {
-		return t, nil
+	if o := c.events.get(event); o != nil {
+		return o.topic(), nil
 	}
 	t, err := c.ownTopic(event, false)
 	if err != nil {
@@ -261,7 +262,7 @@ func (c *Client) PublishDirect(ctx context.Context, event string, payload any) e
 			if err := c.silenced(ctx, "publish ", t); err != nil {
 				return err
 			}
-			return t.snap.Load().list.publishAny(ctx, t, payload)
+			return t.publishAny(ctx, payload)
 		}
 	}
 	return c.Publish(ctx, event, payload)
@@ -282,8 +283,8 @@ func (c *Client) Republish(ctx context.Context, event string, payload any) error
 
 // ClearRetained forgets the retained value of an own event.
 func (c *Client) ClearRetained(event string) {
-	if t := c.events.get(event); t != nil {
-		t.clearRetained()
+	if o := c.events.get(event); o != nil {
+		o.topic().clearRetained()
 	}
 }
 
@@ -544,7 +545,7 @@ func (c *Client) forget(s *Subscription) {
 }
 
 // declare makes an own event with a payload type.
-func (c *Client) declare(member, doc string, k kind) (*topic, error) {
+func (c *Client) declare(member, doc string, k kind) (*outlet, error) {
 	if err := c.usable("declare " + c.namespace + "." + member); err != nil {
 		return nil, err
 	}
@@ -568,8 +569,9 @@ func (c *Client) declare(member, doc string, k kind) (*topic, error) {
 	if t.doc == "" {
 		t.doc = doc
 	}
-	t.snap.Store(t.kind.build(t))
-	return t, nil
+	o := t.outlet(c)
+	t.rebuild()
+	return o, nil
 }
 
 // ownTopic returns the topic of an own event that may not be declared. Unless
@@ -590,12 +592,12 @@ func (c *Client) ownTopic(member string, must bool) (*topic, error) {
 				return t, nil
 			}
 		}
-		held, gone := t.hold(must)
+		o, gone := t.hold(c, must)
 		switch {
 		case gone:
 			continue
-		case held:
-			c.events.put(member, t)
+		case o != nil:
+			c.events.put(member, o)
 		default:
 			c.bus.collect(t)
 		}
@@ -613,7 +615,9 @@ func (c *Client) declaredOr(t *topic) error {
 		return nil
 	case c.bus.opts.Strict:
 		_, member, _ := splitName(t.name)
-		c.events.drop(member, t)
+		if o := c.events.get(member); o != nil {
+			c.events.drop(member, o)
+		}
 		return ErrUndeclared.with("publish "+t.name, didYouMean(t.name, c.eventNames()))
 	}
 	c.log.Debug("published an event that is not declared", "event", t.name)
@@ -664,24 +668,24 @@ func (c *Client) warnOrphans() {
 	}
 }
 
-// hold marks the topic as held by its client, which then caches its route. An
-// undeclared one is refused when there are too many. gone is set if the topic
-// has left the table meanwhile.
-func (t *topic) hold(must bool) (held, gone bool) {
+// hold marks the topic as held by c, its owner, which then keeps the outlet that
+// is returned. An undeclared one is refused when there are too many. gone is set
+// if the topic has left the table meanwhile.
+func (t *topic) hold(c *Client, must bool) (o *outlet, gone bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.gone {
-		return false, true
+		return nil, true
 	}
 	if !t.cached && !t.declared && !must {
 		if t.bus.strays.Add(1) > maxStrays {
 			t.bus.strays.Add(-1)
-			return false, false
+			return nil, false
 		}
 		t.stray = true
 	}
 	t.cached = true
-	return true, false
+	return t.outlet(c), false
 }
 
 // handle registers a command.

@@ -71,7 +71,7 @@ func (d DataOf[T]) change(c *Client, f func(is any, has bool) (v any, keep, ok b
 	if err != nil {
 		return false, err
 	}
-	t, done := p.topic, false
+	t, done := p.topic(), false
 	err = t.swap(context.Background(), c, func(old any, has bool) (any, bool) {
 		was, _ := old.(DataChange)
 		v, keep, ok := f(was.Value, has && was.has)
@@ -131,11 +131,12 @@ func (c *Client) Data(namespace string) map[string]any {
 	if owner == nil {
 		return list
 	}
-	for member, t := range owner.events.all() {
+	for member, o := range owner.events.all() {
 		key, ok := strings.CutPrefix(member, "data.")
 		if !ok {
 			continue
 		}
+		t := o.topic()
 		t.retain.Lock()
 		if change, ok := t.value.(DataChange); ok && change.has {
 			list[key] = change.Value

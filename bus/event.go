@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"time"
+	"unsafe"
 )
 
 // Event is what a subscriber is handed: the payload and where it came from.
@@ -86,19 +87,16 @@ func (d EventOf[T]) Bind(c *Client) (*Publisher[T], error) {
 	if ns != c.namespace {
 		return nil, ErrNotOwner.with("bind "+d.name, "only the client of "+ns+" can publish it")
 	}
-	t, err := c.declare(member, d.doc, kindOf[T]{})
+	o, err := c.declare(member, d.doc, kindOf[T]{})
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher[T]{topic: t, client: c}, nil
+	return (*Publisher[T])(unsafe.Pointer(o)), nil // the very one, not a copy: it is kept up to date
 }
 
 // Publisher publishes one event of one client. It is safe for concurrent use
 // and the fastest way to publish: it holds the event's route.
-type Publisher[T any] struct {
-	topic  *topic
-	client *Client
-}
+type Publisher[T any] struct{ outlet }
 
 // Publish hands v to every subscriber of the event and returns once it is
 // queued for all who have a mailbox and inline subscribers have run. Events
@@ -111,39 +109,44 @@ type Publisher[T any] struct {
 // it reaches nobody with [ErrStopped] or [ErrClosed]. ctx is looked at only
 // when a mailbox is full.
 func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
-	t := p.topic
-	if p.client.flags.Load() != 0 {
-		if err := p.client.special(ctx, t, v); err != nil {
+	c := p.client
+	if c.flags.Load() != 0 {
+		if err := c.special(ctx, p.topic(), v); err != nil {
 			return err
 		}
 	}
-	s := t.snap.Load()
+	s := p.snap.Load()
 	f, ok := s.list.(*fanout[T])
 	if !ok {
-		return s.list.publishAny(ctx, t, v)
+		return s.list.publishAny(ctx, c.bus, p.meta, &p.snap, v)
 	}
 	if isBackground(ctx) {
-		if f.plain {
+		if f.fn != nil {
+			if r := s.enter(c.bus, &p.snap); r != nil { // runInline, a call shorter
+				f.runOne(Event[T]{v, p.meta}, r)
+				return nil
+			}
+		} else if f.plain {
 			if len(f.inline) == 0 {
 				return nil
 			}
-			if r := t.enter(s); r != nil { // runInline, a call shorter
-				f.runFrom(0, Event[T]{v, &t.meta}, r)
+			if r := s.enter(c.bus, &p.snap); r != nil {
+				f.runFrom(0, Event[T]{v, p.meta}, r)
 				return nil
 			}
-		} else if f.one != nil && f.one.post(v, &t.meta) {
+		} else if f.one != nil && f.one.post(v, p.meta) {
 			return nil
 		}
 	}
-	return f.publish(ctx, t, v, nil)
+	return f.publish(ctx, p.topic(), v, nil)
 }
 
 // PublishDirect is Publish for very frequent events: the debugging tools that
 // watch everything on the bus see it only when somebody is subscribed
 // (cxbus 3, publishDirect).
 func (p *Publisher[T]) PublishDirect(ctx context.Context, v T) error {
-	if p.client.flags.Load()&flagWatched != 0 && p.topic.unheard() {
-		return p.client.silenced(ctx, "publish ", p.topic)
+	if p.client.flags.Load()&flagWatched != 0 && p.topic().unheard() {
+		return p.client.silenced(ctx, "publish ", p.topic())
 	}
 	return p.Publish(ctx, v)
 }
@@ -154,11 +157,11 @@ func (p *Publisher[T]) PublishDirect(ctx context.Context, v T) error {
 // what Publish returns otherwise. The value survives the last subscriber and
 // is not changed by a plain Publish.
 func (p *Publisher[T]) Republish(ctx context.Context, v T) error {
-	return p.topic.republish(ctx, p.client, v)
+	return p.topic().republish(ctx, p.client, v)
 }
 
 // ClearRetained forgets the retained value. Later subscribers get no replay.
-func (p *Publisher[T]) ClearRetained() { p.topic.clearRetained() }
+func (p *Publisher[T]) ClearRetained() { p.topic().clearRetained() }
 
 // Subscribe calls h for every event described by d, in the order they were
 // published. By default h runs from c's mailbox: one handler of c at a time,

@@ -437,8 +437,8 @@ func (b *Bus) waitInline(ctx context.Context, clients []*Client) error {
 // remove frees the namespaces.
 func (b *Bus) remove(clients []*Client) {
 	for _, c := range clients {
-		for _, t := range c.events.all() {
-			b.undeclare(t)
+		for _, o := range c.events.all() {
+			b.undeclare(o)
 		}
 	}
 	b.mu.Lock()
@@ -451,7 +451,8 @@ func (b *Bus) remove(clients []*Client) {
 
 // undeclare makes the topic of a plugin that is gone what it was before it
 // came: a name that others may be subscribed to, or nothing.
-func (b *Bus) undeclare(t *topic) {
+func (b *Bus) undeclare(o *outlet) {
+	t := o.topic()
 	t.retain.Lock()
 	t.value, t.has, t.rev = nil, false, 0
 	t.mu.Lock()
@@ -466,7 +467,8 @@ func (b *Bus) undeclare(t *topic) {
 	if !typed {
 		t.kind = kindOf[any]{} // the next plugin may declare another
 	}
-	t.snap.Store(t.kind.build(t))
+	t.shut()
+	t.rebuild()
 	t.mu.Unlock()
 	t.retain.Unlock()
 	b.collect(t)

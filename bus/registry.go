@@ -65,7 +65,8 @@ func (c *Client) info() PluginInfo {
 		p.Commands = append(p.Commands, CommandInfo{k.name, k.doc, in, out, k.h.isAsync(), k.running.Load()})
 	}
 	c.mu.Unlock()
-	for _, t := range c.events.all() {
+	for _, o := range c.events.all() {
+		t := o.topic()
 		t.retain.Lock()
 		rev, value := t.rev, t.value
 		t.retain.Unlock()

@@ -157,7 +157,7 @@ func (t *topic) swap(ctx context.Context, c *Client, f func(old any, has bool) (
 	t.mu.Lock()
 	if !t.keeps {
 		t.keeps = true
-		t.snap.Store(t.kind.build(t))
+		t.rebuild()
 	}
 	t.mu.Unlock()
 	t.retain.Lock()
@@ -215,7 +215,7 @@ func (t *topic) attachKept(s *Subscription, k kind) ([]*serial, bool, error) {
 		}
 	}
 	ok, err := t.attachLocked(s, k)
-	solo := &topic{bus: t.bus, name: t.name, topicState: topicState{kind: t.kind, subs: []*Subscription{s}, keeps: true}}
+	solo := &topic{bus: t.bus, name: t.name, kind: t.kind, subs: []*Subscription{s}, keeps: true}
 	t.mu.Unlock()
 	var list []*serial
 	if ok && err == nil && t.has {
@@ -237,6 +237,6 @@ func (t *topic) attachLocked(s *Subscription, k kind) (bool, error) {
 		return true, err
 	}
 	t.subs = append(t.subs, s)
-	t.snap.Store(t.kind.build(t))
+	t.rebuild()
 	return true, nil
 }

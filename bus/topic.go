@@ -11,21 +11,17 @@ import (
 )
 
 // A topic is one event name. Publishing reads its snapshot; everything else
-// changes the list of subscriptions under mu and stores a new one. What
-// publishing touches comes first and fits into one cache line.
+// changes the list of subscriptions under mu and stores a new one.
 type topic struct {
-	snap atomic.Pointer[snapshot]
+	snap atomic.Pointer[snapshot] // stored by rebuild alone
 	bus  *Bus
 	meta meta // shared by the events that carry nothing of their own
 
 	name      string
 	namespace string
-	topicState
-}
 
-// topicState is what publishing does not touch.
-type topicState struct {
 	mu       sync.Mutex // guards what follows; after bus.mu and retain, before mailboxes
+	out      *outlet    // of the client that owns the name, once it has published or declared it
 	kind     kind
 	subs     []*Subscription // in the order they were made
 	doc      string
@@ -43,6 +39,65 @@ type topicState struct {
 	at     time.Time  // guarded by retain
 }
 
+// An outlet is where the owner of an event publishes it: as much of the topic as
+// publishing needs, so that those of thousands of topics stay in the cache. Its
+// snapshot is its topic's as long as it is the topic's outlet, elsewhere
+// afterwards.
+type outlet struct {
+	snap   atomic.Pointer[snapshot]
+	meta   *meta // the topic's
+	client *Client
+}
+
+func (o *outlet) topic() *topic { return o.meta.topic }
+
+// elsewhere is for the outlets of a client that is gone: the way goes by the
+// topic, which may have another one.
+var elsewhere = &snapshot{list: detour{}}
+
+type detour struct{}
+
+func (detour) publishAny(ctx context.Context, _ *Bus, m *meta, _ *atomic.Pointer[snapshot], v any) error {
+	return m.topic.publishAny(ctx, v)
+}
+func (detour) inlineAgain(v any, m *meta) { m.topic.snap.Load().list.inlineAgain(v, m) }
+func (detour) queueKept(v any, m *meta) ([]*serial, error) {
+	return m.topic.snap.Load().list.queueKept(v, m)
+}
+
+// rebuild makes what has changed known to publishers; t.mu is held.
+func (t *topic) rebuild() {
+	s := t.kind.build(t)
+	t.snap.Store(s)
+	if t.out != nil {
+		t.out.snap.Store(s)
+	}
+}
+
+// outlet returns c's outlet; t.mu is held.
+func (t *topic) outlet(c *Client) *outlet {
+	if t.out != nil && t.out.client == c {
+		return t.out
+	}
+	o := &outlet{meta: &t.meta, client: c}
+	if t.out != nil && t.out.client.state.Load() < stateStopped { // c is gone, another has its name
+		o.snap.Store(elsewhere)
+		return o
+	}
+	t.shut()
+	t.out = o
+	o.snap.Store(t.snap.Load())
+	return o
+}
+
+// shut parts the topic and its outlet; t.mu is held.
+func (t *topic) shut() {
+	if t.out != nil {
+		t.out.snap.Store(elsewhere)
+		t.out = nil
+	}
+}
+
 // snapshot is the head of a fanout[T]; list points to the whole of it.
 type snapshot struct {
 	list fan
@@ -50,26 +105,32 @@ type snapshot struct {
 }
 
 type fan interface {
-	publishAny(ctx context.Context, t *topic, v any) error
+	// publishAny publishes what was given by name. m is the topic's, which most
+	// publishes need not look at; the snapshot was found at at.
+	publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.Pointer[snapshot], v any) error
 	inlineAgain(v any, m *meta)
 	// queueKept queues an event of a retained topic for everybody and returns
 	// the inline subscriptions to drain once no lock is held.
 	queueKept(v any, m *meta) ([]*serial, error)
 }
 
-// fanout is where events of one topic go: immutable once stored. It fills a cache
-// line.
+// fanout is where events of one topic go: immutable once stored. What the most
+// common way needs comes first.
 type fanout[T any] struct {
 	snapshot
+	fn     func(context.Context, Event[T]) // the only subscriber, inline and typed: the shortest path
+	scope  *scope                          // and its handler's
 	inline []inlineSub[T]
 	plain  bool // inline typed subscribers only: a short path
 	*others[T]
 }
 
-// fanout1 is a fanout with the only inline subscriber beside it.
+// fanout1 is a fanout with the only inline subscriber beside it. It fills two
+// cache lines, so that what comes first is in one.
 type fanout1[T any] struct {
 	fanout[T]
 	first [1]inlineSub[T]
+	_     [128 - 104]byte
 }
 
 // others is what a fanout has besides, where it is not plain.
@@ -108,9 +169,9 @@ type boxSub[T any] struct {
 }
 
 func newTopic(b *Bus, name, namespace string) *topic {
-	t := &topic{bus: b, name: name, namespace: namespace, topicState: topicState{kind: kindOf[any]{}}}
+	t := &topic{bus: b, name: name, namespace: namespace, kind: kindOf[any]{}}
 	t.meta.topic = t
-	t.snap.Store(t.kind.build(t))
+	t.rebuild()
 	return t
 }
 
@@ -189,9 +250,12 @@ func (kindOf[T]) build(t *topic) *snapshot {
 	}
 	if f.plain {
 		f.others = nil
-		if len(f.inline) == 0 {
+		switch len(f.inline) {
+		case 0:
 			var v any = *new(T)
 			f.idle = payloadType(&v)
+		case 1:
+			f.fn, f.scope = f.inline[0].fn, f.inline[0].scope
 		}
 	}
 	f.list = f
@@ -220,30 +284,40 @@ func (t *topic) setKind(k kind) error {
 	return nil
 }
 
+// publishAny publishes what was given by name, by a way that needs no outlet.
+func (t *topic) publishAny(ctx context.Context, v any) error {
+	return t.snap.Load().list.publishAny(ctx, t.bus, &t.meta, &t.snap, v)
+}
+
 // publishAny is publish for a payload that came by name.
-func (f *fanout[T]) publishAny(ctx context.Context, t *topic, v any) error {
+func (f *fanout[T]) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.Pointer[snapshot], v any) error {
 	p, ok := v.(T)
 	if !ok {
 		var err error
-		if p, err = convert[T]("publish "+t.name, v); err != nil {
+		if p, err = convert[T]("publish "+m.topic.name, v); err != nil {
 			return err
 		}
 		v = p
 	}
 	if isBackground(ctx) {
-		if f.plain {
+		if f.fn != nil {
+			if r := f.enter(b, at); r != nil { // runInline, a call shorter
+				f.runOne(Event[T]{p, m}, r)
+				return nil
+			}
+		} else if f.plain {
 			if len(f.inline) == 0 {
 				return nil
 			}
-			if r := t.enter(&f.snapshot); r != nil { // runInline, a call shorter
-				f.runFrom(0, Event[T]{p, &t.meta}, r)
+			if r := f.enter(b, at); r != nil { // runInline, a call shorter
+				f.runFrom(0, Event[T]{p, m}, r)
 				return nil
 			}
-		} else if f.one != nil && f.one.post(p, &t.meta) {
+		} else if f.one != nil && f.one.post(p, m) {
 			return nil
 		}
 	}
-	return f.publish(ctx, t, p, v)
+	return f.publish(ctx, m.topic, p, v)
 }
 
 // publish is the whole path; boxed is the payload as an interface if it is at
@@ -287,12 +361,12 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	return first
 }
 
-// enter marks a publish that is about to call s's inline subscribers. It
-// returns nil if s is out of date: who was removed from it may have been told
-// that no call will come any more.
-func (t *topic) enter(s *snapshot) *reader {
-	r := t.bus.readers.enter()
-	if t.snap.Load() != s {
+// enter marks a publish that is about to call the inline subscribers of s, which
+// was found at at. It returns nil if s is out of date: who was removed from it may
+// have been told that no call will come any more.
+func (s *snapshot) enter(b *Bus, at *atomic.Pointer[snapshot]) *reader {
+	r := b.readers.enter()
+	if at.Load() != s {
 		r.leave()
 		return nil
 	}
@@ -320,12 +394,28 @@ func (f *fanout[T]) inlineAgain(v any, m *meta) {
 // runInline calls the inline subscribers. One recover serves the whole loop,
 // which goes on behind the subscriber that panicked.
 func (f *fanout[T]) runInline(e Event[T]) {
-	r := e.m.topic.enter(&f.snapshot)
+	t := e.m.topic
+	r := f.enter(t.bus, &t.snap)
 	if r == nil {
 		e.m.topic.snap.Load().list.inlineAgain(e.Data, e.m)
 		return
 	}
 	f.runFrom(0, e, r)
+}
+
+// runOne is runFrom for the only subscriber.
+func (f *fanout[T]) runOne(e Event[T], r *reader) {
+	returned := false
+	defer func() {
+		if !returned {
+			if p := recover(); p != nil { // nil: runtime.Goexit, the goroutine ends
+				f.inline[0].sub.panicked(p)
+			}
+		}
+		r.leave()
+	}()
+	f.fn(f.scope, e)
+	returned = true
 }
 
 func (f *fanout[T]) runFrom(i int, e Event[T], r *reader) {
@@ -354,7 +444,8 @@ func (f *fanout[T]) runMixed(e Event[T], boxed any) {
 	if boxed == nil {
 		boxed = e.Data
 	}
-	r := e.m.topic.enter(&f.snapshot)
+	t := e.m.topic
+	r := f.enter(t.bus, &t.snap)
 	if r == nil {
 		e.m.topic.snap.Load().list.inlineAgain(boxed, e.m)
 		return
