@@ -74,6 +74,7 @@ func (s *session) hangUp(interrupted bool) {
 
 	answer, told, err := s.tellEnd()
 	s.mu.Lock()
+	told = told || s.overThere // the end may come before the answer to the request for it
 	s.endAnswer = answer
 	if !told {
 		s.endErr = failure(ErrServerNotTold, "endChat", err, "the server ends the chat itself when it misses the visitor")

@@ -40,12 +40,14 @@ func (s *session) failedReceive(err error) (again bool, asked time.Duration) {
 	ending := s.state == StateEnding
 	switch {
 	case errors.Is(err, io.EOF):
+		s.overThere = true
 		s.finishLocked(s.reason(chat.EndUnknown, ending), true)
 		return false, 0
 	case e.Outcome == chat.Gone:
 		if !ending {
 			s.emitLocked("sessionLost", SessionLostData{errorData(err)})
 		}
+		s.overThere = true
 		s.finishLocked(s.reason("expired", ending), true)
 		return false, 0
 	case e.Code == chat.CodeClosed:
@@ -122,6 +124,7 @@ func (s *session) takeLocked(ev *chat.Event, lines []line, restoring bool) (save
 	}
 	s.answeredLocked(ev.Raw)
 	if ev.Ended {
+		s.overThere = true
 		ending := s.state == StateEnding
 		why := s.reason(ev.EndedBy, ending)
 		if len(ev.Errors) > 0 && !ending {

@@ -91,6 +91,7 @@ type session struct {
 	offline   bool
 
 	why       EndReason // of an end that this side brings about; "" for visitor
+	overThere bool      // the server has said that the chat is over
 	endAnswer Answer    // what endChat resolves with, set before hung is closed
 	endErr    error
 }
