@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // A mailbox queues the events of one plugin and runs its handlers one after
@@ -20,12 +21,12 @@ type mailbox struct {
 
 	mu      sync.Mutex // guards what follows
 	fill    []run
-	tail    *Subscription // of the last run in fill
-	work    []run         // the batch in work; the consumer alone moves through it
-	lanes   []swapper     // with something in fill
-	counted int           // events in fill that the limits count
-	waiting int           // events in fill
-	taken   int           // events in work
+	tail    unsafe.Pointer // the lane of the last run in fill
+	work    []run          // the batch in work; the consumer alone moves through it
+	lanes   []swapper      // with something in fill
+	counted int            // events in fill that the limits count
+	waiting int            // events in fill
+	taken   int            // events in work
 	running bool
 	retired bool          // to be forgotten once nothing runs
 	space   chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
@@ -35,13 +36,12 @@ type mailbox struct {
 	stuck   time.Duration // how long the handler has been seen running
 	told    bool          // it was reported
 
-	pos     atomic.Int64 // event in work whose handler runs
-	at      atomic.Int64 // run in work that it belongs to
+	pos     atomic.Int64 // number of the call in work that runs, from 1
+	at      atomic.Int64 // run in work that it belongs to, and behind 32 bits the calls before that run
 	flooded atomic.Bool  // an overflow was logged since the mailbox was last empty
 }
 
-// run is a number of events in a row for one subscription; the payloads wait in
-// its lane.
+// run is a number of events in a row for one lane, where the payloads wait.
 type run struct {
 	lane runner
 	m    *meta
@@ -49,9 +49,10 @@ type run struct {
 }
 
 type runner interface {
-	// deliver calls the handler for the events of r one after the other.
+	// deliver calls the handlers for the events of r one after the other.
 	deliver(mb *mailbox, r *run)
-	subscription() *Subscription
+	// subscription returns the one whose handler gets call number n of a run.
+	subscription(n int) *Subscription
 }
 
 // swapper is a lane as the mailbox sees it.
@@ -61,7 +62,8 @@ type swapper interface {
 }
 
 // A lane holds the payloads that wait for one subscription, by value and in
-// order, so that queueing allocates nothing per event.
+// order, so that queueing allocates nothing per event. The subscriptions of one
+// mailbox to one event share another one, a crowd.
 type lane[T any] struct {
 	box   *mailbox
 	sub   *Subscription
@@ -71,6 +73,7 @@ type lane[T any] struct {
 	work  []T // the consumer's
 	at    int
 	*dropper
+	*crowd[T]
 }
 
 // dropper is what a lane has besides if its subscription may drop.
@@ -88,28 +91,36 @@ func newLane[T any](s *Subscription, fn func(context.Context, Event[T])) *lane[T
 	return l
 }
 
-func (l *lane[T]) subscription() *Subscription { return l.sub }
+func (l *lane[T]) subscription(n int) *Subscription {
+	if l.crowd != nil {
+		return l.subs[n%len(l.subs)].sub
+	}
+	return l.sub
+}
 
 // post queues a payload for a subscription that never drops, if there is room
 // for it without waiting. It is the short way of put.
 func (l *lane[T]) post(v T, m *meta) bool {
-	mb := l.box
+	mb, calls := l.box, 1
+	if l.crowd != nil {
+		calls = len(l.subs)
+	}
 	mb.mu.Lock()
-	if mb.counted >= mb.soft {
+	if mb.counted+calls > mb.soft {
 		mb.mu.Unlock()
 		return false
 	}
-	mb.counted++
-	mb.waiting++
+	mb.counted += calls
+	mb.waiting += calls
 	if !l.dirty {
 		l.dirty = true
 		mb.lanes = append(mb.lanes, l)
 	}
 	l.fill = append(l.fill, v)
-	if n := len(mb.fill) - 1; mb.tail == l.sub && mb.fill[n].m == m {
+	if n := len(mb.fill) - 1; mb.tail == unsafe.Pointer(l) && mb.fill[n].m == m {
 		mb.fill[n].n++
 	} else {
-		mb.tail = l.sub
+		mb.tail = unsafe.Pointer(l)
 		mb.fill = append(mb.fill, run{l, m, 1})
 	}
 	wake := !mb.running
@@ -123,13 +134,16 @@ func (l *lane[T]) post(v T, m *meta) bool {
 
 // put queues a payload; the mailbox's mutex is held.
 func (l *lane[T]) put(v T, m *meta) {
-	s := l.sub
-	if s.dead.Load() {
+	s, calls := l.sub, 1
+	switch {
+	case l.crowd != nil:
+		calls = len(l.subs)
+		l.box.counted += calls
+	case s.dead.Load():
 		return // a publish that began before the subscription ended
-	}
-	if s.limit == 0 {
+	case s.limit == 0:
 		l.box.counted++
-	} else {
+	default:
 		if len(l.fill)-l.head >= s.limit {
 			s.dropped.Add(1)
 			if !s.dropNewest {
@@ -141,17 +155,17 @@ func (l *lane[T]) put(v T, m *meta) {
 		m = nil // runs of it need not agree
 	}
 	mb := l.box
-	mb.waiting++
+	mb.waiting += calls
 	if !l.dirty {
 		l.dirty = true
 		mb.lanes = append(mb.lanes, l)
 	}
 	l.fill = append(l.fill, v)
-	if n := len(mb.fill) - 1; mb.tail == s && mb.fill[n].m == m {
+	if n := len(mb.fill) - 1; mb.tail == unsafe.Pointer(l) && mb.fill[n].m == m {
 		mb.fill[n].n++
 		return
 	}
-	mb.tail = s
+	mb.tail = unsafe.Pointer(l)
 	mb.fill = append(mb.fill, run{l, m, 1})
 }
 
@@ -181,6 +195,10 @@ func (l *lane[T]) swap() {
 }
 
 func (l *lane[T]) deliver(mb *mailbox, r *run) {
+	if l.crowd != nil {
+		l.deliverAll(mb, r)
+		return
+	}
 	var zero T
 	for r.n > 0 {
 		r.n--
@@ -296,8 +314,16 @@ func (mb *mailbox) busyLocked() string {
 }
 
 func (mb *mailbox) currentLocked() *Subscription {
-	if i := int(mb.at.Load()); mb.running && i < len(mb.work) {
-		return mb.work[i].lane.subscription()
+	for mb.running {
+		at := mb.at.Load()
+		call := mb.pos.Load() - at>>32
+		if mb.at.Load() != at {
+			continue // it went on to the next run
+		}
+		if i := int(int32(at)); i < len(mb.work) {
+			return mb.work[i].lane.subscription(max(int(call)-1, 0))
+		}
+		break
 	}
 	return nil
 }
@@ -370,7 +396,7 @@ func (mb *mailbox) runFrom(i int) (next int) {
 			return
 		}
 		if p := recover(); p != nil {
-			work[at].lane.subscription().panicked(p)
+			work[at].lane.subscription(int(mb.pos.Load()-mb.at.Load()>>32) - 1).panicked(p)
 			next = at
 			return
 		}
@@ -378,8 +404,10 @@ func (mb *mailbox) runFrom(i int) (next int) {
 		go mb.resume(at) // another takes its place
 	}()
 	for ; i < len(work); i++ {
+		if i != at { // else the run goes on, or is the first
+			mb.at.Store(mb.pos.Load()<<32 | int64(i))
+		}
 		at = i
-		mb.at.Store(int64(i))
 		r := &work[i]
 		r.lane.deliver(mb, r)
 	}
@@ -399,7 +427,7 @@ func (k marker) deliver(_ *mailbox, r *run) {
 		close(k.done)
 	}
 }
-func (k marker) subscription() *Subscription { return k.sub }
+func (k marker) subscription(int) *Subscription { return k.sub }
 
 // flush waits until everything queued so far was handled.
 func (mb *mailbox) flush(ctx context.Context) error {

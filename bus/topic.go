@@ -135,7 +135,7 @@ type fanout1[T any] struct {
 
 // others is what a fanout has besides, where it is not plain.
 type others[T any] struct {
-	one   *lane[T]      // the only subscriber is this mailbox: another short path
+	one   *lane[T]      // all subscribers are in it: another short path
 	mixed []mixedSub[T] // used instead of inline when some take any payload
 	boxes []boxGroup[T]
 	timed bool
@@ -159,7 +159,7 @@ type boxGroup[T any] struct {
 	box     *mailbox
 	subs    []boxSub[T]
 	counted int      // of subs, those that the limits count
-	one     *lane[T] // if that is all and it never drops
+	one     *lane[T] // of all of them, if none ever drops or takes any payload
 }
 
 // boxSub has one of the two lanes.
@@ -227,9 +227,7 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		}
 	}
 	for i := range f.boxes {
-		if g := &f.boxes[i]; len(g.subs) == 1 && g.counted == 1 {
-			g.one = g.subs[0].typed
-		}
+		f.boxes[i].one = f.boxes[i].shared()
 	}
 	if mixed {
 		for _, s := range f.inline {
@@ -516,6 +514,10 @@ func (g *boxGroup[T]) force(e Event[T], boxed *any) error {
 
 // add appends to the lanes; the mailbox's mutex is held.
 func (g *boxGroup[T]) add(e Event[T], boxed *any) {
+	if g.one != nil {
+		g.one.put(e.Data, e.m)
+		return
+	}
 	for i := range g.subs {
 		g.subs[i].put(e, boxed)
 	}
