@@ -21,7 +21,7 @@ var (
 	UpdateUserData = bus.NewCommand[map[string]any, UpdateUserDataOut](Namespace+".updateUserData",
 		"Merges data into what is attached to the session, or to the next one.")
 	Restore = bus.NewCommand[RestoreIn, Answer](Namespace+".restore",
-		"Takes up the stored session.")
+		"Takes up the stored session, or the one in sessionData.")
 	GetTranscript = bus.NewCommand[struct{}, Transcript](Namespace+".getTranscript",
 		"Gives the lines of the session, or of the last one until the next starts.")
 	GetAgents = bus.NewCommand[struct{}, Roster](Namespace+".getAgents",
@@ -52,10 +52,36 @@ type StartChatIn struct {
 	// UserData is a map[string]any, or a string with the JSON of an object. It is merged over what
 	// was configured, and kept for later sessions.
 	UserData any `json:"userData,omitempty"`
-	// Async asks for a long-lived session, on wires that have them.
-	Async bool `json:"async,omitempty"`
+	// Async asks for a session that outlives the program and the agents (wire-gms C), or for one that does
+	// not; nil means what webchat.async.enabled says.
+	Async *bool `json:"async,omitempty"`
 	// InteractionData is routing and journey data, on wires that have them.
 	InteractionData map[string]any `json:"interactionData,omitempty"`
+
+	// The rest is for other transports and rejected without them: Headers and DataURL override the
+	// configured ones of pureengage-v3-rest, the others those of purecloud-v2-sockets.
+	Headers        map[string]Key `json:"headers,omitempty"`
+	DataURL        string         `json:"dataURL,omitempty"`
+	DeploymentKey  string         `json:"deploymentKey,omitempty"`
+	OrganizationID string         `json:"organizationId,omitempty"`
+	OrgGUID        string         `json:"orgGuid,omitempty"`
+}
+
+// other names the options that are set and for another transport.
+func (in *StartChatIn) other() []string {
+	var names []string
+	for _, o := range []struct {
+		name string
+		set  bool
+	}{
+		{"headers", len(in.Headers) > 0}, {"dataURL", in.DataURL != ""}, {"deploymentKey", in.DeploymentKey != ""},
+		{"organizationId", in.OrganizationID != ""}, {"orgGuid", in.OrgGUID != ""},
+	} {
+		if o.set {
+			names = append(names, o.name)
+		}
+	}
+	return names
 }
 
 // Answer is what a command resolves with that asked the server something.
@@ -103,8 +129,19 @@ type UpdateUserDataOut struct {
 	UserData map[string]any `json:"userData"`
 }
 
-// RestoreIn are the options of restore.
-type RestoreIn struct{}
+// RestoreIn are the options of restore. The zero RestoreIn means the session in the [Store].
+type RestoreIn struct {
+	// Async tells that the session of SessionData is a long-lived one.
+	Async RestoreAsync `json:"async,omitzero"`
+	// SessionData is a session that the caller has kept, as getSessionData gave it. It is taken up in the
+	// place of a stored one, and becomes the stored one.
+	SessionData *SessionData `json:"sessionData,omitempty"`
+}
+
+// RestoreAsync is the group async of [RestoreIn].
+type RestoreAsync struct {
+	Enabled bool `json:"enabled,omitempty"`
+}
 
 // Transcript is what getTranscript resolves with.
 type Transcript struct {

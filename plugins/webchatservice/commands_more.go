@@ -1,8 +1,10 @@
 package webchatservice
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/cxbus/cxbus/bus"
 )
@@ -67,7 +69,8 @@ type AddPrefilterIn struct {
 // Filters is one or more filters; in JSON one, or a list.
 type Filters []Filter
 
-// UnmarshalJSON takes a filter or a list of them.
+// UnmarshalJSON takes a filter or a list of them. What is no filter is kept as one without an expression, which
+// the commands reject with the vendor's text.
 func (f *Filters) UnmarshalJSON(b []byte) error {
 	var list []Filter
 	if len(b) > 0 && b[0] == '[' {
@@ -81,10 +84,20 @@ func (f *Filters) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &one); err != nil {
 		return err
 	}
-	if one.Regexp == nil {
-		return errors.New("want {source, flags} or a list of them")
-	}
 	*f = Filters{one}
+	return nil
+}
+
+// check returns nil, or an error that says which of the filters is none, and why.
+func (f Filters) check() error {
+	if len(f) == 0 {
+		return errors.New("there is none")
+	}
+	for i := range f {
+		if f[i].Regexp == nil {
+			return fmt.Errorf("filter %d: %s", i+1, cmp.Or(f[i].wrong, "there is no expression"))
+		}
+	}
 	return nil
 }
 
@@ -100,6 +113,15 @@ type RemoveIn struct {
 // RegisterPreProcessorIn are the options of registerPreProcessor.
 type RegisterPreProcessorIn struct {
 	PreProcessor PreProcessor `json:"-"`
+
+	given string // what JSON had in its place, as typeof names it; "" for a caller in Go
+}
+
+// UnmarshalJSON notes what was given in the place of a function; the command says so.
+func (in *RegisterPreProcessorIn) UnmarshalJSON(b []byte) (err error) {
+	*in = RegisterPreProcessorIn{}
+	in.given, err = givenFor("preprocessor", b)
+	return err
 }
 
 // RegisterPreProcessorOut is what registerPreProcessor resolves with.
@@ -113,6 +135,41 @@ type RegisterPreProcessorOut struct {
 type RegisterTypingPreviewInputIn struct {
 	// Input returns what the visitor has typed so far. It is called at every poll and must not block.
 	Input func() string `json:"-"`
+
+	given string // as in RegisterPreProcessorIn
+}
+
+// UnmarshalJSON notes what was given in the place of a function; the command says so.
+func (in *RegisterTypingPreviewInputIn) UnmarshalJSON(b []byte) (err error) {
+	*in = RegisterTypingPreviewInputIn{}
+	in.given, err = givenFor("input", b)
+	return err
+}
+
+// givenFor reads options that can hold one thing alone, and that not in JSON. It returns what typeof calls
+// the thing in the browser.
+func givenFor(option string, b []byte) (string, error) {
+	var all map[string]any
+	if err := json.Unmarshal(b, &all); err != nil {
+		return "", errors.New("want an object")
+	}
+	v, ok := all[option]
+	delete(all, option)
+	for name := range all {
+		return "", fmt.Errorf("unknown option %q", name)
+	}
+	switch v.(type) {
+	case string:
+		return "string", nil
+	case bool:
+		return "boolean", nil
+	case float64:
+		return "number", nil
+	}
+	if !ok {
+		return "undefined", nil
+	}
+	return "object", nil
 }
 
 // WakeIn are the options of wake.

@@ -189,8 +189,8 @@ func fillZero(v, defaults reflect.Value) {
 }
 
 // Validate returns nil, or an error that matches [ErrInvalidConfig] and names every option that is out
-// of range, each with its full path (webchat.pollRateMin). Zero values are judged as what they
-// stand for.
+// of range, each with its full path (webchat.pollRateMin); one of transport.type matches
+// [ErrInvalidTransport]. Zero values are judged as what they stand for.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var problems []error
@@ -207,11 +207,15 @@ func (c Config) Validate() error {
 	if f := c.TimeFormat; f != 0 && f != 12 && f != 24 {
 		fail("timeFormat", "%d is out of range, want 12 or 24", f)
 	}
+	var transport error
 	if t := c.Transport.Type; t != "" && !slices.Contains(transportTypes, t) {
-		fail("transport.type", "%q is unknown, want one of %s", t, strings.Join(transportTypes, ", "))
+		transport = failure(ErrInvalidTransport, "", fmt.Errorf("webchat.transport.type: %q is unknown, want one of %s", t, strings.Join(transportTypes, ", ")), "")
 	}
 	if len(problems) == 0 {
-		return nil
+		return transport
+	}
+	if transport != nil {
+		problems = append(problems, transport)
 	}
 	return failure(ErrInvalidConfig, "", errors.Join(problems...), "")
 }

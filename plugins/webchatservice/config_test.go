@@ -79,8 +79,11 @@ func TestConfigIsValidated(t *testing.T) {
 				assert.NoError(t, err)
 				return
 			}
-			assert.ErrorIs(t, err, webchatservice.ErrInvalidConfig)
-			assert.ErrorContains(t, err, "Invalid configuration")
+			if name == "transport" {
+				assert.ErrorIs(t, err, webchatservice.ErrInvalidTransport)
+			} else {
+				assert.ErrorIs(t, err, webchatservice.ErrInvalidConfig)
+			}
 			assert.ErrorContains(t, err, tt.want)
 		})
 	}

@@ -15,12 +15,12 @@ func (s *session) finishLocked(why EndReason, told bool) {
 	}
 	s.stopTypingLocked(false)
 	s.stopTimersLocked()
-	for _, e := range s.people.clear(stamp(time.Now()), nil) {
-		s.emitLocked(e.event, e.data)
-	}
-	if s.polling {
+	if s.polling { // first, as in the vendor's service (webchatservice 4.7)
 		s.polling = false
 		s.emitLocked("pollingStopped", struct{}{})
+	}
+	for _, e := range s.people.clear(stamp(time.Now()), nil) {
+		s.emitLocked(e.event, e.data)
 	}
 	s.abortLocked(failure(ErrNoSession, "", nil, ""))
 	s.emitLocked("ended", EndedData{Reason: why, ServerTold: told})

@@ -23,6 +23,11 @@ var (
 	ErrNoSession = &bus.Error{Code: "webchat.no-session", Text: "There is no active chat session"}
 	// ErrUserData: userData is neither an object nor the JSON of one. Returned by startChat.
 	ErrUserData = &bus.Error{Code: "webchat.malformed-user-data", Text: "malformed JSON provided in userData property"}
+	// ErrOtherTransport: options that only another transport has. Returned by startChat.
+	ErrOtherTransport = &bus.Error{Code: "webchat.other-transport", Text: "Transport not supported"}
+	// ErrGoOnly: a remote caller, or one with JSON, wants to give what only Go code can give. Returned by
+	// registerPreProcessor and registerTypingPreviewInput.
+	ErrGoOnly = &bus.Error{Code: "webchat.go-only", Text: "only Go code in the same process can give a function"}
 	// ErrNoText: the message is empty or white space. Returned by sendMessage.
 	ErrNoText = &bus.Error{Code: "webchat.no-text", Text: "No message text provided"}
 	// ErrTooLong: the message has more code points than maxMessageLength. Returned by sendMessage.

@@ -69,6 +69,9 @@ func (s *Service) configure(_ context.Context, cfg Config) (none struct{}, err e
 }
 
 func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error) {
+	if other := in.other(); len(other) > 0 {
+		return Answer{}, failure(ErrOtherTransport, "startChat", fmt.Errorf("for another transport: %s", strings.Join(other, ", ")), "leave the options out")
+	}
 	data, err := parseUserData(in.UserData)
 	if err != nil {
 		return Answer{}, err
@@ -92,11 +95,15 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 		s.mu.Unlock()
 		return Answer{}, err
 	}
+	r.Async = s.cfg.Async.Enabled
+	if in.Async != nil {
+		r.Async = *in.Async
+	}
 	s.userData = merged(s.userData, formData, data)
 	r.UserData = merged(s.cfg.UserData, s.userData)
 	r.Interaction = merged(s.cfg.Transport.InteractionData, s.routing, r.Interaction)
 	ses := s.next()
-	ses.async = in.Async
+	ses.async = r.Async
 	s.cur = ses
 	s.mu.Unlock()
 
@@ -108,7 +115,7 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 func request(in StartChatIn) (chat.Request, map[string]any, error) {
 	r := chat.Request{
 		Nickname: in.Nickname, FirstName: in.FirstName, LastName: in.LastName, Email: in.Email,
-		Subject: in.Subject, Async: in.Async, Interaction: in.InteractionData,
+		Subject: in.Subject, Interaction: in.InteractionData,
 	}
 	fields := map[string]*string{
 		"nickname": &r.Nickname, "firstname": &r.FirstName, "lastname": &r.LastName, "email": &r.Email,

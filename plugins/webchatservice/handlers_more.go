@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
+	"fmt"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -58,8 +58,8 @@ func (s *Service) sendFilteredMessage(ctx context.Context, in SendFilteredMessag
 		d.Reject(e)
 		return
 	}
-	if in.Regex.Regexp == nil {
-		d.Reject(failure(ErrFilters, "sendFilteredMessage", nil, ""))
+	if err := (Filters{in.Regex}).check(); err != nil {
+		d.Reject(failure(ErrFilters, "sendFilteredMessage", err, ""))
 		return
 	}
 	s.env.hooks.addFilters([]Filter{in.Regex})
@@ -67,9 +67,8 @@ func (s *Service) sendFilteredMessage(ctx context.Context, in SendFilteredMessag
 }
 
 func (s *Service) addPrefilter(_ context.Context, in AddPrefilterIn) (Prefilters, error) {
-	missing := func(f Filter) bool { return f.Regexp == nil }
-	if len(in.Filters) == 0 || slices.ContainsFunc(in.Filters, missing) {
-		return nil, failure(ErrFilters, "addPrefilter", nil, "")
+	if err := in.Filters.check(); err != nil {
+		return nil, failure(ErrFilters, "addPrefilter", err, "")
 	}
 	return s.env.hooks.addFilters(in.Filters), nil
 }
@@ -82,8 +81,13 @@ func (s *Service) removePrefilter(_ context.Context, in RemoveIn) (none struct{}
 }
 
 func (s *Service) registerPreProcessor(_ context.Context, in RegisterPreProcessorIn) (RegisterPreProcessorOut, error) {
-	if in.PreProcessor == nil {
-		return RegisterPreProcessorOut{}, failure(ErrNoPreProcessor, "registerPreProcessor", nil, "only Go code can give a function")
+	switch {
+	case in.given != "":
+		e := failure(ErrGoOnly, "registerPreProcessor", nil, ErrGoOnly.Text)
+		e.Text = fmt.Sprintf("No preprocessor function provided. Type provided was '%s'.", in.given)
+		return RegisterPreProcessorOut{}, e
+	case in.PreProcessor == nil:
+		return RegisterPreProcessorOut{}, failure(ErrNoPreProcessor, "registerPreProcessor", nil, "set PreProcessor")
 	}
 	return RegisterPreProcessorOut{s.env.hooks.addProcessor(in.PreProcessor), in.PreProcessor}, nil
 }
@@ -96,8 +100,13 @@ func (s *Service) removePreProcessor(_ context.Context, in RemoveIn) (none struc
 }
 
 func (s *Service) registerTypingPreviewInput(_ context.Context, in RegisterTypingPreviewInputIn) (none struct{}, err error) {
-	if in.Input == nil {
-		return none, failure(ErrNoInput, "registerTypingPreviewInput", nil, "only Go code can give a function")
+	switch {
+	case in.given != "":
+		e := failure(ErrGoOnly, "registerTypingPreviewInput", nil, ErrGoOnly.Text)
+		e.Text = ErrNoInput.Text
+		return none, e
+	case in.Input == nil:
+		return none, failure(ErrNoInput, "registerTypingPreviewInput", nil, "set Input")
 	}
 	s.env.hooks.setPreview(in.Input)
 	return none, nil

@@ -3,7 +3,6 @@ package webchatservice
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -14,9 +13,14 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// Filter is a regular expression that hides messages. As JSON it is {"source", "flags"}, as the browser's
-// are kept; of the flags i, m and s count.
-type Filter struct{ *regexp.Regexp }
+// Filter is a regular expression that hides messages, in the syntax of package regexp. As JSON it is
+// {"source", "flags"}, as the browser keeps its own; of the flags g, i, m, s, u and y only i, m and s make a
+// difference here. One that cannot be read has no Regexp.
+type Filter struct {
+	*regexp.Regexp
+
+	wrong string // why JSON was no filter
+}
 
 // filterJSON is a Filter in JSON.
 type filterJSON struct {
@@ -24,21 +28,30 @@ type filterJSON struct {
 	Flags  string `json:"flags,omitempty"`
 }
 
-// MarshalJSON writes {"source"}; flags stand within the expression, as in (?i).
+// MarshalJSON writes {"source", "flags"}, or null.
 func (f Filter) MarshalJSON() ([]byte, error) {
 	if f.Regexp == nil {
 		return []byte("null"), nil
 	}
-	return json.Marshal(filterJSON{Source: f.String()})
+	j := filterJSON{Source: f.String()}
+	if rest, ok := strings.CutPrefix(j.Source, "(?"); ok {
+		if flags, source, ok := strings.Cut(rest, ")"); ok && flags != "" && strings.Trim(flags, "ims") == "" {
+			j = filterJSON{source, flags}
+		}
+	}
+	return json.Marshal(j)
 }
 
-// UnmarshalJSON takes {"source", "flags"}.
+// UnmarshalJSON takes {"source", "flags"}. Anything else leaves the filter without an expression; the commands that
+// take filters say what is wrong.
 func (f *Filter) UnmarshalJSON(b []byte) error {
+	*f = Filter{}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	var j filterJSON
-	if err := dec.Decode(&j); err != nil {
-		return errors.New("want {source, flags}")
+	if err := dec.Decode(&j); err != nil || j.Source == "" {
+		f.wrong = "want {source, flags}"
+		return nil
 	}
 	flags := ""
 	for _, c := range j.Flags {
@@ -46,7 +59,8 @@ func (f *Filter) UnmarshalJSON(b []byte) error {
 		case strings.ContainsRune("ims", c) && !strings.ContainsRune(flags, c):
 			flags += string(c)
 		case !strings.ContainsRune("gimsuy", c):
-			return errors.New("flags may be g, i, m, s, u and y")
+			f.wrong = "flags may be g, i, m, s, u and y"
+			return nil
 		}
 	}
 	source := j.Source
@@ -55,7 +69,8 @@ func (f *Filter) UnmarshalJSON(b []byte) error {
 	}
 	re, err := regexp.Compile(source)
 	if err != nil {
-		return err
+		f.wrong = err.Error()
+		return nil
 	}
 	f.Regexp = re
 	return nil

@@ -191,7 +191,7 @@ func promises() []promise {
 			_, err = call(r, webchatservice.StartChat, webchatservice.StartChatIn{})
 			assert.ErrorIs(t, err, webchatservice.ErrInvalidTransport)
 			_, err = call(r, webchatservice.Configure, webchatservice.Config{Transport: webchatservice.Transport{Type: "pureconnect-v3-rest"}})
-			assert.ErrorIs(t, err, webchatservice.ErrInvalidConfig)
+			assert.ErrorIs(t, err, webchatservice.ErrInvalidTransport)
 		}},
 		{"6.2", "`sendMessage` while the network is down resolves though the message is lost", "it waits, and resolves when the server has it", onRig(func(t *testing.T, r *rig, m *chattest.Memory) {
 			m.Partition()

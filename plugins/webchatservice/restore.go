@@ -11,7 +11,7 @@ import (
 // restoring is a restore under way.
 type restoring struct{ done chan struct{} }
 
-func (s *Service) restoreChat(ctx context.Context, _ RestoreIn) (Answer, error) {
+func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error) {
 	s.mu.Lock()
 	switch {
 	case s.stopped:
@@ -35,11 +35,14 @@ func (s *Service) restoreChat(ctx context.Context, _ RestoreIn) (Answer, error) 
 		s.env.out.flush()
 	}()
 
-	r, err := s.stored(ctx, "restore")
+	r, err := in.record(), error(nil)
+	if r == nil {
+		r, err = s.stored(ctx, "restore")
+	}
 	if err != nil {
 		return Answer{}, err
 	}
-	if r == nil {
+	if r == nil || r.SessionID == "" {
 		return Answer{}, failure(ErrNothingStored, "restore", nil, "")
 	}
 	s.mu.Lock()
@@ -72,7 +75,9 @@ func (s *Service) restoreChat(ctx context.Context, _ RestoreIn) (Answer, error) 
 	s.mu.Unlock()
 	switch {
 	case chat.OutcomeOf(err) == chat.Gone:
-		s.clear(ctx)
+		if in.SessionData == nil {
+			s.clear(ctx)
+		}
 		s.env.out.push(emission{"restoreTimeout", RestoreTimeoutData{Reason: "ended"}})
 		return Answer{}, failure(ErrSessionOver, "restore", err, "start a new chat")
 	case isFailure(err):
@@ -80,6 +85,18 @@ func (s *Service) restoreChat(ctx context.Context, _ RestoreIn) (Answer, error) 
 	}
 	s.env.out.push(emission{"restoreFailed", RestoreFailedData{errorData(err)}})
 	return Answer{}, failure(ErrRestoreFailed, "restore", err, "")
+}
+
+// record is the session that the caller brings; nil when he brings none.
+func (in *RestoreIn) record() *record {
+	d := in.SessionData
+	if d == nil {
+		return nil
+	}
+	return &record{
+		Version: recordVersion, SessionID: d.SessionID, UserID: d.UserID, Alias: d.Alias,
+		SecureKey: d.SecureKey.Reveal(), Heard: stamp(time.Now()),
+	}
 }
 
 // isFailure reports whether err is one of the bus's or the service's own.

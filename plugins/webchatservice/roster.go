@@ -31,6 +31,7 @@ type Roster struct {
 	NumAgentsConnected      int `json:"numAgentsConnected"`
 	NumSupervisorsConnected int `json:"numSupervisorsConnected"`
 	NumBotsConnected        int `json:"numBotsConnected"`
+	NumExternalConnected    int `json:"numExternalConnected"`
 }
 
 // people follows the lines of a session and knows who is there and who types.
@@ -106,8 +107,8 @@ func (p *people) doubtTyping(out []emission) []emission {
 	return out
 }
 
-// group returns the map that holds parties of a role, the counter of those connected (or nil), and the
-// first half of the events' names ("" for none).
+// group returns the map that holds parties of a role, the counter of those connected, and the first half of
+// the events' names ("" for none).
 func (p *people) group(role chat.Role) (members *map[string]Participant, count *int, name string) {
 	r := &p.roster
 	switch role {
@@ -118,7 +119,7 @@ func (p *people) group(role chat.Role) (members *map[string]Participant, count *
 	case chat.RoleBot:
 		return &r.Bots, &r.NumBotsConnected, "bot"
 	}
-	return &r.External, nil, ""
+	return &r.External, &r.NumExternalConnected, ""
 }
 
 func (p *people) join(m *Message, out []emission) []emission {
@@ -140,10 +141,10 @@ func (p *people) join(m *Message, out []emission) []emission {
 		Supervisor:    m.From.Type == chat.RoleSupervisor,
 		ConnectedTime: Time(m.Timestamp),
 	})
-	if count == nil {
+	*count++
+	if name == "" {
 		return out
 	}
-	*count++
 	return append(out, emission{name + "Connected", ParticipantData{*m, p.snapshot()}})
 }
 
@@ -164,10 +165,10 @@ func (p *people) leave(m *Message, out []emission) []emission {
 	}
 	was.Connected, was.DisconnectedTime = false, Time(m.Timestamp)
 	set(members, id, was)
-	if count == nil {
+	*count--
+	if name == "" {
 		return out
 	}
-	*count--
 	return append(out, emission{name + "Disconnected", ParticipantData{*m, p.snapshot()}})
 }
 
