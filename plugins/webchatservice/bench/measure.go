@@ -1,0 +1,122 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// sample is what one run of an entry found. What a job does not ask for is 0.
+type sample struct {
+	CPU        float64 `json:"cpu,omitempty"`        // ns of CPU time of this process per piece of work
+	Wall       float64 `json:"wall,omitempty"`       // ns per piece of work
+	P50        float64 `json:"p50,omitempty"`        // ns, of a latency
+	P99        float64 `json:"p99,omitempty"`        // ns
+	Bytes      float64 `json:"bytes,omitempty"`      // heap and stacks, per session
+	Goroutines float64 `json:"goroutines,omitempty"` // per session
+	Load       float64 `json:"load,omitempty"`       // part of one core, while nothing happens
+}
+
+// figures are the samples of one round by "job/entry".
+type figures map[string]sample
+
+// meter takes the figures of one entry.
+type meter struct {
+	profile string        // where to write profiles; "" for none
+	settle  time.Duration // how long sessions are left alone before they are looked at
+	err     error
+
+	began  time.Time
+	spent  time.Duration
+	bytes  float64
+	routes int
+}
+
+// begin starts the clocks.
+func (m *meter) begin() {
+	if m.profile != "" {
+		f, err := os.Create(m.profile)
+		if err == nil {
+			err = pprof.StartCPUProfile(f)
+		}
+		m.note(err)
+	}
+	m.began, m.spent = time.Now(), cpuTime()
+}
+
+// end returns what n pieces of work have cost since begin.
+func (m *meter) end(n int) sample {
+	wall, spent := time.Since(m.began), cpuTime()-m.spent
+	if m.profile != "" {
+		pprof.StopCPUProfile()
+	}
+	return sample{CPU: float64(spent) / float64(n), Wall: float64(wall) / float64(n)}
+}
+
+// empty notes what the process holds before there are any sessions.
+func (m *meter) empty() { m.bytes, m.routes = footprint() }
+
+// full returns what each of n sessions holds.
+func (m *meter) full(n int) sample {
+	time.Sleep(m.settle)
+	bytes, routes := footprint()
+	if m.profile != "" {
+		f, err := os.Create(m.profile + ".heap")
+		if err == nil {
+			err = pprof.Lookup("heap").WriteTo(f, 0)
+			m.note(err)
+			err = f.Close()
+		}
+		m.note(err)
+	}
+	return sample{Bytes: (bytes - m.bytes) / float64(n), Goroutines: float64(routes-m.routes) / float64(n)}
+}
+
+// idle returns the load of this process while nothing happens.
+func (m *meter) idle() float64 {
+	begun, spent := time.Now(), cpuTime()
+	time.Sleep(m.settle / 2)
+	return float64(cpuTime()-spent) / float64(time.Since(begun))
+}
+
+func (m *meter) note(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+}
+
+// footprint is the memory of the heap that is in use, and that of the stacks,
+// and how many goroutines there are.
+func footprint() (bytes float64, goroutines int) {
+	runtime.GC()
+	runtime.GC() // the second one frees what the first one has finalised, and pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()
+}
+
+// cpuTime is what this process has used, in user and system mode.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic("getrusage: " + err.Error()) // it fails for a wrong argument alone
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// percentiles are the median and the 99th percentile of latencies.
+func percentiles(took []int64) (p50, p99 float64) {
+	slices.Sort(took)
+	return float64(took[len(took)/2]), float64(took[len(took)*99/100])
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	if n := len(v); n%2 == 0 {
+		return (v[n/2-1] + v[n/2]) / 2
+	}
+	return v[len(v)/2]
+}
