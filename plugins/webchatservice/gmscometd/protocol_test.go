@@ -132,6 +132,29 @@ func TestClientIDOnANewSocket(t *testing.T) {
 	})
 }
 
+// A connection that is closed as soon as the end has come out has still told the end.
+func TestClosedWhileEnding(t *testing.T) {
+	bubble(t, chatsim.Options{Keep: 100}, func(t *testing.T, s *server) {
+		for range 30 {
+			conn := s.open(t.Context())
+			closed := make(chan error, 1)
+			go func() {
+				for {
+					ev, err := conn.Receive(t.Context())
+					if ev.Ended || err != nil {
+						closed <- errors.Join(err, conn.Close())
+						return
+					}
+				}
+			}()
+			synctest.Wait()
+			_, err := conn.Send(t.Context(), chat.Action{Kind: chat.ActionEnd})
+			require.NoError(t, err)
+			require.NoError(t, <-closed)
+		}
+	})
+}
+
 // Where no websocket can be had, or those there are stop working, long-polling takes over, and websockets are tried
 // again later, less and less often.
 func TestFallBackAndReturn(t *testing.T) {
