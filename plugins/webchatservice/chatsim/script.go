@@ -35,8 +35,9 @@ type ScriptOptions struct {
 // "Hello". He answers every line of the visitor, in order, with "You said: "
 // and the visitor's text unchanged, and types before he does. Then,
 // if the text was "transfer", a second agent joins, the first leaves, and the
-// second greets; if it was "bye", the agent says goodbye and ends the chat.
-// (Spaces around and the case of the two words do not matter.)
+// second greets; if it was "file", the agent sends leaflet.txt; if it was
+// "bye", the agent says goodbye and ends the chat.
+// (Spaces around and the case of the three words do not matter.)
 // Into a long-lived chat that he has left an agent comes back when the
 // visitor writes again.
 func Scripted(opts *ScriptOptions) Script {
@@ -58,6 +59,9 @@ func Scripted(opts *ScriptOptions) Script {
 		}
 	}
 }
+
+// leaflet is the file that the standard script sends.
+const leaflet = "Parcels arrive within two days. With the best wishes of your agents.\n"
 
 // actor is a running standard script.
 type actor struct {
@@ -107,6 +111,9 @@ func (a *actor) answer(text string) bool {
 	switch strings.ToLower(strings.TrimSpace(text)) {
 	case "transfer":
 		return a.transfer()
+	case "file":
+		_, err := a.seat.SendFile("leaflet.txt", "text/plain; charset=utf-8", []byte(leaflet))
+		return err == nil
 	case "bye":
 		if !a.say("Goodbye, " + a.visitor() + ".") {
 			return false
