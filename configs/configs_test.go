@@ -33,6 +33,11 @@ var set = map[string]func(*webchatservice.Config){
 	"gms-rest.yaml": func(c *webchatservice.Config) {
 		c.DataURL = "https://gms.example.net/genesys/2/chat/customer-support"
 	},
+	"gms-cometd.yaml": func(c *webchatservice.Config) {
+		c.CometD.Enabled = true
+		c.CometD.CometURL = "http://127.0.0.1:8080/genesys/cometd"
+		c.CometD.APIURL = "http://127.0.0.1:8080/genesys/2/chat-ntf"
+	},
 	"busdemo.yaml": func(c *webchatservice.Config) {
 		c.DataURL = "http://127.0.0.1:8080/genesys/2/chat/customer-support"
 		c.UserData = map[string]any{"preferredLanguage": "EN", "origin": "busdemo"}
@@ -211,6 +216,41 @@ func TestGMSRestIsComplete(t *testing.T) {
 		}
 		assert.Regexp(t, `(?m)^  #?`+name+`:`, string(data), "gms-rest.yaml lacks %s", name)
 	}
+}
+
+// TestGMSCometDIsComplete wants each option of the wire in its file: those of
+// the groups cometD and async, and those of gms-rest.yaml but where requests
+// go and how it is polled.
+func TestGMSCometDIsComplete(t *testing.T) {
+	data, err := os.ReadFile("gms-cometd.yaml")
+	require.NoError(t, err)
+	other := []string{"dataURL", "serverURL", "enableUrlTrailingSlash", "sleepEnabled", "dynamicPolling", "pollIntervalIdle_ms"}
+	for _, f := range busconfig.Describe("webchat", webchatservice.DefaultConfig()) {
+		path := strings.TrimPrefix(f.Path, "webchat.")
+		group, name, nested := strings.Cut(path, ".")
+		switch {
+		case nested && group != "cometD" && group != "async" && group != "xhrFields":
+			continue // the user interface, and other wires
+		case nested:
+			assert.Regexp(t, `(?m)^  `+group+`:\n(    .*\n|\n)*    #?`+name+`:`, string(data), "gms-cometd.yaml lacks %s", path)
+		case serviceOption(path) && !strings.HasPrefix(path, "pollRate") && !slices.Contains(other, path):
+			assert.Regexp(t, `(?m)^  #?`+path+`:`, string(data), "gms-cometd.yaml lacks %s", path)
+		default:
+			assert.NotRegexp(t, `(?m)^  #?`+path+`:`, string(data), "gms-cometd.yaml has %s", path)
+		}
+	}
+}
+
+// serviceOption reports whether an option stands in Config itself, not among those of the user interface.
+func serviceOption(name string) bool {
+	c := reflect.TypeFor[webchatservice.Config]()
+	for i := range c.NumField() {
+		f := c.Field(i)
+		if n, _, _ := strings.Cut(f.Tag.Get("json"), ","); n == name && !f.Anonymous {
+			return true
+		}
+	}
+	return false
 }
 
 // TestManual holds the tables of docs/config.md to the code.

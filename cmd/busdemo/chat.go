@@ -26,8 +26,9 @@ const maxLine = 64 << 10
 
 // chatOptions are the flags of busdemo chat.
 type chatOptions struct {
-	config   string
-	nickname string
+	config    string
+	transport string
+	nickname  string
 }
 
 func (p *program) chatCommand() *cobra.Command {
@@ -43,10 +44,14 @@ func (p *program) chatCommand() *cobra.Command {
 			if strings.TrimSpace(o.nickname) == "" {
 				return &usageError{errors.New("--name wants a name that is not empty")}
 			}
+			if err := checkTransport(o.transport, o.config); err != nil {
+				return err
+			}
 			return p.chat(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().StringVar(&o.config, "config", "", "talk to the service that this `FILE` names in its section webchat")
+	transportFlag(cmd.Flags(), &o.transport)
 	cmd.Flags().StringVar(&o.nickname, "name", "Visitor", "your `NAME` in the chat")
 	return cmd
 }
@@ -130,7 +135,7 @@ func (s *screen) showLine(m webchatservice.Message, after []webchatservice.Messa
 
 func (p *program) chat(ctx context.Context, o chatOptions) error {
 	paint := painter(colours(p.stdout, os.Getenv))
-	s, err := p.newStack(ctx, stackOptions{namespace: "Chat", file: o.config})
+	s, err := p.newStack(ctx, stackOptions{namespace: "Chat", file: o.config, transport: o.transport})
 	if err != nil {
 		return err
 	}

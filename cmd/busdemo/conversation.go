@@ -19,14 +19,16 @@ const optional = 5 * time.Second
 // conversation is a chat that runs by itself: one visitor, his lines, and whoever answers. It takes its
 // pace from the events.
 type conversation struct {
+	program  *program
 	trace    *trace
-	client   *bus.Client
-	events   *watch
+	stack    *stack // of the moment: see restart
 	who      webchatservice.StartChatIn
-	lines    []string
 	started  bool
 	patience time.Duration // for an agent who does not come, or does not answer
 }
+
+// act is a part of a conversation. It leaves off without an error when the conversation is over.
+type act func(ctx context.Context) error
 
 // errNobody is returned when no agent comes.
 type errNobody struct{ after time.Duration }
@@ -35,22 +37,26 @@ func (e *errNobody) Error() string {
 	return fmt.Sprintf("no agent joined within %v; --patience sets how long to wait", e.after)
 }
 
-// play starts the chat, says the lines, and ends the chat. When ctx ends it returns errInterrupted at
-// once, with the chat still there; see end.
-func (c *conversation) play(ctx context.Context) error {
-	place := c.events.now()
-	if err := startChat(ctx, c.trace, c.client, c.who); err != nil {
+// note says in words what comes next.
+func (c *conversation) note(name, text string) { c.trace.note(c.stack.options.namespace, name, text) }
+
+// play starts the chat and plays the acts. When ctx ends it returns errInterrupted at once, with the chat
+// still there; see endChat.
+func (c *conversation) play(ctx context.Context, acts []act) error {
+	c.note("chat", "Vera starts a chat, and an agent joins.")
+	place := c.stack.events.now()
+	if err := startChat(ctx, c.trace, c.stack.client, c.who); err != nil {
 		return err
 	}
 	c.started = true
 	if !c.welcome(ctx, place, c.patience) && !c.over(ctx) {
 		return &errNobody{c.patience}
 	}
-	for _, text := range c.lines {
+	for _, play := range acts {
 		if c.over(ctx) {
 			break
 		}
-		if err := c.say(ctx, text); err != nil {
+		if err := play(ctx); err != nil {
 			return err
 		}
 	}
@@ -60,14 +66,19 @@ func (c *conversation) play(ctx context.Context) error {
 	return nil
 }
 
+// line is the act of saying a line.
+func (c *conversation) line(text string) act {
+	return func(ctx context.Context) error { return c.say(ctx, text) }
+}
+
 // say sends a line as a person does and waits for the answer.
 func (c *conversation) say(ctx context.Context, text string) error {
-	place := c.events.now()
-	_, err := call(ctx, c.trace, c.client, webchatservice.SendTyping, webchatservice.SendTypingIn{Message: text})
+	place := c.stack.events.now()
+	_, err := call(ctx, c.trace, c.stack.client, webchatservice.SendTyping, webchatservice.SendTypingIn{Message: text})
 	if err != nil && !errors.Is(err, webchatservice.ErrNoTyping) && !c.over(ctx) {
 		return err
 	}
-	_, err = call(ctx, c.trace, c.client, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: text})
+	_, err = call(ctx, c.trace, c.stack.client, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: text})
 	if err != nil {
 		if c.over(ctx) { // ended from the other side, or Ctrl-C
 			return nil
@@ -84,8 +95,13 @@ func (c *conversation) say(ctx context.Context, text string) error {
 		c.wait(ctx, place, min(c.patience, optional), isEvent(webchatservice.Ended.Name()))
 		return nil
 	}
-	c.wait(ctx, place, c.patience, says(func(f webchatservice.From) bool { return f.Type == chat.RoleAgent }))
+	c.wait(ctx, place, c.patience, agentSays)
 	return nil
+}
+
+// agentSays accepts events with a line of an agent.
+func agentSays(e bus.Event[any]) bool {
+	return says(func(f webchatservice.From) bool { return f.Type == chat.RoleAgent })(e)
 }
 
 // welcome waits for an agent and for his greeting, and reports whether one came. Servers differ in
@@ -109,7 +125,7 @@ func (c *conversation) wait(ctx context.Context, place int, patience time.Durati
 	defer cancel()
 	ended := isEvent(webchatservice.Ended.Name())
 	matched := false
-	next, ok := c.events.await(ctx, place, func(e bus.Event[any]) bool {
+	next, ok := c.stack.events.await(ctx, place, func(e bus.Event[any]) bool {
 		matched = match(e)
 		return matched || ended(e)
 	})
@@ -118,7 +134,7 @@ func (c *conversation) wait(ctx context.Context, place int, patience time.Durati
 
 // over reports whether there is nothing more to say: the chat has ended, or ctx has.
 func (c *conversation) over(ctx context.Context) bool {
-	return ctx.Err() != nil || c.events.has(webchatservice.Ended.Name())
+	return ctx.Err() != nil || c.stack.events.has(webchatservice.Ended.Name())
 }
 
 // startChat starts a chat. When ctx ends it returns errInterrupted at once; the service sees to it

@@ -9,30 +9,21 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
-
-// The lines that make the scripted agent hand over to a second one, and end the chat.
-const (
-	transferLine = "transfer"
-	byeLine      = "bye"
-)
-
-// demoLines is what the visitor says unless --say tells otherwise.
-var demoLines = [...]string{
-	"Hi, my parcel has not arrived yet.",
-	transferLine,
-	"Thank you, that helped.",
-}
 
 // demoOptions are the flags of busdemo demo.
 type demoOptions struct {
-	json     bool
-	config   string
-	say      []string
-	patience time.Duration
+	json      bool
+	config    string
+	transport string
+	say       []string
+	patience  time.Duration
 }
 
 func (p *program) demoCommand() *cobra.Command {
@@ -40,8 +31,9 @@ func (p *program) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Play one whole conversation and show each command and event",
 		Long: "demo plays one whole conversation: against the embedded simulator, or against the service that a\n" +
-			"configuration names. It shows each command and event as it comes, then the transcript and the\n" +
-			"figures of a plugin of its own.",
+			"configuration names. Files go both ways, the network is lost and comes back, and the program is\n" +
+			"started anew in the middle of the chat. It shows each command and event as it comes, then the\n" +
+			"transcript and the figures of a plugin of its own.",
 		Args: noArgs,
 	}
 	p.demoFlags(cmd)
@@ -54,7 +46,8 @@ func (p *program) demoFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.json, "json", false, "print one JSON object per line: time, kind, name, by, data, error")
 	flags.StringVar(&o.config, "config", "", "talk to the service that this `FILE` names in its section webchat")
-	flags.StringArrayVar(&o.say, "say", nil, "say this `TEXT`, in place of the lines of the demo (repeatable)")
+	transportFlag(flags, &o.transport)
+	flags.StringArrayVar(&o.say, "say", nil, "say this `TEXT`, in place of all that the demo does (repeatable)")
 	flags.DurationVar(&o.patience, "patience", 30*time.Second, "how long to wait for an agent to come, or to answer")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := o.check(); err != nil {
@@ -64,7 +57,26 @@ func (p *program) demoFlags(cmd *cobra.Command) {
 	}
 }
 
+// transportFlag gives a command that can use the embedded simulator the choice of the wire.
+func transportFlag(flags *pflag.FlagSet, to *string) {
+	flags.StringVar(to, "transport", "", "talk to the embedded simulator over this `WIRE`: gms (default), or gms-cometd")
+}
+
+// checkTransport judges what transportFlag gave, beside the flag config.
+func checkTransport(transport, config string) error {
+	switch {
+	case transport != "" && config != "":
+		return &usageError{errors.New("--transport is for the embedded simulator; with --config the file selects the wire")}
+	case transport != "" && transport != gmsrest.Name && transport != gmscometd.Name:
+		return &usageError{fmt.Errorf("--transport %q is unknown; want %s or %s", transport, gmsrest.Name, gmscometd.Name)}
+	}
+	return nil
+}
+
 func (o *demoOptions) check() error {
+	if err := checkTransport(o.transport, o.config); err != nil {
+		return err
+	}
 	for _, text := range o.say {
 		if strings.TrimSpace(text) == "" {
 			return &usageError{errors.New("--say wants a text that is not empty")}
@@ -109,29 +121,37 @@ func (p *program) demoChat(ctx context.Context, o demoOptions, t *trace) (*webch
 	s, err := p.newStack(ctx, stackOptions{
 		namespace: "Demo",
 		file:      o.config,
+		transport: o.transport,
+		keep:      true,
 		agents:    &chatsim.ScriptOptions{JoinDelay: 100 * time.Millisecond, ReplyDelay: 350 * time.Millisecond},
 		trace:     t,
 	})
 	if err != nil {
 		return nil, Figures{}, err
 	}
-	lines := demoLines[:]
-	if len(o.say) > 0 {
-		lines = o.say
-	}
 	c := &conversation{
-		trace: t, client: s.client, events: s.events, lines: lines, patience: o.patience,
+		program: p, trace: t, stack: s, patience: o.patience,
 		who: webchatservice.StartChatIn{Nickname: "Vera", FirstName: "Vera", LastName: "Visitor", Subject: "busdemo"},
 	}
-	played := c.play(ctx)
-	if !c.started && played != errInterrupted {
-		return nil, Figures{}, together(played, s.close(ctx))
+	acts := c.acts()
+	if len(o.say) > 0 {
+		acts = nil
+		for _, text := range o.say {
+			acts = append(acts, c.line(text))
+		}
 	}
-	ended := endChat(ctx, t, s.client, s.events)
+	played := c.play(ctx, acts)
+	if !c.started && played != errInterrupted {
+		return nil, Figures{}, together(played, c.stack.close(ctx))
+	}
+	if !c.over(context.WithoutCancel(ctx)) {
+		c.note("end", "Vera ends the chat.")
+	}
+	ended := endChat(ctx, t, c.stack.client, c.stack.events)
 
 	// These are answered at once, by the plugins here.
 	after := context.WithoutCancel(ctx)
-	transcript, told := call(after, t, s.client, webchatservice.GetTranscript, struct{}{})
-	figures, reported := call(after, t, s.client, Report, struct{}{})
-	return &transcript, figures, together(played, ended, told, reported, s.close(ctx))
+	transcript, told := call(after, t, c.stack.client, webchatservice.GetTranscript, struct{}{})
+	figures, reported := call(after, t, c.stack.client, Report, struct{}{})
+	return &transcript, figures, together(played, ended, told, reported, c.stack.close(ctx))
 }

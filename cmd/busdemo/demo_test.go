@@ -18,78 +18,120 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
-// conversationOrder is what a demo shows, in this order.
+// conversationOrder is what a demo shows, in this order, on every wire.
 var conversationOrder = []string{
 	"plugin WebChatService", "event WebChatService.ready", "plugin Statistics",
-	"command WebChatService.startChat", "event WebChatService.started", "event WebChatService.clientConnected",
+	"note chat", "command WebChatService.startChat", "event WebChatService.started", "event WebChatService.clientConnected",
 	"result WebChatService.startChat",
 	"event WebChatService.agentConnected", "event WebChatService.messageReceived",
-	"command WebChatService.sendTyping", "command WebChatService.sendMessage", "result WebChatService.sendMessage",
+	"command WebChatService.sendTyping", "command WebChatService.sendMessage", // its result may come after the next event
 	"event WebChatService.agentTypingStarted", "event WebChatService.agentTypingStopped",
-	"command WebChatService.sendMessage", "event WebChatService.agentConnected", "event WebChatService.agentDisconnected",
+	"note transfer", "command WebChatService.sendMessage", "event WebChatService.agentConnected", "event WebChatService.agentDisconnected",
+	"note download", "command WebChatService.sendMessage", "command WebChatService.downloadFile", "result WebChatService.downloadFile",
+	"note upload", "command WebChatService.sendFile", "result WebChatService.sendFile",
+	"note network", "event WebChatService.disconnected", "command WebChatService.sendMessage", "event WebChatService.reconnected",
+	"event WebChatService.messageReceived", "event WebChatService.agentTypingStopped", "event WebChatService.messageReceived",
+	"note restart", "plugin WebChatService", "plugin WebChatService", "event WebChatService.ready",
+	"command WebChatService.restore", "event WebChatService.restored", "event WebChatService.messageReceived", "result WebChatService.restore",
 	"command WebChatService.sendMessage", "event WebChatService.messageReceived",
-	"command WebChatService.endChat", "event WebChatService.ended",
+	"note end", "command WebChatService.endChat", "event WebChatService.ended",
 	"command WebChatService.getTranscript", "result WebChatService.getTranscript",
 	"command Statistics.report", "result Statistics.report", "plugin WebChatService",
 }
 
-func TestDemo(t *testing.T) {
-	for _, args := range [][]string{nil, {"demo"}} {
-		synctest.Test(t, func(t *testing.T) {
-			start := time.Now()
-			got := trial{}.run(t, args...)
-			got.requireOK(t)
-			assert.Less(t, time.Since(start), 5*time.Second)
+// demoRuns are the ways to play the demo, with the wire that each takes.
+var demoRuns = []struct{ args, wire string }{
+	{"", "gms"}, {"demo", "gms"}, {"demo --transport gms", "gms"}, {"demo --transport gms-cometd", "cometd"},
+}
 
-			var names []string
-			for _, l := range strings.Split(got.stdout, "\n") {
-				if f := strings.Fields(l); len(f) > 2 {
-					names = append(names, f[1]+" "+f[2])
+func TestDemo(t *testing.T) {
+	for _, run := range demoRuns {
+		t.Run(run.args, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				got := trial{}.run(t, strings.Fields(run.args)...)
+				got.requireOK(t)
+				assert.Less(t, time.Since(start), 8*time.Second)
+
+				var names []string
+				for _, l := range strings.Split(got.stdout, "\n") {
+					if f := strings.Fields(l); len(f) > 2 {
+						names = append(names, f[1]+" "+f[2])
+					}
+				}
+				assertOrder(t, strings.Join(names, "\n"), conversationOrder...)
+				assert.Equal(t, 5, strings.Count(got.stdout, "event    Statistics.answered"))
+				assertOrder(t, got.stdout, "0.000  plugin ", "0.000  event    WebChatService.ready",
+					"leaflet.txt, 69 bytes", "receipt.txt, 53 bytes", "file receipt.txt by Vera",
+					"\nTranscript\n", "Ann (agent) joined", "Ann: Hello Vera", "Vera: "+firstLine, "Ann: You said: "+firstLine,
+					"Vera: transfer", "Bob (agent) joined", "Ann (agent) left", "Bob: Hello Vera",
+					"file leaflet.txt by Bob", "file receipt.txt by Vera", "Vera: "+cutLine, "Bob: You said: "+cutLine,
+					"Vera: "+lastLine, "Bob: You said: "+lastLine,
+					"\nStatistics\n", "agents: Ann, Bob", "Vera (client) said 5 lines", "5 answers")
+				assert.NotContains(t, got.stdout, "\x1b", "colours are for terminals")
+				assert.NotContains(t, got.stdout, "ajaxResponse")
+				got.assertEnded(t)
+				require.Len(t, got.sim.Chats(), 1)
+				for _, r := range got.sim.Requests() {
+					assert.Contains(t, []string{run.wire, "files"}, r.Wire)
+				}
+			})
+		})
+	}
+}
+
+// TestDemoTranscript: what the demo shows is what the server knows, each line once.
+func TestDemoTranscript(t *testing.T) {
+	for _, wire := range []string{"gms", "gms-cometd"} {
+		synctest.Test(t, func(t *testing.T) {
+			got := trial{}.run(t, "demo", "--transport", wire)
+			got.requireOK(t)
+			require.Len(t, got.sim.Chats(), 1)
+			c := got.sim.Chats()[0]
+			assert.Equal(t, []string{firstLine, transferLine, fileLine, cutLine, lastLine}, c.Lines(chatsim.Client))
+			require.Len(t, c.Files, 2)
+			assert.Equal(t, receipt, string(c.Files[1].Data))
+			_, transcript, _ := strings.Cut(got.stdout, "\nTranscript\n")
+			for _, e := range c.Events {
+				if e.Type == chatsim.Message {
+					assert.Equal(t, 1, strings.Count(transcript, e.From.Nickname+": "+e.Text+"\n"), e.Text)
 				}
 			}
-			assertOrder(t, strings.Join(names, "\n"), conversationOrder...)
-			assert.Equal(t, 3, strings.Count(got.stdout, "event    Statistics.answered"))
-			assertOrder(t, got.stdout, "0.000  plugin ", "0.000  event    WebChatService.ready",
-				"\nTranscript\n", "Ann (agent) joined", "Ann: Hello Vera", "Vera: "+demoLines[0], "Ann: You said: "+demoLines[0],
-				"Vera: transfer", "Bob (agent) joined", "Ann (agent) left", "Bob: Hello Vera", "Vera: "+demoLines[2], "Bob: You said: "+demoLines[2],
-				"\nStatistics\n", "agents: Ann, Bob", "Vera (client) said 3 lines", "3 answers")
-			assert.NotContains(t, got.stdout, "\x1b", "colours are for terminals")
-			assert.NotContains(t, got.stdout, "ajaxResponse")
-			got.assertEnded(t)
-			require.Len(t, got.sim.Chats(), 1)
 		})
 	}
 }
 
 func TestDemoJSON(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		got := trial{}.run(t, "--json")
-		got.requireOK(t)
-		var names []string
-		for _, l := range strings.Split(strings.TrimSuffix(got.stdout, "\n"), "\n") {
-			var fields map[string]json.RawMessage
-			require.NoError(t, json.Unmarshal([]byte(l), &fields), l)
-			assert.ElementsMatch(t, []string{"time", "kind", "name", "by", "data", "error"}, slices.Collect(maps.Keys(fields)))
-			var e struct {
-				Time           time.Time
-				Kind, Name, By string
+	for _, wire := range []string{"gms", "gms-cometd"} {
+		synctest.Test(t, func(t *testing.T) {
+			got := trial{}.run(t, "--json", "--transport", wire)
+			got.requireOK(t)
+			var names []string
+			for _, l := range strings.Split(strings.TrimSuffix(got.stdout, "\n"), "\n") {
+				var fields map[string]json.RawMessage
+				require.NoError(t, json.Unmarshal([]byte(l), &fields), l)
+				assert.ElementsMatch(t, []string{"time", "kind", "name", "by", "data", "error"}, slices.Collect(maps.Keys(fields)))
+				var e struct {
+					Time           time.Time
+					Kind, Name, By string
+				}
+				require.NoError(t, json.Unmarshal([]byte(l), &e))
+				assert.Contains(t, []string{"plugin", "command", "result", "event", "note"}, e.Kind)
+				assert.NotEmpty(t, e.By, l)
+				assert.Equal(t, time.UTC, e.Time.Location())
+				assert.JSONEq(t, "null", string(fields["error"]), l)
+				names = append(names, e.Kind+" "+e.Name)
+				if e.Kind == "result" && e.Name == "Statistics.report" {
+					var figures struct{ Data Figures }
+					require.NoError(t, json.Unmarshal([]byte(l), &figures))
+					assert.Equal(t, 1, figures.Data.Chats)
+					assert.Equal(t, []string{"Ann", "Bob"}, figures.Data.Agents)
+					assert.Equal(t, 5, figures.Data.Answers)
+				}
 			}
-			require.NoError(t, json.Unmarshal([]byte(l), &e))
-			assert.Contains(t, []string{"plugin", "command", "result", "event"}, e.Kind)
-			assert.NotEmpty(t, e.By, l)
-			assert.Equal(t, time.UTC, e.Time.Location())
-			assert.JSONEq(t, "null", string(fields["error"]), l)
-			names = append(names, e.Kind+" "+e.Name)
-			if e.Kind == "result" && e.Name == "Statistics.report" {
-				var figures struct{ Data Figures }
-				require.NoError(t, json.Unmarshal([]byte(l), &figures))
-				assert.Equal(t, 1, figures.Data.Chats)
-				assert.Equal(t, []string{"Ann", "Bob"}, figures.Data.Agents)
-				assert.Equal(t, 3, figures.Data.Answers)
-			}
-		}
-		assertOrder(t, strings.Join(names, "\n"), conversationOrder...)
-	})
+			assertOrder(t, strings.Join(names, "\n"), conversationOrder...)
+		})
+	}
 }
 
 func TestDemoSay(t *testing.T) {
@@ -123,26 +165,32 @@ func TestInterrupt(t *testing.T) {
 		"result   WebChatService.startChat", "WebChatService.agentConnected", "command  WebChatService.sendTyping",
 		"command  WebChatService.sendMessage", "WebChatService.messageStateChanged", "WebChatService.agentTypingStarted",
 		"Statistics.answered", "“transfer”", "WebChatService.agentDisconnected",
+		"command  WebChatService.downloadFile", "command  WebChatService.sendFile",
+		"note     network", "WebChatService.disconnected", "WebChatService.reconnected",
+		"note     restart", "plugin   WebChatService  stopping", "plugin   WebChatService  stopped", "command  WebChatService.restore",
+		"WebChatService.restored",
 	}
-	for _, moment := range moments {
-		t.Run(moment, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				got := trial{interrupt: moment}.run(t)
-				assert.Equal(t, exitInterrupted, got.status)
-				assert.Empty(t, got.stderr)
-				assertOrder(t, got.stdout, moment, "Transcript")
-				got.assertEnded(t)
+	for _, wire := range []string{"gms", "gms-cometd"} {
+		for _, moment := range moments {
+			t.Run(wire+"/"+moment, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					got := trial{interrupt: moment}.run(t, "demo", "--transport", wire)
+					assert.Equal(t, exitInterrupted, got.status)
+					assert.Empty(t, got.stderr)
+					assertOrder(t, got.stdout, moment, "Transcript")
+					got.assertEnded(t)
+				})
 			})
-		})
+		}
 	}
 }
 
 func TestInterruptAtTheEnd(t *testing.T) {
-	for _, moment := range []string{"command  WebChatService.endChat", "WebChatService.ended", "Statistics.report"} {
+	for _, moment := range []string{"note     end", "command  WebChatService.endChat", "WebChatService.ended", "Statistics.report"} {
 		synctest.Test(t, func(t *testing.T) {
 			got := trial{interrupt: moment}.run(t)
 			assert.Contains(t, []int{exitOK, exitInterrupted}, got.status, "it had said all it had to say")
-			assertOrder(t, got.stdout, moment, "Transcript", "Vera: "+demoLines[2], "Statistics")
+			assertOrder(t, got.stdout, moment, "Transcript", "Vera: "+lastLine, "Statistics")
 			got.assertEnded(t)
 		})
 	}
@@ -245,7 +293,7 @@ func TestNetworkComesBack(t *testing.T) {
 		got.requireOK(t)
 		timer.Stop()
 		assertOrder(t, got.stdout, "WebChatService.disconnected", "WebChatService.reconnected", "WebChatService.ended",
-			"Transcript", "Vera: "+demoLines[0], "Vera: transfer", "Vera: "+demoLines[2], "Statistics", "Vera (client) said 3 lines")
+			"Transcript", "Vera: "+firstLine, "Vera: transfer", "Vera: "+lastLine, "Statistics", "Vera (client) said 5 lines")
 	})
 }
 

@@ -27,7 +27,7 @@ func TestReloadRefused(t *testing.T) {
 		got := trial{
 			hangUp: "WebChatService.agentConnected",
 			change: func() { t.Setenv("CXBUS_WEBCHAT_POLLRATEMAX", "999999") },
-		}.run(t)
+		}.run(t, "--say", "hello")
 		assert.Equal(t, exitOK, got.status)
 		assert.Contains(t, got.stderr, "busdemo: Config.reload: the fresh configuration was refused, the old one stays in force")
 		assert.Contains(t, got.stderr, "webchat.pollRateMax")

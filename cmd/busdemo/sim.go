@@ -41,9 +41,9 @@ func (p *program) sim(ctx context.Context, listen string) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 
-	first, err := json.Marshal(sim.BaseURLs(reachable(l.Addr().String())))
+	first, err := addressLine(sim.BaseURLs(reachable(l.Addr().String())))
 	if err == nil {
-		_, err = fmt.Fprintf(p.stdout, "%s\n", first)
+		_, err = p.stdout.Write(first)
 	}
 	if err == nil {
 		select {
@@ -63,6 +63,16 @@ func (p *program) sim(ctx context.Context, listen string) error {
 		err = last
 	}
 	return together(err, closed)
+}
+
+// addressLine returns the first line of output: a JSON object from wire to address.
+func addressLine(urls map[string]string) ([]byte, error) {
+	line, err := json.Marshal(struct {
+		GMS    string `json:"gms"`
+		CometD string `json:"cometd"`
+		Files  string `json:"files"`
+	}{urls["gms"], urls["cometd"], urls["files"]})
+	return append(line, '\n'), err
 }
 
 // reachable returns an address at which a program here reaches a listener at addr: one that listens

@@ -6,30 +6,87 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// TestSimAndChat holds a conversation between two runs of the program over the loopback.
-func TestSimAndChat(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
+// serve runs busdemo sim on the loopback. It returns the first line of output, and what stops it.
+func serve(t *testing.T, args ...string) (first string, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	status := make(chan int, 1)
+	var stderr strings.Builder
 	go func() {
-		status <- run(ctx, []string{"sim", "--listen", "127.0.0.1:0"}, strings.NewReader(""), w, io.Discard, nil)
+		status <- run(ctx, append([]string{"sim", "--listen", "127.0.0.1:0"}, args...), strings.NewReader(""), w, &stderr, nil)
 		_ = w.Close()
 	}()
 	first, err := bufio.NewReader(r).ReadString('\n')
 	require.NoError(t, err)
+	stopped := sync.OnceFunc(func() {
+		cancel()
+		assert.Equal(t, exitOK, <-status)
+		assert.Empty(t, stderr.String())
+	})
+	t.Cleanup(stopped)
+	return first, stopped
+}
+
+func TestSimAddresses(t *testing.T) {
+	first, _ := serve(t)
+	require.Regexp(t, `^\{"gms":"http://127\.0\.0\.1:\d+/genesys/2/chat/customer-support",`+
+		`"cometd":"http://127\.0\.0\.1:\d+/genesys/cometd","files":"http://127\.0\.0\.1:\d+/genesys/2/chat-ntf"\}\n$`, first)
+}
+
+// shipped returns a configuration file that the project ships, with its address replaced by another simulator's.
+func shipped(t *testing.T, name, first string) (file string) {
+	t.Helper()
 	var urls map[string]string
 	require.NoError(t, json.Unmarshal([]byte(first), &urls))
-	require.Regexp(t, `^http://127\.0\.0\.1:\d+/genesys/2/chat/customer-support$`, urls["gms"])
+	address, err := url.Parse(urls["gms"])
+	require.NoError(t, err)
+	data, err := os.ReadFile(filepath.Join("../../configs", name))
+	require.NoError(t, err)
+	require.Contains(t, string(data), ": http://127.0.0.1:8080/")
+	file = filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(file, []byte(strings.ReplaceAll(string(data), "127.0.0.1:8080", address.Host)), 0o600))
+	return file
+}
+
+// TestSimAndDemo plays the demo between two runs of the program over the loopback, with the files that the project
+// ships.
+func TestSimAndDemo(t *testing.T) {
+	first, _ := serve(t)
+	for _, name := range []string{"busdemo.yaml", "gms-cometd.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr strings.Builder
+			got := run(t.Context(), []string{"demo", "--json", "--config", shipped(t, name, first)}, strings.NewReader(""), &stdout, &stderr, nil)
+			assert.Equal(t, exitOK, got)
+			assert.Empty(t, stderr.String())
+			var names []string
+			for l := range strings.Lines(stdout.String()) {
+				var e entry
+				require.NoError(t, json.Unmarshal([]byte(l), &e))
+				names = append(names, string(e.Kind)+" "+e.Name)
+			}
+			assertOrder(t, strings.Join(names, "\n"), conversationOrder...)
+		})
+	}
+}
+
+// TestSimAndChat holds a conversation between two runs of the program over the loopback.
+func TestSimAndChat(t *testing.T) {
+	first, stop := serve(t)
+	var urls map[string]string
+	require.NoError(t, json.Unmarshal([]byte(first), &urls))
 
 	file := filepath.Join(t.TempDir(), "webchat.yaml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "webchat:\n  dataURL: %s\n  pollRateMin: 250\n", urls["gms"]), 0o600))
@@ -51,7 +108,6 @@ func TestSimAndChat(t *testing.T) {
 	_ = stdin.Close()
 
 	stop()
-	assert.Equal(t, exitOK, <-status)
 }
 
 func TestReachable(t *testing.T) {

@@ -3,13 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"time"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/bus/busconfig"
 	"github.com/cxbus/cxbus/plugins/config"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
@@ -17,27 +21,57 @@ import (
 const closeTimeout = 15 * time.Second
 
 // stack is what the commands run on: a bus with WebChatService and Statistics on it, and the program's
-// own client. Without a configured server there is an embedded one, on a network in memory.
+// own client.
 type stack struct {
-	sim    *chatsim.Server // nil when the chat server is another
-	bus    *bus.Bus
-	client *bus.Client
-	events *watch
+	*outside
+	options stackOptions
+	bus     *bus.Bus
+	client  *bus.Client
+	events  *watch
 
 	stopReloads func()
+}
+
+// outside is what a stack meets in the world, and what outlives it. Without a configured server there is an
+// embedded one, on a network in memory.
+type outside struct {
+	sim       *chatsim.Server // nil when the chat server is another
+	cable     *cable
+	transport *http.Transport      // over the cable
+	store     webchatservice.Store // nil for none
+	figures   *Statistics
 }
 
 // stackOptions say how to build a stack.
 type stackOptions struct {
 	namespace string // of the program's own client
 	file      string // configuration; "" for none
+	transport string // of the embedded server; "" for the default
+	keep      bool   // keep the session, for a successor
 	agents    *chatsim.ScriptOptions
 	trace     *trace // nil for none
 }
 
 // newStack builds a stack and starts its plugins. Whoever gets one closes it.
 func (p *program) newStack(ctx context.Context, o stackOptions) (*stack, error) {
-	s := &stack{events: newWatch()}
+	out := &outside{figures: &Statistics{}}
+	if o.keep {
+		out.store = webchatservice.NewMemoryStore()
+	}
+	return p.buildStack(ctx, o, out)
+}
+
+// succeed closes the stack's bus, with its session left in the store, and builds another one in its place, as
+// a program does that is started again. When that fails the old stack is still to be closed.
+func (p *program) succeed(ctx context.Context, s *stack) (*stack, error) {
+	if err := s.closeBus(ctx); err != nil {
+		return nil, err
+	}
+	return p.buildStack(ctx, s.options, s.outside)
+}
+
+func (p *program) buildStack(ctx context.Context, o stackOptions, out *outside) (*stack, error) {
+	s := &stack{outside: out, options: o, events: newWatch()}
 	defaults := func() *webchatservice.Config {
 		c := webchatservice.DefaultConfig()
 		if s.sim != nil {
@@ -57,15 +91,22 @@ func (p *program) newStack(ctx context.Context, o stackOptions) (*stack, error) 
 	if err := cfg.Configure(webchatservice.Section, webchat); err != nil {
 		return nil, err
 	}
-	service := &webchatservice.Options{Drivers: wires.All()}
 	switch addressed := hasAddress(*webchat); {
 	case !addressed && o.file != "":
 		return nil, fmt.Errorf("%s: webchat.dataURL: is missing; set it to the root of a chat service, "+
 			"such as http://127.0.0.1:8080/genesys/2/chat/customer-support, or leave --config out for the embedded one", o.file)
-	case !addressed:
+	case out.cable != nil: // it is a successor
+	case addressed:
+		err = s.connect(new(net.Dialer).DialContext, chat.Secret{})
+	default:
 		s.sim = p.newSim(&chatsim.Options{Script: chatsim.Scripted(o.agents)})
-		service.HTTPClient = s.sim.Client()
-		service.Dial = s.sim.DialContext
+		err = s.connect(s.sim.DialContext, chat.NewSecret("direct"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	service := &webchatservice.Options{
+		Drivers: wires.All(), HTTPClient: &http.Client{Transport: s.transport}, Dial: s.cable.DialContext, Store: s.store,
 	}
 	s.bus = bus.New(&bus.Options{Configure: func(section string, into any) error {
 		if c, ok := into.(*webchatservice.Config); ok && s.sim != nil {
@@ -73,15 +114,26 @@ func (p *program) newStack(ctx context.Context, o stackOptions) (*stack, error) 
 		}
 		return cfg.Configure(section, into)
 	}})
-	if err := s.start(ctx, o, cfg, webchatservice.New(service), &Statistics{}); err != nil {
+	if err := s.start(ctx, o, cfg, webchatservice.New(service), s.figures); err != nil {
 		return nil, together(err, s.close(ctx))
 	}
 	s.reloads(p)
 	return s, nil
 }
 
+// connect puts a cable to dial, and a transport for all requests over it.
+func (s *stack) connect(dial func(ctx context.Context, network, address string) (net.Conn, error), proxy chat.Secret) (err error) {
+	s.cable = newCable(dial)
+	s.transport, err = chat.NewTransport(chat.TransportOptions{Proxy: proxy, Dial: s.cable.DialContext})
+	return err
+}
+
 // embedded points c to the embedded server.
 func (s *stack) embedded(c *webchatservice.Config) {
+	if s.options.transport == gmscometd.Name {
+		c.CometD.Enabled, c.CometD.CometURL, c.CometD.APIURL, c.CometD.Channel = true, s.sim.CometDURL(), s.sim.FilesURL(), s.sim.Channel()
+		return
+	}
 	c.DataURL = s.sim.GMSURL()
 	c.PollRateMin, c.PollRateMax = 250, 1000 // nobody pays for requests in memory
 }
@@ -129,14 +181,20 @@ func (s *stack) start(ctx context.Context, o stackOptions, plugins ...bus.Plugin
 	return s.bus.Start(ctx, plugins...)
 }
 
-// close stops the plugins and the embedded server. It is not cut short by the end of ctx.
-func (s *stack) close(ctx context.Context) error {
+// closeBus stops the plugins. It is not cut short by the end of ctx.
+func (s *stack) closeBus(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if s.stopReloads != nil {
 		s.stopReloads()
 	}
-	err := s.bus.Close(ctx)
+	return s.bus.Close(ctx)
+}
+
+// close stops the plugins and the embedded server. It is not cut short by the end of ctx.
+func (s *stack) close(ctx context.Context) error {
+	err := s.closeBus(ctx)
+	s.transport.CloseIdleConnections()
 	if s.sim != nil {
 		err = together(err, s.sim.Close())
 	}

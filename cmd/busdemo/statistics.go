@@ -47,7 +47,8 @@ type AnsweredData struct {
 	AfterMs int64  `json:"afterMs"`
 }
 
-// Statistics counts what is said in the chats of WebChatService.
+// Statistics counts what is said in the chats of WebChatService. It keeps its figures when it is stopped and
+// started again, on the same bus or another.
 type Statistics struct {
 	client   *bus.Client
 	answered *bus.Publisher[AnsweredData]
@@ -65,7 +66,9 @@ func (s *Statistics) Namespace() string { return "Statistics" }
 // Start implements bus.Plugin.
 func (s *Statistics) Start(_ context.Context, c *bus.Client) error {
 	s.client = c
-	s.speakers = map[webchatservice.From]*Speaker{}
+	if s.speakers == nil { // else it goes on counting, on another bus
+		s.speakers = map[webchatservice.From]*Speaker{}
+	}
 	var err error
 	if s.answered, err = Answered.Bind(c); err != nil {
 		return err

@@ -40,7 +40,7 @@ const summaryWidth = 100
 // and what matters of the data. The answers to single requests are left out, as they tell nothing that
 // the events they lead to do not.
 func textTrace(w io.Writer, p painter, start time.Time) func(entry) error {
-	colour := map[kind]string{kindPlugin: magenta, kindCommand: cyan, kindResult: green, kindEvent: yellow}
+	colour := map[kind]string{kindPlugin: magenta, kindCommand: cyan, kindResult: green, kindEvent: yellow, kindNote: bold}
 	return func(e entry) error {
 		if e.Name == webchatservice.AjaxResponse.Name() {
 			return nil
@@ -59,6 +59,9 @@ func textTrace(w io.Writer, p painter, start time.Time) func(entry) error {
 		if e.Kind == kindCommand {
 			line += p.paint(dim, "  by "+e.By)
 		}
+		if e.Kind == kindNote {
+			line = "\n" + line
+		}
 		_, err := fmt.Fprintln(w, line)
 		return err
 	}
@@ -67,6 +70,8 @@ func textTrace(w io.Writer, p painter, start time.Time) func(entry) error {
 // summary returns what one line of a trace shows of an entry's data.
 func summary(e entry) string {
 	switch d := e.Data.(type) {
+	case noteData:
+		return d.Text
 	case pluginData:
 		return d.State
 	case webchatservice.MessageReceivedData:
@@ -92,7 +97,13 @@ func summary(e entry) string {
 		return quote(d.Message)
 	case webchatservice.SendMessageOut:
 		return clean(d.MessageID)
-	case webchatservice.Answer, webchatservice.UpdateUserDataOut:
+	case webchatservice.SendFileIn:
+		return fmt.Sprintf("%s, %s", clean(d.Files.Name), plural(len(d.Files.Data), "byte"))
+	case webchatservice.DownloadFileOut:
+		return fmt.Sprintf("%s, %s", clean(d.Name), plural(int(d.Size), "byte"))
+	case webchatservice.DisconnectedData:
+		return clean(d.Error.Text)
+	case webchatservice.Answer, webchatservice.UpdateUserDataOut, webchatservice.SendFileOut:
 		return "ok"
 	case webchatservice.Transcript:
 		return plural(len(d.Messages), "line")
@@ -119,6 +130,9 @@ func line(m webchatservice.Message) string {
 		return clean(m.From.Name) + " ceased to type"
 	}
 	text := string(m.Type)
+	if m.Type == chat.KindFileUploaded {
+		text = fmt.Sprintf("file %v", m.UserData["file-name"])
+	}
 	if m.From.Name != "" {
 		text += " by " + m.From.Name
 	}

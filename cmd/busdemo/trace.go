@@ -19,6 +19,7 @@ const (
 	kindCommand kind = "command" // a command is called
 	kindResult  kind = "result"  // a command has settled
 	kindEvent   kind = "event"   // an event was published
+	kindNote    kind = "note"    // the program says what it does next
 )
 
 // entry is one line of a trace.
@@ -138,6 +139,16 @@ func (t *trace) close() error {
 
 func (t *trace) plugin(namespace, state string, err error) {
 	t.add(entry{Kind: kindPlugin, Name: namespace, By: "bus", Data: pluginData{state}, Error: err})
+}
+
+// note says in words what comes next.
+func (t *trace) note(by, name, text string) {
+	t.add(entry{Kind: kindNote, Name: name, By: by, Data: noteData{text}})
+}
+
+// noteData is the data of a note.
+type noteData struct {
+	Text string `json:"text"`
 }
 
 // pluginData is the data of an entry on a plugin.
