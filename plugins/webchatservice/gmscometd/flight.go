@@ -441,8 +441,8 @@ func (c *conn) attempt(
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if f.said {
-		e = nil // also when the link broke, or the connection was closed, before the reply was there
+	if e != nil && f.said && c.closed {
+		e = nil // the connection was closed on what the server said, before the reply was there
 	}
 	if e != nil && e.Outcome == chat.Unknown || e == nil && !f.said && grace == 0 {
 		c.stray = time.Now()
