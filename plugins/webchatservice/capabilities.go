@@ -15,7 +15,7 @@ type capabilities struct {
 
 // capsLocked publishes what the session's wire can do, if that is news.
 func (s *session) capsLocked() {
-	now := Capabilities{AsyncClose: "hideChat"}
+	now := Capabilities{Async: s.async, AsyncClose: "hideChat"}
 	_, now.FileUpload = s.conn.(chat.Filer)
 	c := s.env.caps
 	c.mu.Lock()

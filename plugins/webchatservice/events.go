@@ -70,6 +70,9 @@ type StartedData = SessionInfo
 // RestoredData is the payload of [Restored].
 type RestoredData struct {
 	Async bool `json:"async,omitempty"`
+	// ReadMark is the index of the last line that was published before: lines behind it are new to the
+	// visitor. 0 on wires without indices.
+	ReadMark int64 `json:"readMark,omitempty"`
 }
 
 // RestoreTimeoutData is the payload of [RestoreTimeout]. The vendor's event does not tell the two
@@ -121,6 +124,9 @@ type MessageReceivedData struct {
 	Restoring bool `json:"restoring"`
 	// SessionData names the session. It does not hold secureKey.
 	SessionData SessionInfo `json:"sessionData"`
+	// ReadMark, when Restoring, is the index of the last line that was published before: what comes behind
+	// it is new to the visitor. 0 on wires without indices.
+	ReadMark int64 `json:"readMark,omitempty"`
 	// OldMessages: they are older than what came before, and come newest first.
 	OldMessages bool `json:"oldMessages"`
 	// IdleTimeCountDown is the time before the server closes an idle chat, as sent.

@@ -23,3 +23,6 @@ func States() []State {
 
 // ParseRecord reads a stored record and writes it again.
 var ParseRecord = parseRecord
+
+// NewBackoff returns a source of waits.
+var NewBackoff = newBackoff

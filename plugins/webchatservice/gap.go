@@ -8,75 +8,81 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// fillTries is how often missing lines are asked for.
-const fillTries = 3
+const (
+	fillTries    = 3 // of asking for missing lines, in a row
+	fillConfirms = 2 // answers that lack a line, until it is believed not to be had: one may have a hole of its own
+)
 
-// fill looks for a hole between what was seen and the lines of ev, and asks the server for what is
-// missing, which goes into ev. It returns the range that the server does not have either. Only the
-// receiving goroutine calls it, so nothing is published meanwhile and the order holds.
-func (s *session) fill(ev *chat.Event) *TranscriptGapData {
+// fill looks for holes between what was seen and the lines of ev, and asks the server for what is missing,
+// which goes into ev. It returns the ranges that the server does not have either. An error means that the server
+// could not be asked, so that ev has to wait. Only the receiving goroutine calls it, so nothing is published
+// meanwhile and the order holds.
+func (s *session) fill(ev *chat.Event) ([]TranscriptGapData, error) {
 	s.mu.Lock()
 	high, info := s.high, s.info
 	s.mu.Unlock()
-	hole := missing(high, ev.Messages)
-	if hole == nil {
-		return nil
-	}
+	holes := missing(high, ev.Messages)
 	wait := newBackoff(250 * time.Millisecond)
-	for try := 1; ; try++ {
-		got, err := s.fetch(info, hole)
+	confirmed := 0
+	for try := 1; holes != nil; try++ {
+		got, able, err := s.fetch(info, holes)
+		asked := time.Duration(0)
 		if err == nil {
 			merge(ev, got)
+			holes = missing(high, ev.Messages)
+			if confirmed++; holes == nil || !able || confirmed == fillConfirms {
+				break
+			}
+		} else {
+			e := wireError(err)
+			asked = e.RetryAfter
+			switch passing := e.Outcome == chat.NotSent || e.Outcome == chat.Unknown || e.Retryable(); {
+			case !passing: // over, or the server will not say
+				return holes, nil
+			case try >= fillTries:
+				return holes, err
+			}
 		}
-		if err == nil || try == fillTries || chat.OutcomeOf(err) == chat.Gone {
-			break
-		}
-		if !pause(s.life, wait(wireError(err).RetryAfter), nil) {
+		if !pause(s.life, wait(asked), s.nudge) {
 			break
 		}
 	}
-	return missing(high, ev.Messages)
+	return holes, nil
 }
 
-// missing returns the first range of indices that lies between high and the lines, or between the lines.
-func missing(high int64, lines []chat.Message) *TranscriptGapData {
-	if high == 0 {
-		return nil // nothing to compare with
-	}
-	var gap *TranscriptGapData
+// missing returns the ranges of indices that lie between high and the lines, or between the lines.
+func missing(high int64, lines []chat.Message) (holes []TranscriptGapData) {
 	for i := range lines {
 		m := &lines[i]
 		if !m.HasIndex || m.Index <= high {
 			continue
 		}
 		if m.Index > high+1 {
-			if gap == nil {
-				gap = &TranscriptGapData{From: high + 1, Reason: "server"}
-			}
-			gap.To = m.Index - 1
+			holes = append(holes, TranscriptGapData{From: high + 1, To: m.Index - 1, Reason: GapServer})
 		}
 		high = m.Index
 	}
-	return gap
+	return holes
 }
 
-// fetch asks for the lines of a hole: on the same connection, or by taking the chat up beside it where
-// the wire can only do that. It returns nothing where it can do neither.
-func (s *session) fetch(info chat.Session, hole *TranscriptGapData) ([]chat.Message, error) {
-	from, to := chat.Position{Index: hole.From}, chat.Position{Index: hole.To + 1}
+// fetch asks for the lines of holes: on the same connection, or by taking the chat up beside it where the
+// wire can only do that. able is false where it can do neither.
+func (s *session) fetch(info chat.Session, holes []TranscriptGapData) (lines []chat.Message, able bool, err error) {
+	from, to := chat.Position{Index: holes[0].From}, chat.Position{Index: holes[len(holes)-1].To + 1}
 	if r, ok := s.conn.(chat.Refetcher); ok {
-		return r.Refetch(s.life, from, to)
+		lines, err = r.Refetch(s.life, from, to)
+		return lines, true, err
 	}
 	if s.env.resumer == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	conn, err := s.env.resumer.Resume(s.life, info, from)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	defer conn.Close() //nolint:errcheck // it was only read from
 	got, err := conn.Receive(s.life)
-	return got.Messages, err
+	return got.Messages, true, err
 }
 
 // merge puts those of the lines that ev lacks into it, in order.

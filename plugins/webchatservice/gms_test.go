@@ -206,7 +206,7 @@ func TestServerDownSeesFewTries(t *testing.T) {
 			start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "hello?"})
 		}
 		time.Sleep(time.Minute)
-		assert.LessOrEqual(t, len(sim.Requests())-before, 13)
+		assert.LessOrEqual(t, len(sim.Requests())-before, 12)
 		told := r.told()
 		assert.Equal(t, 1, count(told, "disconnected"))
 		assert.Equal(t, 1, count(told, "error"), "once for the incident")

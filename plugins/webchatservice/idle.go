@@ -39,25 +39,39 @@ type TranscriptGapData struct {
 	// From and To are the first and the last index of the range.
 	From int64 `json:"from"`
 	To   int64 `json:"to"`
-	// Reason is "server" when the server does not have them.
+	// Reason is [GapServer] or [GapOverflow].
 	Reason string `json:"reason"`
 }
+
+// The reasons of [TranscriptGapData].
+const (
+	GapServer   = "server"   // the server does not have them
+	GapOverflow = "overflow" // they were not queued for a subscriber that was too slow; others have them
+)
 
 // idle follows the server's idle timer; session.mu guards it.
 type idle struct{ alerted bool }
 
-// see takes in a line and adds what changed to out.
-func (d *idle) see(m *Message, out []emission) []emission {
+// see takes in a line and adds what changed to out. countdown is what came with the line.
+func (d *idle) see(m *Message, countdown json.RawMessage, out []emission) []emission {
 	switch m.Type {
 	case chat.KindIdleAlert:
-		d.alerted = !m.Restoring
-		seconds, _ := strconv.Atoi(text(m.UserData["next-idle-timer-secs"])) // 0 when it is no number
+		if m.Restoring { // it is long past
+			return out
+		}
+		d.alerted = true
+		seconds, err := strconv.Atoi(text(m.UserData["next-idle-timer-secs"]))
+		if err != nil { // not told there (wire-gms A.3)
+			seconds = secondsOf(countdown)
+		}
 		return append(out, emission{"idleAlert", IdleAlertData{
 			Seconds: max(seconds, 0), Text: m.Text,
 			Closing: strings.EqualFold(text(m.UserData["next-idle-timer-type"]), "CLOSE"),
 		}})
 	case chat.KindIdleClose:
-		d.alerted = false
+		if d.alerted = false; m.Restoring {
+			return out
+		}
 		return append(out, emission{"idleAlert", IdleAlertData{Closed: true, Text: m.Text}})
 	case chat.KindMessage:
 		return d.cancel(out)
@@ -72,6 +86,19 @@ func (d *idle) cancel(out []emission) []emission {
 	}
 	d.alerted = false
 	return append(out, emission{"idleCancelled", struct{}{}})
+}
+
+// secondsOf reads a count-down, which is a number, or one as text; 0 when it is neither.
+func secondsOf(countdown json.RawMessage) int {
+	var v any
+	if json.Unmarshal(countdown, &v) != nil {
+		return 0
+	}
+	f, err := strconv.ParseFloat(text(v), 64)
+	if err != nil || !(f >= 0 && f < 1<<31) {
+		return 0
+	}
+	return int(f)
 }
 
 // text is a value of user data as text.

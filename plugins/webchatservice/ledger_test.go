@@ -18,12 +18,12 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
-// seeds is how many random scripts TestLedger plays: 20, and 10,000 with SOAK=1.
+// seeds is how many random scripts TestLedger plays: 100, and 10,000 with SOAK=1.
 func seeds() int {
 	if os.Getenv("SOAK") == "1" {
 		return 10000
 	}
-	return 20
+	return 100
 }
 
 // TestLedger plays ten minutes of chat for each seed while requests and the network fail at random, and
@@ -58,7 +58,7 @@ func ledger(t *testing.T, seed uint64) {
 	ops := []string{"refresh", "send", "startTyping", "stopTyping", ""}
 	for begun := time.Now(); time.Since(begun) < 10*time.Minute; {
 		time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
-		switch rng.IntN(9) {
+		switch rng.IntN(10) {
 		case 0, 1:
 			text := fmt.Sprint("visitor ", len(all))
 			if rng.IntN(4) == 0 {
@@ -78,6 +78,8 @@ func ledger(t *testing.T, seed uint64) {
 			f.Op = ops[rng.IntN(len(ops))]
 			sim.Faults().Add(f)
 		case 8:
+			sim.Restart(true)
+		case 9:
 			switch n := sim.Network(); rng.IntN(4) {
 			case 0:
 				n.Reset()
@@ -118,15 +120,24 @@ func ledger(t *testing.T, seed uint64) {
 	assert.True(t, within(lines, possible), "is there: %q\nmay have been sent: %q", lines, possible)
 
 	// What was received.
-	var got []int64
+	var got, late []int64
 	missing := map[int64]bool{}
+	states := map[string][]webchatservice.MessageState{}
 	connection := []string{}
 	for _, e := range r.take() {
 		switch d := e.Data.(type) {
 		case webchatservice.MessageReceivedData:
 			for _, m := range d.Messages {
+				if d.OldMessages { // given up, and there all the same
+					assert.True(t, missing[m.Index], "line %d comes late without having been missed", m.Index)
+					delete(missing, m.Index)
+					late = append(late, m.Index)
+					continue
+				}
 				got = append(got, m.Index)
 			}
+		case webchatservice.MessageStateData:
+			states[d.MessageID] = append(states[d.MessageID], d.State)
 		case webchatservice.TranscriptGapData:
 			for i := d.From; i <= d.To; i++ {
 				missing[i] = true
@@ -143,7 +154,20 @@ func ledger(t *testing.T, seed uint64) {
 	for i, name := range connection {
 		assert.Equal(t, []string{"disconnected", "reconnected"}[i%2], name, "they alternate: %v", connection)
 	}
+	assert.Len(t, states, len(all))
+	for id, s := range states {
+		require.Contains(t, []int{2, 3}, len(s), "%s: %v", id, s)
+		assert.Equal(t, webchatservice.MessagePending, s[0], "%s: %v", id, s)
+		assert.Contains(t, []webchatservice.MessageState{
+			webchatservice.MessageSent, webchatservice.MessageFailed, webchatservice.MessageUnknown,
+		}, s[1], "%s: %v", id, s)
+		if len(s) == 3 { // the transcript has shown it after all
+			assert.Equal(t, []webchatservice.MessageState{webchatservice.MessageUnknown, webchatservice.MessageSent}, s[1:], "%s: %v", id, s)
+		}
+	}
 	assert.True(t, slices.IsSorted(got), "in order: %v", got)
+	got = append(got, late...)
+	slices.Sort(got)
 	assert.Equal(t, got, slices.Compact(slices.Clone(got)), "once")
 	for _, e := range sim.Chats()[0].Events {
 		_, found := slices.BinarySearch(got, int64(e.Index))

@@ -297,7 +297,8 @@ func (s *session) deliver(it *item) {
 		}
 		it.inFlight = false
 		it.echoed = false
-		s.box.notTill = time.Now().Add(it.wait(e.RetryAfter))
+		// Its own wait counts where nothing else fails, the session's where nothing gets through.
+		s.box.notTill = time.Now().Add(max(it.wait(e.RetryAfter), s.backOffLocked(e.RetryAfter)))
 	default:
 		s.reportLocked(err)
 		s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", err, ""))

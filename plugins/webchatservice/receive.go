@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -11,26 +12,40 @@ import (
 
 // receive takes in what the server says, for as long as the session lives.
 func (s *session) receive() {
-	wait := newBackoff(time.Second)
+	var held *chat.Event // waits for lines before it that could not be asked for
 	for {
-		ev, err := s.conn.Receive(s.life)
+		var err error
+		if held == nil {
+			var ev chat.Event
+			if ev, err = s.conn.Receive(s.life); err == nil {
+				held = &ev
+			}
+		}
+		var gaps []TranscriptGapData
 		if err == nil {
-			if s.take(&ev) {
+			gaps, err = s.fill(held)
+		}
+		if err == nil || held != nil && s.current() == StateEnding { // then it is now or never
+			if s.take(held, gaps) {
 				return
 			}
-			wait = newBackoff(time.Second)
+			held = nil
 			continue
 		}
-		again, asked := s.failedReceive(err)
-		if !again || !pause(s.life, wait(asked), s.nudge) {
+		again, wait := s.failedReceive(err, held, gaps)
+		if !again || !pause(s.life, wait, s.nudge) {
 			return
 		}
 	}
 }
 
-// failedReceive takes in that receiving failed, and reports whether and after how long the server asked
-// to try again.
-func (s *session) failedReceive(err error) (again bool, asked time.Duration) {
+// failedReceive takes in that receiving failed, and reports whether and after how long to try again. held, if not
+// nil, is what was received and waits for the lines of gaps.
+func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGapData) (again bool, wait time.Duration) {
+	var lines []line
+	if held != nil {
+		lines = s.prepare(held, false)
+	}
 	s.mu.Lock()
 	defer s.unlock()
 	if s.state.Final() || s.life.Err() != nil {
@@ -67,10 +82,23 @@ func (s *session) failedReceive(err error) (again bool, asked time.Duration) {
 	s.trouble = e.Code
 	if now.Sub(s.down) >= s.env.limits.giveUp {
 		s.emitLocked("chatServerTimeout", struct{}{})
+		if held != nil { // at least that
+			s.gapsLocked(gaps)
+			s.linesLocked(held, lines, false)
+		}
 		s.finishLocked(EndLost, false)
 		return false, 0
 	}
-	return true, e.RetryAfter
+	return true, s.backOffLocked(e.RetryAfter)
+}
+
+// backOffLocked returns how long to wait after a failure. There is one back-off for all that a session tries
+// again, so that a server that is down is not asked by each of its goroutines in turn.
+func (s *session) backOffLocked(asked time.Duration) time.Duration {
+	if s.retry == nil {
+		s.retry = newBackoff(time.Second)
+	}
+	return s.retry(asked)
 }
 
 // reason says why a session is over, in the service's words.
@@ -87,14 +115,10 @@ func (s *session) reason(by chat.EndReason, ending bool) EndReason {
 }
 
 // take takes in one event and reports whether the session is over.
-func (s *session) take(ev *chat.Event) bool {
-	gap := s.fill(ev)
+func (s *session) take(ev *chat.Event, gaps []TranscriptGapData) bool {
 	lines := s.prepare(ev, false)
 	s.mu.Lock()
-	save := s.takeLocked(ev, lines, false)
-	if gap != nil {
-		s.emitLocked("transcriptGap", *gap)
-	}
+	save := s.takeLocked(ev, lines, gaps, false)
 	over := s.state.Final()
 	s.unlock()
 	if save && !over {
@@ -103,13 +127,20 @@ func (s *session) take(ev *chat.Event) bool {
 	return over
 }
 
+// gapsLocked publishes which lines are not to be had.
+func (s *session) gapsLocked(gaps []TranscriptGapData) {
+	for _, gap := range gaps {
+		s.emitLocked("transcriptGap", gap)
+	}
+}
+
 // takeLocked takes in one event and reports whether the session should be saved.
-func (s *session) takeLocked(ev *chat.Event, lines []line, restoring bool) (save bool) {
+func (s *session) takeLocked(ev *chat.Event, lines []line, gaps []TranscriptGapData, restoring bool) (save bool) {
 	if s.state.Final() {
 		return false
 	}
 	away := s.state == StateInterrupted
-	s.heard, s.down, s.trouble = time.Now(), time.Time{}, ""
+	s.heard, s.down, s.trouble, s.retry = time.Now(), time.Time{}, "", nil
 	if s.state == StateInterrupted {
 		s.goLocked(StateActive)
 		s.emitLocked("reconnected", struct{}{})
@@ -118,6 +149,7 @@ func (s *session) takeLocked(ev *chat.Event, lines []line, restoring bool) (save
 	if ev.Session != nil && *ev.Session != s.info {
 		s.info, save = *ev.Session, true
 	}
+	s.gapsLocked(gaps) // before the lines behind them
 	if len(lines) > 0 {
 		s.linesLocked(ev, lines, restoring)
 		save = true
@@ -178,6 +210,14 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 		SessionData:       s.namesLocked(),
 		IdleTimeCountDown: ev.IdleTimerExpire,
 	}
+	if restoring {
+		d.ReadMark = s.readMark
+	}
+	// Lines that a gap was reported for and that turn up all the same. Nothing is kept back, but they do
+	// not come as if they were new.
+	old := d
+	old.OldMessages = true
+	old.Messages, old.OriginalMessages = nil, nil
 	var out []emission
 	for i := range lines {
 		l := &lines[i]
@@ -185,12 +225,13 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 		if !s.script.mark(m) {
 			continue
 		}
+		late := !restoring && m.Index != 0 && m.Index < s.high
 		s.high = max(s.high, m.Index)
 		if l.wire.Own && l.wire.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
 			s.echoLocked(l.wire)
 		}
 		out = s.people.see(m, out)
-		out = s.idle.see(m, out)
+		out = s.idle.see(m, ev.IdleTimerExpire, out)
 		switch m.Type {
 		case chat.KindMessage, chat.KindPushURL, chat.KindFileUploaded:
 			s.activeLocked(false)
@@ -199,6 +240,11 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 			continue
 		}
 		s.script.insert(*m)
+		if late { // newest first, as older lines always come
+			old.Messages = slices.Insert(old.Messages, 0, *m)
+			old.OriginalMessages = slices.Insert(old.OriginalMessages, 0, m.Original)
+			continue
+		}
 		d.Messages = append(d.Messages, *m)
 		d.OriginalMessages = append(d.OriginalMessages, m.Original)
 	}
@@ -206,6 +252,9 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 		s.emitLocked(e.event, e.data)
 	}
 	s.watchTypingLocked()
+	if len(old.Messages) > 0 {
+		s.emitLocked("messageReceived", old)
+	}
 	if len(d.Messages) > 0 {
 		s.emitLocked("messageReceived", d)
 	}

@@ -22,6 +22,8 @@ type record struct {
 	Alias     string `json:"alias,omitempty"`
 	SecureKey string `json:"secureKey,omitempty"`
 	Address   string `json:"address,omitempty"`
+	// Async: the session is long-lived, and may be silent for as long as it likes.
+	Async bool `json:"async,omitempty"`
 	// Heard is when the server was last heard of, in ms since 1970.
 	Heard int64 `json:"heard"`
 	// Position is what the visitor's side has seen.
@@ -93,6 +95,10 @@ func (s *session) storeResult(err error) {
 }
 
 func (s *session) recordLocked() *record {
+	position := s.conn.Position()
+	if s.high > 0 { // what was received and waits for lines before it was not published
+		position.Index = min(position.Index, s.high+1)
+	}
 	r := &record{
 		Version:   recordVersion,
 		SessionID: s.info.ID,
@@ -101,7 +107,8 @@ func (s *session) recordLocked() *record {
 		SecureKey: s.info.SecureKey.Reveal(),
 		Address:   s.info.Address.Reveal(),
 		Heard:     stamp(s.heard),
-		Position:  s.conn.Position(),
+		Position:  position,
+		Async:     s.async,
 	}
 	s.box.dirty = false
 	for _, it := range slices.Concat(s.box.unsent, s.box.queue) {
@@ -148,7 +155,10 @@ func (s *session) saveOutbox() {
 func (s *session) reload(r *record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.async = r.Async
 	s.echoFrom = r.Position.Index
+	s.readMark = max(r.Position.Index-1, 0)
+	s.high = s.readMark
 	s.box.prefix = rand.Text()[:10]
 	for _, stored := range r.Outbox {
 		it := &item{

@@ -117,7 +117,7 @@ func (s *Service) stored(ctx context.Context, op string) (*record, error) {
 	s.mu.Lock()
 	limit := ms(s.cfg.RestoreTimeout)
 	s.mu.Unlock()
-	if r.age(time.Now()) < limit {
+	if r.Async || r.age(time.Now()) < limit { // the server keeps a long-lived one (wire-gms C.1)
 		return r, nil
 	}
 	s.clear(ctx)

@@ -73,6 +73,8 @@ type Service struct {
 	opts Options
 	env  env
 
+	overflow *TranscriptGapData // of the goroutine that publishes: lines that somebody was too slow for
+
 	mu       sync.Mutex // guards what follows
 	client   *bus.Client
 	cfg      Config // with defaults
@@ -270,9 +272,43 @@ func (s *Service) publish(e emission) {
 	if e.event == "ajaxResponse" {
 		publish = s.client.PublishDirect // frequent, and of little interest (webchatservice 4.1)
 	}
-	if err := publish(ctx, e.event, e.data); err != nil && !errors.Is(err, bus.ErrStopped) && !errors.Is(err, bus.ErrClosed) {
-		s.env.log.Error("event was not delivered to everybody", "event", e.event, "error", err)
+	err := publish(ctx, e.event, e.data)
+	switch {
+	case err == nil:
+		if gap := s.overflow; gap != nil { // who missed lines has room again
+			s.overflow = nil
+			s.publish(emission{"transcriptGap", *gap})
+		}
+		return
+	case errors.Is(err, bus.ErrStopped), errors.Is(err, bus.ErrClosed):
+		return
+	case errors.Is(err, bus.ErrOverflow):
+		s.overflow = overflowed(s.overflow, e.data)
 	}
+	s.env.log.Error("event was not delivered to everybody", "event", e.event, "error", err)
+}
+
+// overflowed adds the lines of an event that a subscriber had no room for to the range of those before.
+func overflowed(gap *TranscriptGapData, data any) *TranscriptGapData {
+	switch d := data.(type) {
+	case TranscriptGapData: // it is owed still
+		gap = widened(gap, d.From, d.To)
+	case MessageReceivedData:
+		for i := range d.Messages {
+			if index := d.Messages[i].Index; index != 0 {
+				gap = widened(gap, index, index)
+			}
+		}
+	}
+	return gap
+}
+
+func widened(gap *TranscriptGapData, from, to int64) *TranscriptGapData {
+	if gap == nil {
+		return &TranscriptGapData{From: from, To: to, Reason: GapOverflow}
+	}
+	gap.From, gap.To = min(gap.From, from), max(gap.To, to)
+	return gap
 }
 
 // live returns the session, if the server knows it.

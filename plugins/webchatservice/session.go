@@ -81,13 +81,15 @@ type session struct {
 	high    int64       // highest index so far
 
 	echoFrom int64 // first index that may be the echo of a message that was stored
+	readMark int64 // highest index that was published before a restore
 
 	heard     time.Time // when the server was last heard of
 	saved     time.Time
 	saveFails bool
-	trouble   string    // code of the incident that was last reported
-	down      time.Time // since when the server is out of reach
-	refusals  int       // answers with statusCode 1 in a row
+	trouble   string                            // code of the incident that was last reported
+	down      time.Time                         // since when the server is out of reach
+	retry     func(time.Duration) time.Duration // see backOffLocked; nil while all is well
+	refusals  int                               // answers with statusCode 1 in a row
 	offline   bool
 
 	why       EndReason // of an end that this side brings about; "" for visitor
@@ -253,6 +255,10 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 	if err != nil {
 		first = chat.Event{}
 	}
+	gaps, err := s.fill(&first)
+	if err != nil {
+		s.env.log.Debug("missing lines could not be asked for", "error", err)
+	}
 	lines := s.prepare(&first, how == StateRestoring)
 	polling := false
 	if p, ok := conn.(chat.Poller); ok {
@@ -269,7 +275,7 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 	s.goLocked(StateActive)
 	s.heard = time.Now()
 	if how == StateRestoring {
-		s.emitLocked("restored", RestoredData{})
+		s.emitLocked("restored", RestoredData{Async: s.async, ReadMark: s.readMark})
 	} else {
 		s.emitLocked("started", s.namesLocked())
 	}
@@ -280,7 +286,7 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 		s.emitLocked("pollingStarted", struct{}{})
 	}
 	s.capsLocked()
-	save := s.takeLocked(&first, lines, how == StateRestoring)
+	save := s.takeLocked(&first, lines, gaps, how == StateRestoring)
 	s.activeLocked(true)
 	if how == StateRestoring {
 		s.resumeOutboxLocked()

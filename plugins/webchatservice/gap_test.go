@@ -1,0 +1,273 @@
+package webchatservice_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
+)
+
+// gaps returns the gaps that were told.
+func gaps(events []bus.Event[any]) (all []webchatservice.TranscriptGapData) {
+	for _, e := range events {
+		if d, ok := e.Data.(webchatservice.TranscriptGapData); ok {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// onAgent makes a check of one on a simulated GMS whose chat has an agent, and nothing unread.
+func onAgent(t *testing.T, f func(r *rig, sim *chatsim.Server, c *chatsim.Chat, ann *chatsim.Seat)) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		r.begin()
+		c, ok := sim.Chat(sim.Chats()[0].ID)
+		require.True(t, ok)
+		ann, err := c.Join("Ann", chatsim.RoleAgent)
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		r.take()
+		f(r, sim, c, ann)
+	})
+}
+
+func say(t *testing.T, seat *chatsim.Seat, lines ...string) (events []chatsim.Event) {
+	t.Helper()
+	for _, text := range lines {
+		e, err := seat.Say(text)
+		require.NoError(t, err)
+		events = append(events, e)
+	}
+	return events
+}
+
+// While the server cannot be asked for what is missing, what came after it waits.
+func TestLinesBehindAGapWaitForIt(t *testing.T) {
+	for name, broken := range map[string]chatsim.Fault{
+		"network":     {Op: "refresh", Drop: chatsim.DropBefore, Times: 6},
+		"busy":        {Op: "refresh", Status: http.StatusServiceUnavailable, Times: 6},
+		"try again":   {Op: "refresh", StatusCode: 1, Times: 6},
+		"half answer": {Op: "refresh", Cut: 20, Times: 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onAgent(t, func(r *rig, sim *chatsim.Server, _ *chatsim.Chat, ann *chatsim.Seat) {
+				sim.Faults().Add(chatsim.Fault{Op: "refresh", Omit: 2, Match: func(q chatsim.Request) bool {
+					return len(say(t, ann, "one", "two", "three")) == 3
+				}})
+				sim.Faults().Add(broken)
+				time.Sleep(2 * time.Second)
+				assert.Empty(t, texts(r.take()))
+				time.Sleep(time.Minute)
+				events := r.take()
+				assert.Equal(t, []string{"one", "two", "three"}, texts(events))
+				assert.Empty(t, gaps(events))
+			})
+		})
+	}
+}
+
+// An answer that lacks lines is not believed at once.
+func TestAnswerWithAHoleOfItsOwn(t *testing.T) {
+	onAgent(t, func(r *rig, sim *chatsim.Server, _ *chatsim.Chat, ann *chatsim.Seat) {
+		sim.Faults().Add(chatsim.Fault{Op: "refresh", Omit: 1, Times: 2, Match: func(chatsim.Request) bool { return true }})
+		say(t, ann, "one", "two")
+		time.Sleep(10 * time.Second)
+		events := r.take()
+		assert.Equal(t, []string{"one", "two"}, texts(events))
+		assert.Empty(t, gaps(events))
+	})
+}
+
+// Each range that the server has lost is told, and before what comes behind it.
+func TestEachGapIsTold(t *testing.T) {
+	onAgent(t, func(r *rig, _ *chatsim.Server, c *chatsim.Chat, ann *chatsim.Seat) {
+		lines := say(t, ann, "one", "two", "three", "four", "five", "six")
+		for _, i := range []int{0, 1, 4} {
+			require.True(t, c.Forget(lines[i].Index))
+		}
+		time.Sleep(10 * time.Second)
+		events := r.take()
+		first := int64(lines[0].Index)
+		assert.Equal(t, []webchatservice.TranscriptGapData{
+			{From: first, To: first + 1, Reason: webchatservice.GapServer},
+			{From: first + 4, To: first + 4, Reason: webchatservice.GapServer},
+		}, gaps(events))
+		assert.Equal(t, []string{"three", "four", "six"}, texts(events))
+		var order []string
+		for _, e := range events {
+			switch e.Data.(type) {
+			case webchatservice.TranscriptGapData, webchatservice.MessageReceivedData:
+				order = append(order, e.Name())
+			}
+		}
+		assert.Equal(t, []string{"WebChatService.transcriptGap", "WebChatService.transcriptGap", "WebChatService.messageReceived"}, order)
+	})
+}
+
+// The first line is missed, too.
+func TestGapAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close()
+		sim.Faults().Add(chatsim.Fault{Op: "start", Omit: 1})
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, []string{"started", "pollingStarted", "clientConnected", "messageReceived"}, r.told())
+	})
+}
+
+// Shuffled and doubled lines reach nobody, nor do those that were seen before.
+func TestDisorderReachesNobody(t *testing.T) {
+	for name, fault := range map[string]chatsim.Fault{
+		"shuffled": {Op: "refresh", Shuffle: true},
+		"doubled":  {Op: "refresh", Double: true},
+		"overlap":  {Op: "refresh", Overlap: 20},
+		"repeated": {Op: "refresh", Repeat: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onAgent(t, func(r *rig, sim *chatsim.Server, _ *chatsim.Chat, ann *chatsim.Seat) {
+				want := []string{"one", "two", "three"}
+				say(t, ann, want...)
+				sim.Faults().Add(fault)
+				time.Sleep(10 * time.Second)
+				events := r.take()
+				assert.Equal(t, want, texts(events))
+				assert.Empty(t, gaps(events))
+				assert.Equal(t, want, r.lines(chat.RoleAgent))
+			})
+		})
+	}
+}
+
+// A line that was given up and comes all the same is not lost, and does not come as a new one.
+func TestLateLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		onLines(func(t *testing.T, r *rig, say func(...chat.Message)) {
+			line := func(index int64, text string) chat.Message {
+				return chat.Message{Index: index, HasIndex: true, Kind: chat.KindMessage, Text: text, From: chat.Party{ID: "2", Role: chat.RoleAgent, Name: "Bob"}}
+			}
+			say(line(1, "one"), line(4, "four"))
+			time.Sleep(time.Second)
+			assert.Equal(t, []webchatservice.TranscriptGapData{{From: 2, To: 3, Reason: webchatservice.GapServer}}, gaps(r.take()))
+			say(line(2, "two"), line(3, "three"), line(5, "five"))
+			time.Sleep(time.Second)
+			var got [][]string
+			var old []bool
+			for _, e := range r.take() {
+				if d, ok := e.Data.(webchatservice.MessageReceivedData); ok {
+					old = append(old, d.OldMessages)
+					got = append(got, texts([]bus.Event[any]{e}))
+				}
+			}
+			assert.Equal(t, [][]string{{"three", "two"}, {"five"}}, got)
+			assert.Equal(t, []bool{true, false}, old)
+			assert.Equal(t, []string{"one", "two", "three", "four", "five"}, r.lines(chat.RoleAgent))
+		})(t)
+	})
+}
+
+// A subscriber who is so slow that its mailbox overflows is told which lines it missed.
+func TestOverflowIsAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		b := bus.New(&bus.Options{MailboxSoft: 4, MailboxHard: 6, SlowAfter: -1})
+		app, err := b.Register("App")
+		require.NoError(t, err)
+		app.Ready()
+		hold := make(chan struct{})
+		var got []int64
+		var missed []webchatservice.TranscriptGapData
+		_, err = bus.Subscribe(app, webchatservice.MessageReceived, func(_ context.Context, e bus.Event[webchatservice.MessageReceivedData]) {
+			<-hold
+			for _, line := range e.Data.Messages {
+				got = append(got, line.Index)
+			}
+		})
+		require.NoError(t, err)
+		_, err = bus.Subscribe(app, webchatservice.TranscriptGap, func(_ context.Context, e bus.Event[webchatservice.TranscriptGapData]) {
+			missed = append(missed, e.Data)
+		})
+		require.NoError(t, err)
+		require.NoError(t, b.Start(t.Context(), webchatservice.New(onMemory(m))))
+		defer func() { require.NoError(t, b.Close(context.Background())) }()
+		_, err = app.Call(t.Context(), "WebChatService.startChat", webchatservice.StartChatIn{Nickname: "Ada"})
+		require.NoError(t, err)
+		for range 20 {
+			m.AgentSay(id, "Bob", "hurry")
+			synctest.Wait()
+		}
+		close(hold)
+		synctest.Wait()
+		m.AgentSay(id, "Bob", "calm")
+		synctest.Wait()
+
+		require.Len(t, missed, 1)
+		assert.Equal(t, webchatservice.GapOverflow, missed[0].Reason)
+		seen := map[int64]int{}
+		for _, index := range got {
+			seen[index]++
+		}
+		for index := int64(1); index <= 22; index++ {
+			lost := index >= missed[0].From && index <= missed[0].To
+			want := 1
+			if lost {
+				want = 0
+			}
+			assert.Equal(t, want, seen[index], "line %d: got %v, missed %v", index, got, missed)
+		}
+	})
+}
+
+// The alert's own seconds count, else those of the answer that brought it.
+func TestIdleAlertTellsSeconds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		data      map[string]any
+		countdown string
+		want      webchatservice.IdleAlertData
+	}{
+		"own":          {map[string]any{"next-idle-timer-type": "CLOSE", "next-idle-timer-secs": "45"}, "9", webchatservice.IdleAlertData{Seconds: 45, Closing: true}},
+		"the answer's": {map[string]any{"next-idle-timer-type": "CLOSE"}, "90", webchatservice.IdleAlertData{Seconds: 90, Closing: true}},
+		"as text":      {nil, `"30"`, webchatservice.IdleAlertData{Seconds: 30}},
+		"none":         {nil, "", webchatservice.IdleAlertData{}},
+		"nonsense":     {nil, `{"a":1}`, webchatservice.IdleAlertData{}},
+		"negative":     {nil, `-4`, webchatservice.IdleAlertData{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}
+				r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{{
+					Name: "lines", Matches: func(chat.Config) bool { return true },
+					New: func(chat.Config, chat.Options) (chat.Driver, error) { return fake, nil },
+				}}})
+				defer r.stop()
+				r.begin()
+				fake.lines <- chat.Event{
+					IdleTimerExpire: json.RawMessage(tt.countdown),
+					Messages:        []chat.Message{{Index: 1, HasIndex: true, Kind: chat.KindIdleAlert, UserData: tt.data}},
+				}
+				events := r.take()
+				assert.Equal(t, tt.want, payload[webchatservice.IdleAlertData](t, events, "idleAlert"))
+				received := payload[webchatservice.MessageReceivedData](t, events, "messageReceived")
+				assert.Equal(t, tt.countdown, string(received.IdleTimeCountDown))
+			})
+		})
+	}
+}
