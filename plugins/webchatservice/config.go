@@ -47,6 +47,10 @@ type Config struct {
 	PollExceptionLimit int     `json:"pollExceptionLimit,omitempty" min:"1" max:"1000" doc:"consecutive answers with statusCode 1 that are tolerated; the next one publishes chatServerWentOffline"`
 	RestoreTimeout     int     `json:"restoreTimeout,omitempty" unit:"ms" min:"1" doc:"a stored session that was silent for longer is not restored"`
 
+	Network         Network `json:"network,omitzero"`
+	MarkLines       bool    `json:"markLines,omitempty" doc:"send an id with each message, in eventAttributes, that tells it in the transcript; for servers and agents' desktops that let it pass"`
+	InactivityLimit int     `json:"inactivityLimit,omitempty" unit:"ms" min:"0" doc:"end a chat in which neither side has said anything for so long; 0: the server alone decides"`
+
 	CometD    CometD    `json:"cometD,omitzero"`
 	Async     Async     `json:"async,omitzero"`
 	Transport Transport `json:"transport,omitzero"`
@@ -296,6 +300,7 @@ func (c *Config) wire() (chat.Config, error) {
 		WithCredentials:   c.XHRFields.WithCredentials,
 		AjaxTimeout:       ms(c.AjaxTimeout),
 		FileUploadTimeout: ms(c.FileUploadTimeout),
+		MarkLines:         c.MarkLines,
 		Poll: chat.Poll{
 			Fixed: !*c.DynamicPolling,
 			Rate:  ms(c.PollRate),

@@ -30,8 +30,9 @@ type Options struct {
 	Store Store
 	// SessionKey names this visitor's record in Store. "" is a name like others.
 	SessionKey string
-	// HTTPClient makes the requests: proxy, TLS and the like are its business. nil means one that
-	// the driver makes, with the environment's proxy.
+	// HTTPClient makes the requests: proxy, TLS and the like are its business, and the group network of the
+	// configuration must be empty. nil means one that is made after that group. Many services
+	// of one program should share one.
 	HTTPClient *http.Client
 	// Dial opens network connections where HTTPClient is nil, and those of sockets. nil means the
 	// network.
@@ -60,7 +61,8 @@ type Options struct {
 	// 30 s.
 	AgentTypingLimit time.Duration
 	// InactivityLimit ends a chat, with reason idle, in which neither side has said anything for so
-	// long. 0 means never: the server has a limit of its own.
+	// long. 0 means what the configuration says (webchat.inactivityLimit), by default never: the server
+	// has a limit of its own.
 	InactivityLimit time.Duration
 	// GiveUpAfter is how long the server may be out of reach before the session is called lost.
 	// 0 means 30 min.
@@ -77,7 +79,8 @@ type Service struct {
 
 	mu       sync.Mutex // guards what follows
 	client   *bus.Client
-	cfg      Config // with defaults
+	cfg      Config       // with defaults
+	http     *http.Client // for the configuration; nil: the driver's own
 	driver   chat.Driver
 	idle     []chat.IdleCloser // drivers made so far, with connections to be cleaned up
 	userData map[string]any
@@ -119,7 +122,6 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 			doubt:     or(s.opts.SettleWithin, 15*time.Second),
 			giveUp:    or(s.opts.GiveUpAfter, 30*time.Minute),
 			typing:    or(s.opts.AgentTypingLimit, 30*time.Second),
-			inactive:  max(s.opts.InactivityLimit, 0),
 		},
 		hooks: &hooks{masks: s.opts.Masks},
 		caps:  &capabilities{},
@@ -154,13 +156,21 @@ func (s *Service) accept(cfg Config) error {
 	if len(s.opts.Drivers) > 0 && s.factory(wire) == nil {
 		return s.noDriver(wire)
 	}
+	client, made, err := s.opts.network(&cfg)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cfg = cfg
+	s.cfg, s.http = cfg, client
 	s.driver = nil // made when it is needed
 	for _, c := range s.idle {
 		c.CloseIdleConnections()
 	}
+	if made != nil {
+		s.idle = append(s.idle, made)
+	}
+	s.env.limits.inactive = or(s.opts.InactivityLimit, ms(cfg.InactivityLimit))
 	s.env.limits.offline = cfg.PollExceptionLimit
 	return nil
 }
@@ -201,7 +211,7 @@ func (s *Service) driverLocked() (chat.Driver, error) {
 	if wire.Headers, err = s.headers(wire.Headers); err != nil {
 		return nil, err
 	}
-	d, err := f.New(wire, chat.Options{Client: s.opts.HTTPClient, Dial: s.opts.Dial, Authorization: s.opts.Authorization, Logger: s.env.log.With("wire", f.Name)})
+	d, err := f.New(wire, chat.Options{Client: s.http, Dial: s.opts.Dial, Authorization: s.opts.Authorization, Logger: s.env.log.With("wire", f.Name)})
 	if err != nil {
 		hint := ""
 		if wire.DataURL == "" && wire.ServerURL == "" && !wire.CometD.Enabled {
