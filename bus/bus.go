@@ -189,6 +189,9 @@ func (b *Bus) topic(name, namespace string, keep bool) *topic {
 		t.subs = subs
 		t.rebuild()
 	}
+	if c := b.clients[namespace]; c != nil && keep {
+		c.declareLatent(t)
+	}
 	if keep {
 		b.topics.put(name, t)
 	}

@@ -20,13 +20,14 @@ type Client struct {
 	bus      *Bus          // with flags and events what publishing needs
 	flags    atomic.Uint32 // why publishing is not the ordinary case: flagDown, flagWatched
 	state    atomic.Int32
-	events   table[outlet] // own events by short name
-	routes   table[route]  // commands called by name
-	claimed  atomic.Bool   // somebody takes the plugin down
-	started  atomic.Bool   // Start has succeeded
-	halted   atomic.Bool   // Stop was called
-	inlined  atomic.Bool   // had an inline subscription
-	declares atomic.Bool   // has declared events
+	events   table[outlet]          // own events by short name
+	routes   table[route]           // commands called by name
+	claimed  atomic.Bool            // somebody takes the plugin down
+	started  atomic.Bool            // Start has succeeded
+	halted   atomic.Bool            // Stop was called
+	inlined  atomic.Bool            // had an inline subscription
+	declares atomic.Bool            // has declared events
+	latent   atomic.Pointer[latent] // nil without a manifest
 
 	namespace string
 	plugin    Plugin // nil for a client made by Register
@@ -584,6 +585,7 @@ func (c *Client) ownTopic(member string, must bool) (*topic, error) {
 	if c.state.Load() >= stateStopped {
 		return nil, c.gone("publish " + name)
 	}
+	must = must || c.latentEvent(member) != nil
 	for {
 		t := c.bus.topics.get(name)
 		if t == nil {
@@ -697,21 +699,26 @@ func (c *Client) handle(name, doc string, h commandHandler) error {
 		return ErrNotOwner.with("handle "+name, "only the client of "+ns+" can handle it")
 	}
 	k := &command{name: name, doc: doc, owner: c, h: h}
-	h.bindTo(k)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.usable("handle " + name); err != nil {
 		return err
 	}
-	if _, member, _ := splitName(name); c.commands[name] != nil || isBuiltin(member) {
+	if _, member, _ := splitName(name); c.commands[name] != nil || c.inManifest(name) || isBuiltin(member) {
 		return ErrDuplicate.with("handle "+name, "a command has one handler")
 	}
+	c.enterLocked(k)
+	return nil
+}
+
+// enterLocked makes a command one that can be found.
+func (c *Client) enterLocked(k *command) {
+	k.h.bindTo(k)
 	if c.commands == nil {
 		c.commands = map[string]*command{}
 	}
-	c.commands[name] = k
-	c.bus.commands.put(name, k)
-	return nil
+	c.commands[k.name] = k
+	c.bus.commands.put(k.name, k)
 }
 
 // find finds a command by name. If its plugin is not ready and has not
@@ -738,7 +745,7 @@ func (c *Client) find(name string, released bool) (*route, *Client, error) {
 		ns, member = c.namespace, name
 		full = ns + "." + name
 	}
-	k := c.bus.commands.get(full)
+	k := c.bus.command(full, ns)
 	if k == nil {
 		if err := checkFull(full, checkCommand); err != nil {
 			return nil, nil, err
@@ -757,7 +764,7 @@ func (c *Client) find(name string, released bool) (*route, *Client, error) {
 		case owner != c && owner.state.Load() == stateStarting:
 			return nil, owner, nil
 		}
-		if k = c.bus.commands.get(full); k == nil { // it may have come just now
+		if k = c.bus.command(full, ns); k == nil { // it may have come just now
 			return nil, nil, owner.noCommand(full, member)
 		}
 	}
@@ -836,6 +843,9 @@ func (c *Client) noCommand(full, member string) error {
 	c.mu.Lock()
 	names := slices.Collect(maps.Keys(c.commands))
 	c.mu.Unlock()
+	if l := c.latent.Load(); l != nil {
+		names = slices.AppendSeq(names, maps.Keys(l.commands))
+	}
 	return ErrUnknownCommand.with("call "+full, didYouMean(c.namespace+"."+member, names))
 }
 

@@ -437,6 +437,9 @@ func (b *Bus) waitInline(ctx context.Context, clients []*Client) error {
 // remove frees the namespaces.
 func (b *Bus) remove(clients []*Client) {
 	for _, c := range clients {
+		b.mu.Lock()
+		c.latent.Store(nil) // topics that are made from now on are no longer its own
+		b.mu.Unlock()
 		for _, o := range c.events.all() {
 			b.undeclare(o)
 		}

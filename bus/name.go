@@ -176,7 +176,7 @@ func nearest(name string, candidates []string) string {
 	best, bestDist := "", len(name)/3+2
 	lower := strings.ToLower(name)
 	for _, c := range candidates {
-		if d := distance(lower, strings.ToLower(c), bestDist); d < bestDist || d == bestDist && best != "" && c < best {
+		if d := distance(lower, strings.ToLower(c), bestDist+1); d < bestDist || d == bestDist && best != "" && c < best {
 			best, bestDist = c, d
 		}
 	}

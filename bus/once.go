@@ -33,8 +33,12 @@ func (c *Client) publishNew(ctx context.Context, event string, payload any) erro
 	if err := checkEvent(event); err != nil {
 		return err
 	}
+	latent := c.latentEvent(event)
+	if latent != nil && c.nobody(latent, payload) {
+		return nil
+	}
 	name := c.namespace + "." + event
-	ordinary := c.flags.Load() == 0 && !c.bus.opts.Strict
+	ordinary := latent == nil && c.flags.Load() == 0 && !c.bus.opts.Strict
 	if ordinary && c.bus.topics.get(name) == nil && (c.bus.firstSight(name) || c.bus.strays.Load() >= maxStrays) {
 		return c.publishOnce(ctx, name, payload)
 	}

@@ -76,6 +76,7 @@ func (c *Client) info() PluginInfo {
 		}
 		t.mu.Unlock()
 	}
+	c.latentInfo(&p)
 	slices.SortFunc(p.Commands, func(a, b CommandInfo) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Events, func(a, b EventInfo) int { return cmp.Compare(a.Name, b.Name) })
 	c.box.info(&p)

@@ -3,7 +3,6 @@ package webchatservice
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -12,51 +11,59 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// declare makes the events known.
-func declare(c *bus.Client) error {
-	return errors.Join(
-		bind(c, Started), bind(c, Restored), bind(c, RestoreTimeout), bind(c, RestoreFailed),
-		bind(c, RestoredOffline), bind(c, SessionLost), bind(c, Ended),
-		bind(c, MessageReceived),
-		bind(c, ClientConnected), bind(c, ClientDisconnected),
-		bind(c, AgentConnected), bind(c, AgentDisconnected),
-		bind(c, SupervisorConnected), bind(c, SupervisorDisconnected),
-		bind(c, BotConnected), bind(c, BotDisconnected),
-		bind(c, AgentTypingStarted), bind(c, AgentTypingStopped), bind(c, AgentTypingTimeout),
-		bind(c, ClientTypingStarted), bind(c, ClientTypingStopped),
-		bind(c, PollingStarted), bind(c, PollingStopped), bind(c, AjaxResponse),
-		bind(c, Error), bind(c, Disconnected), bind(c, Reconnected),
-		bind(c, ChatServerWentOffline), bind(c, ChatServerBackOnline), bind(c, ChatServerTimeout),
-		bind(c, Sleeping), bind(c, Waking), bind(c, CapabilitiesChanged),
-		bind(c, MessageStateChanged), bind(c, IdleAlert), bind(c, IdleCancelled), bind(c, TranscriptGap),
-	)
-}
+// manifest is what the service has on a bus. It is shared by all buses, of which a server has one for each visitor.
+var manifest = bus.NewManifest(Namespace,
+	Started, Restored, RestoreTimeout, RestoreFailed,
+	RestoredOffline, SessionLost, Ended,
+	MessageReceived,
+	ClientConnected, ClientDisconnected,
+	AgentConnected, AgentDisconnected,
+	SupervisorConnected, SupervisorDisconnected,
+	BotConnected, BotDisconnected,
+	AgentTypingStarted, AgentTypingStopped, AgentTypingTimeout,
+	ClientTypingStarted, ClientTypingStopped,
+	PollingStarted, PollingStopped, AjaxResponse,
+	Error, Disconnected, Reconnected,
+	ChatServerWentOffline, ChatServerBackOnline, ChatServerTimeout,
+	Sleeping, Waking, CapabilitiesChanged,
+	MessageStateChanged, IdleAlert, IdleCancelled, TranscriptGap,
 
-func bind[T any](c *bus.Client, e bus.EventOf[T]) error {
-	_, err := e.Bind(c)
-	return err
-}
-
-// register makes the commands known.
-func (s *Service) register(c *bus.Client) error {
-	return errors.Join(
-		bus.Handle(c, Configure, s.configure),
-		bus.Handle(c, StartChat, s.startChat),
-		bus.Handle(c, EndChat, s.endChat),
-		bus.HandleAsync(c, SendMessage, s.sendMessage),
-		bus.HandleAsync(c, SendTyping, s.sendTyping),
-		bus.Handle(c, UpdateUserData, s.updateUserData),
-		bus.Handle(c, Restore, s.restoreChat),
-		bus.Handle(c, GetTranscript, s.getTranscript),
-		bus.Handle(c, GetAgents, s.getAgents),
-		bus.Handle(c, GetStats, s.getStats),
-		bus.Handle(c, GetSessionData, s.getSessionData),
-		bus.Handle(c, Poll, s.poll),
-		bus.Handle(c, StartPoll, s.startPoll),
-		bus.Handle(c, StopPoll, s.stopPoll),
-		bus.Handle(c, VerifySession, s.verifySession),
-	)
-}
+	bus.Method(Configure, (*Service).configure),
+	bus.Method(StartChat, (*Service).startChat),
+	bus.Method(EndChat, (*Service).endChat),
+	bus.AsyncMethod(SendMessage, (*Service).sendMessage),
+	bus.AsyncMethod(SendTyping, (*Service).sendTyping),
+	bus.Method(UpdateUserData, (*Service).updateUserData),
+	bus.Method(Restore, (*Service).restoreChat),
+	bus.Method(GetTranscript, (*Service).getTranscript),
+	bus.Method(GetAgents, (*Service).getAgents),
+	bus.Method(GetStats, (*Service).getStats),
+	bus.Method(GetSessionData, (*Service).getSessionData),
+	bus.Method(Poll, (*Service).poll),
+	bus.Method(StartPoll, (*Service).startPoll),
+	bus.Method(StopPoll, (*Service).stopPoll),
+	bus.Method(VerifySession, (*Service).verifySession),
+	bus.Method(SendCustomNotice, (*Service).sendCustomNotice),
+	bus.AsyncMethod(SendFilteredMessage, (*Service).sendFilteredMessage),
+	bus.Method(AddPrefilter, (*Service).addPrefilter),
+	bus.Method(RemovePrefilter, (*Service).removePrefilter),
+	bus.Method(RegisterPreProcessor, (*Service).registerPreProcessor),
+	bus.Method(RemovePreProcessor, (*Service).removePreProcessor),
+	bus.Method(RegisterTypingPreviewInput, (*Service).registerTypingPreviewInput),
+	bus.Method(RemoveTypingPreviewInput, (*Service).removeTypingPreviewInput),
+	bus.Method(UpdateInteractionData, (*Service).updateInteractionData),
+	bus.Method(PausePoll, (*Service).pausePoll),
+	bus.Method(ResetPollExceptions, (*Service).resetPollExceptions),
+	bus.Method(AsyncRestore, (*Service).asyncRestore),
+	bus.Method(FetchHistory, (*Service).fetchHistory),
+	bus.Method(Sleep, (*Service).sleep),
+	bus.Method(Wake, (*Service).wake),
+	bus.AsyncMethod(Resend, (*Service).resend),
+	bus.Method(Discard, (*Service).discard),
+	bus.AsyncMethod(SendFile, (*Service).sendFile),
+	bus.Method(DownloadFile, (*Service).downloadFile),
+	bus.Method(GetFileLimits, (*Service).getFileLimits),
+)
 
 func (s *Service) configure(_ context.Context, cfg Config) (none struct{}, err error) {
 	if err := s.accept(cfg); err != nil {

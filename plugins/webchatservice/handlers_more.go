@@ -3,38 +3,11 @@ package webchatservice
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
-
-// registerMore makes known what register does not.
-func (s *Service) registerMore(c *bus.Client) error {
-	return errors.Join(
-		bus.Handle(c, SendCustomNotice, s.sendCustomNotice),
-		bus.HandleAsync(c, SendFilteredMessage, s.sendFilteredMessage),
-		bus.Handle(c, AddPrefilter, s.addPrefilter),
-		bus.Handle(c, RemovePrefilter, s.removePrefilter),
-		bus.Handle(c, RegisterPreProcessor, s.registerPreProcessor),
-		bus.Handle(c, RemovePreProcessor, s.removePreProcessor),
-		bus.Handle(c, RegisterTypingPreviewInput, s.registerTypingPreviewInput),
-		bus.Handle(c, RemoveTypingPreviewInput, s.removeTypingPreviewInput),
-		bus.Handle(c, UpdateInteractionData, s.updateInteractionData),
-		bus.Handle(c, PausePoll, s.pausePoll),
-		bus.Handle(c, ResetPollExceptions, s.resetPollExceptions),
-		bus.Handle(c, AsyncRestore, s.asyncRestore),
-		bus.Handle(c, FetchHistory, s.fetchHistory),
-		bus.Handle(c, Sleep, s.sleep),
-		bus.Handle(c, Wake, s.wake),
-		bus.HandleAsync(c, Resend, s.resend),
-		bus.Handle(c, Discard, s.discard),
-		bus.HandleAsync(c, SendFile, s.sendFile),
-		bus.Handle(c, DownloadFile, s.downloadFile),
-		bus.Handle(c, GetFileLimits, s.getFileLimits),
-	)
-}
 
 func (s *Service) sendCustomNotice(ctx context.Context, in SendCustomNoticeIn) (Answer, error) {
 	ses, err := s.live("sendCustomNotice")

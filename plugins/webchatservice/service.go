@@ -129,10 +129,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 	if err := s.accept(cfg); err != nil {
 		return err
 	}
-	if err := declare(c); err != nil {
-		return err
-	}
-	return errors.Join(s.register(c), s.registerMore(c))
+	return c.Declare(manifest, s)
 }
 
 // or returns v, or def where v is not positive.
