@@ -43,13 +43,13 @@ var (
 // StartChatIn are the options of startChat. Fields of Form count where the same one beside it is
 // empty; those that have no other place are attached as user data.
 type StartChatIn struct {
-	Nickname  string         `json:"nickname,omitempty"`
-	FirstName string         `json:"firstname,omitempty"`
-	LastName  string         `json:"lastname,omitempty"`
-	Email     string         `json:"email,omitempty"`
-	Subject   string         `json:"subject,omitempty"`
-	Form      map[string]any `json:"form,omitempty"`
-	// UserData is a map[string]any, or a string with the JSON of an object. It is merged over what
+	Nickname  string         `json:"nickname,omitempty"`  // what the agent calls the visitor
+	FirstName string         `json:"firstname,omitempty"` // the visitor's first name
+	LastName  string         `json:"lastname,omitempty"`  // the visitor's last name
+	Email     string         `json:"email,omitempty"`     // the visitor's address
+	Subject   string         `json:"subject,omitempty"`   // what it is about
+	Form      map[string]any `json:"form,omitempty"`      // the same by the names of a form's fields, and fields of its own
+	// UserData is an object, or a string with the JSON of one. It is merged over what
 	// was configured, and kept for later sessions.
 	UserData any `json:"userData,omitempty"`
 	// Async asks for a session that outlives the program and the agents (wire-gms C), or for one that does
@@ -58,13 +58,13 @@ type StartChatIn struct {
 	// InteractionData is routing and journey data, on wires that have them.
 	InteractionData map[string]any `json:"interactionData,omitempty"`
 
-	// The rest is for other transports and rejected without them: Headers and DataURL override the
-	// configured ones of pureengage-v3-rest, the others those of purecloud-v2-sockets.
-	Headers        map[string]Key `json:"headers,omitempty"`
-	DataURL        string         `json:"dataURL,omitempty"`
-	DeploymentKey  string         `json:"deploymentKey,omitempty"`
-	OrganizationID string         `json:"organizationId,omitempty"`
-	OrgGUID        string         `json:"orgGuid,omitempty"`
+	// The rest overrides what is configured for other transports.
+
+	Headers        map[string]Key `json:"headers,omitempty"`        // pureengage-v3-rest: headers of every request; rejected on other transports
+	DataURL        string         `json:"dataURL,omitempty"`        // pureengage-v3-rest: where to start; rejected on other transports
+	DeploymentKey  string         `json:"deploymentKey,omitempty"`  // purecloud-v2-sockets: deployment id; rejected on other transports
+	OrganizationID string         `json:"organizationId,omitempty"` // purecloud-v2-sockets: organisation; rejected on other transports
+	OrgGUID        string         `json:"orgGuid,omitempty"`        // purecloud-v2-sockets: the same, where organizationId is empty; rejected on other transports
 }
 
 // other names the options that are set and for another transport.
@@ -94,7 +94,7 @@ type Answer struct {
 
 // SendMessageIn are the options of sendMessage.
 type SendMessageIn struct {
-	Message string `json:"message"`
+	Message string `json:"message"` // the text
 	// Type labels the message; "" means text.
 	Type string `json:"type,omitempty"`
 	// ParentMessageID is the index or id of the line that this one answers.
@@ -154,18 +154,18 @@ type Transcript struct {
 // Stats is what getStats resolves with. Times are in ms; false in JSON when there is no line.
 type Stats struct {
 	Roster
-	StartTime Time `json:"startTime"`
-	EndTime   Time `json:"endTime"`
-	Duration  Time `json:"duration"`
+	StartTime Time `json:"startTime"` // of the first line
+	EndTime   Time `json:"endTime"`   // of the last line
+	Duration  Time `json:"duration"`  // from the one to the other
 }
 
 // SessionData is what getSessionData resolves with: the one place where secureKey is given out. It
 // is in the JSON; fmt and log/slog print it hidden.
 type SessionData struct {
-	SessionID string `json:"sessionID"`
-	UserID    string `json:"userId"`
-	SecureKey Key    `json:"secureKey"`
-	Alias     string `json:"alias"`
+	SessionID string `json:"sessionID"` // the server's id of the chat
+	UserID    string `json:"userId"`    // the server's id of the visitor
+	SecureKey Key    `json:"secureKey"` // proves to the server that it is this visitor: a secret
+	Alias     string `json:"alias"`     // which of the chat servers has the chat
 }
 
 // MarshalJSON writes {sessionID, userId, secureKey, alias}, the key as it is.
@@ -180,5 +180,5 @@ func (d SessionData) MarshalJSON() ([]byte, error) {
 
 // VerifySessionOut is what verifySession resolves with.
 type VerifySessionOut struct {
-	SessionActive bool `json:"sessionActive"`
+	SessionActive bool `json:"sessionActive"` // there is one that is, or could be, used
 }

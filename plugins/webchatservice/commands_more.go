@@ -50,20 +50,20 @@ var (
 
 // SendCustomNoticeIn are the options of sendCustomNotice.
 type SendCustomNoticeIn struct {
-	Message string `json:"message,omitempty"`
+	Message string `json:"message,omitempty"` // for the agent's software
 	// EventAttributes is a JSON object that goes along; the vendor's command has none.
 	EventAttributes json.RawMessage `json:"eventAttributes,omitempty"`
 }
 
 // SendFilteredMessageIn are the options of sendFilteredMessage.
 type SendFilteredMessageIn struct {
-	Message string `json:"message"`
-	Regex   Filter `json:"regex"`
+	Message string `json:"message"` // the text; as in sendMessage
+	Regex   Filter `json:"regex"`   // what hides it, and what else matches, until the session ends
 }
 
 // AddPrefilterIn are the options of addPrefilter.
 type AddPrefilterIn struct {
-	Filters Filters `json:"filters"`
+	Filters Filters `json:"filters"` // what to hide
 }
 
 // Filters is one or more filters; in JSON one, or a list.
@@ -107,12 +107,12 @@ type Prefilters map[string]Filter
 
 // RemoveIn says what to take away.
 type RemoveIn struct {
-	ID string `json:"id"`
+	ID string `json:"id"` // as the command gave it that added the thing
 }
 
 // RegisterPreProcessorIn are the options of registerPreProcessor.
 type RegisterPreProcessorIn struct {
-	PreProcessor PreProcessor `json:"-"`
+	PreProcessor PreProcessor `json:"-"` // called for each line that no filter hides; those registered before run first
 
 	given string // what JSON had in its place, as typeof names it; "" for a caller in Go
 }
@@ -128,7 +128,7 @@ func (in *RegisterPreProcessorIn) UnmarshalJSON(b []byte) (err error) {
 type RegisterPreProcessorOut struct {
 	// ID is what removePreProcessor takes.
 	ID           string       `json:"id"`
-	PreProcessor PreProcessor `json:"-"`
+	PreProcessor PreProcessor `json:"-"` // the one that was given
 }
 
 // RegisterTypingPreviewInputIn are the options of registerTypingPreviewInput.
@@ -180,5 +180,5 @@ type WakeIn struct {
 
 // MessageIn names a message by the id that sendMessage and messageStateChanged gave.
 type MessageIn struct {
-	MessageID string `json:"messageID"`
+	MessageID string `json:"messageID"` // as sendMessage and messageStateChanged gave it
 }

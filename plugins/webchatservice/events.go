@@ -59,9 +59,9 @@ var (
 
 // SessionInfo names a session. It has no secret in it: the command getSessionData gives the key.
 type SessionInfo struct {
-	SessionID string `json:"sessionID"`
-	UserID    string `json:"userId"`
-	Alias     string `json:"alias"`
+	SessionID string `json:"sessionID"` // the server's id of the chat
+	UserID    string `json:"userId"`    // the server's id of the visitor
+	Alias     string `json:"alias"`     // which of the chat servers has the chat
 }
 
 // StartedData is the payload of [Started].
@@ -69,7 +69,7 @@ type StartedData = SessionInfo
 
 // RestoredData is the payload of [Restored].
 type RestoredData struct {
-	Async bool `json:"async,omitempty"`
+	Async bool `json:"async,omitempty"` // the session is long-lived
 	// ReadMark is the index of the last line that was published before: lines behind it are new to the
 	// visitor. 0 on wires without indices.
 	ReadMark int64 `json:"readMark,omitempty"`
@@ -85,12 +85,12 @@ type RestoreTimeoutData struct {
 
 // RestoreFailedData is the payload of [RestoreFailed].
 type RestoreFailedData struct {
-	Error ErrorData `json:"error"`
+	Error ErrorData `json:"error"` // what is wrong
 }
 
 // SessionLostData is the payload of [SessionLost].
 type SessionLostData struct {
-	Error ErrorData `json:"error"`
+	Error ErrorData `json:"error"` // what the server said
 }
 
 // EndReason says why a session is over.
@@ -108,7 +108,7 @@ const (
 
 // EndedData is the payload of [Ended].
 type EndedData struct {
-	Reason EndReason `json:"reason"`
+	Reason EndReason `json:"reason"` // visitor, agent, server, idle, expired or lost
 	// ServerTold: the server knows that the chat is over. False when endChat could not reach it,
 	// and when the connection was lost.
 	ServerTold bool `json:"serverTold"`
@@ -143,8 +143,8 @@ type ParticipantData struct {
 
 // ServerError is one entry of a server's list of errors.
 type ServerError struct {
-	Code   string `json:"code"`
-	Advice string `json:"advice,omitempty"`
+	Code   string `json:"code"`             // the server's code
+	Advice string `json:"advice,omitempty"` // the server's words
 }
 
 // ErrorData is the payload of [Error], and says the same elsewhere: one shape for what the vendor has
@@ -153,9 +153,9 @@ type ErrorData struct {
 	// Code is the stable code of the condition: webchat.start-failed, or that of the wire, such as
 	// network, timeout, unavailable, refused.
 	Code string `json:"code"`
-	// Text says what happened, Hint what to do about it.
+	// Text says what happened.
 	Text string `json:"text"`
-	Hint string `json:"hint,omitempty"`
+	Hint string `json:"hint,omitempty"` // what to do about it
 	// Operation is what was attempted: open, receive, send ...
 	Operation string `json:"operation,omitempty"`
 	// Status is the HTTP status, 0 without an answer.
@@ -180,15 +180,15 @@ type ResponseJSON struct {
 
 // DisconnectedData is the payload of [Disconnected].
 type DisconnectedData struct {
-	Error ErrorData `json:"error"`
+	Error ErrorData `json:"error"` // what is wrong
 }
 
 // Capabilities is the payload of [CapabilitiesChanged] (webchatservice 4.3).
 type Capabilities struct {
-	Async      bool   `json:"async"`
+	Async      bool   `json:"async"`      // the session is long-lived
 	AsyncClose string `json:"asyncClose"` // hideChat or endChat
-	Pagination bool   `json:"pagination"`
-	FileUpload bool   `json:"fileUpload"`
+	Pagination bool   `json:"pagination"` // older lines come page by page, by fetchHistory
+	FileUpload bool   `json:"fileUpload"` // files can be sent
 }
 
 // errorData tells of a failure of the wire.

@@ -1,5 +1,10 @@
 package webchatservice
 
+import "github.com/cxbus/cxbus/bus"
+
+// Client returns the service's own client on its bus.
+func (s *Service) Client() *bus.Client { return s.client }
+
 // AddLines feeds lines to a fresh transcript, and returns which were new and the result.
 func AddLines(lines []Message) (fresh []Message, view Transcript) {
 	var t transcript

@@ -71,18 +71,17 @@ type DownloadFileIn struct {
 	FileName string `json:"fileName,omitempty"`
 	// MaxSize limits the file, in bytes; 0 means 64 MiB, or 4 MiB where the result carries it.
 	MaxSize int64 `json:"maxSize,omitempty"`
-	// Writer gets the content. Path is a directory, or a file that does not exist yet. Without
-	// either the result carries the content.
+	// Writer gets the content. Without it and without Path the result carries it.
 	Writer io.Writer `json:"-"`
-	Path   string    `json:"-"`
+	Path   string    `json:"-"` // where to save it: a directory, or a file that does not exist yet
 }
 
 // DownloadFileOut is what downloadFile resolves with; the vendor's command resolves with nothing.
 type DownloadFileOut struct {
-	Name string `json:"name"`
-	Type string `json:"type,omitempty"`
-	Size int64  `json:"size"`
-	Data []byte `json:"data,omitempty"`
+	Name string `json:"name"`           // the file's name, safe to use in a directory
+	Type string `json:"type,omitempty"` // its media type, where the server tells
+	Size int64  `json:"size"`           // its bytes
+	Data []byte `json:"data,omitempty"` // the content, where nothing else takes it
 	// Path is where the file was saved.
 	Path string `json:"-"`
 }
@@ -217,7 +216,13 @@ func (s *Service) downloadFile(ctx context.Context, in DownloadFileIn) (out Down
 	}
 	filer, ok := ses.conn.(chat.Filer)
 	if !ok {
-		return out, failure(ErrNoDownload, "downloadFile", nil, "")
+		e := failure(ErrNoDownload, "downloadFile", nil, "")
+		s.mu.Lock()
+		if s.cfg.CometD.Enabled {
+			e.Text, e.Hint = "Could not download file. Please ensure WebChat is configured properly.", "set webchat.cometD.apiURL"
+		}
+		s.mu.Unlock()
+		return out, e
 	}
 	limit := in.MaxSize
 	inline := in.Writer == nil && in.Path == ""

@@ -27,7 +27,7 @@ type IdleAlertData struct {
 	Closing bool `json:"closing"`
 	// Closed: this was the last step; ended follows.
 	Closed bool   `json:"closed"`
-	Text   string `json:"text,omitempty"`
+	Text   string `json:"text,omitempty"` // the server's words
 }
 
 // TranscriptGap is this service's own event on lines that are lost.
@@ -36,10 +36,9 @@ var TranscriptGap = bus.NewEvent[TranscriptGapData](Namespace+".transcriptGap",
 
 // TranscriptGapData is the payload of [TranscriptGap].
 type TranscriptGapData struct {
-	// From and To are the first and the last index of the range.
-	From int64 `json:"from"`
-	To   int64 `json:"to"`
-	// Reason is [GapServer] or [GapOverflow].
+	From int64 `json:"from"` // the first index of the range
+	To   int64 `json:"to"`   // the last index of the range
+	// Reason is "server" or "overflow": [GapServer] or [GapOverflow].
 	Reason string `json:"reason"`
 }
 

@@ -6,7 +6,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
+	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,85 +65,214 @@ func TestSurface(t *testing.T) {
 	assert.Subset(t, events, vendorEvents)
 }
 
+// shortName is the name of a command or event of the service without its namespace.
+func shortName(full string) string { return strings.TrimPrefix(full, "WebChatService.") }
+
+// title is the short name in a heading or a row; own marks what the vendor does not have.
+func title(short string, vendor []string) string {
+	if slices.Contains(vendor, short) {
+		return "`" + short + "`"
+	}
+	return "`" + short + "` (own)"
+}
+
 func TestManualListsTheCommands(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("| command | what it does | options | resolves with |\n| --- | --- | --- | --- |\n")
+	docs := fieldDocs(t)
+	var list, details strings.Builder
+	list.WriteString("| command | what it does |\n| --- | --- |\n")
 	for _, c := range registered(t).Commands {
-		short := strings.TrimPrefix(c.Name, "WebChatService.")
+		short := shortName(c.Name)
 		if short == "COMMANDS" || short == "EVENTS" || short == "LOAD" {
 			continue
 		}
-		name := "`" + short + "`"
-		if !slices.Contains(vendorCommands, short) {
-			name += " (own)"
+		fmt.Fprintf(&list, "| %s | %s |\n", title(short, vendorCommands), c.Doc)
+		fmt.Fprintf(&details, "### %s\n\n%s\n\n", title(short, vendorCommands), c.Doc)
+		fields(t, &details, docs, "Options", "option", c.In)
+		fields(t, &details, docs, "Resolves with", "result", c.Out)
+		var codes []string
+		for _, e := range webchatservice.Rejections()[short] {
+			codes = append(codes, "`"+string(e.Code)+"`")
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name, c.Doc, fields(c.In), fields(c.Out))
+		if len(codes) == 0 {
+			codes = []string{"nothing of its own"}
+		}
+		fmt.Fprintf(&details, "Rejects with %s.\n\n", strings.Join(codes, ", "))
 	}
-	inManual(t, "commands", b.String())
+	inManual(t, "commands", list.String())
+	inManual(t, "command details", details.String())
 }
 
 func TestManualListsTheEvents(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("| event | when | payload |\n| --- | --- | --- |\n")
+	docs := fieldDocs(t)
+	var list, details strings.Builder
+	list.WriteString("| event | when | payload |\n| --- | --- | --- |\n")
+	seen := map[reflect.Type]bool{}
 	for _, e := range registered(t).Events {
-		short := strings.TrimPrefix(e.Name, "WebChatService.")
-		name := "`" + short + "`"
-		if !slices.Contains(vendorEvents, short) {
-			name += " (own)"
+		short := shortName(e.Name)
+		payload := jsonType(e.Type)
+		if e.Type.Kind() == reflect.Struct && e.Type.NumField() > 0 {
+			payload = "`" + e.Type.Name() + "`"
+			if !seen[e.Type] {
+				seen[e.Type] = true
+				fields(t, &details, docs, "`"+e.Type.Name()+"`", "field", e.Type)
+			}
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, e.Doc, fields(e.Type))
+		if payload == "{}" {
+			payload = "nothing: `{}`"
+		}
+		fmt.Fprintf(&list, "| %s | %s | %s |\n", title(short, vendorEvents), e.Doc, payload)
 	}
-	inManual(t, "events", b.String())
+	for _, also := range []reflect.Type{
+		reflect.TypeFor[webchatservice.From](), reflect.TypeFor[webchatservice.Participant](), reflect.TypeFor[webchatservice.ServerError](),
+	} {
+		fields(t, &details, docs, "`"+also.Name()+"`", "field", also)
+	}
+	inManual(t, "events", list.String())
+	inManual(t, "payloads", details.String())
 }
 
-// fields names the options or fields of a type, as JSON has them.
-func fields(t reflect.Type) string {
+// fieldDocs returns the comments of the fields of all structs of the package, by "Type.Field".
+func fieldDocs(t *testing.T) map[string]string {
+	t.Helper()
+	docs := map[string]string{}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if st, ok := spec.Type.(*ast.StructType); ok {
+				for _, f := range st.Fields.List {
+					text := f.Doc.Text()
+					if text == "" {
+						text = f.Comment.Text()
+					}
+					for _, ident := range f.Names {
+						docs[spec.Name.Name+"."+ident.Name] = strings.Join(strings.Fields(text), " ")
+					}
+				}
+			}
+			return true
+		})
+	}
+	return docs
+}
+
+// fields writes a table of the fields of a type, as JSON has them; those that only Go has come last.
+func fields(tt *testing.T, w io.Writer, docs map[string]string, what, column string, t reflect.Type) {
 	switch t {
 	case reflect.TypeFor[webchatservice.Config]():
-		return "the section `webchat`, see [config.md](config.md)"
-	case reflect.TypeFor[webchatservice.Message]():
-		return "a line, see below"
-	case reflect.TypeFor[json.RawMessage]():
-		return "the server's answer"
+		fmt.Fprintf(w, "%s: the section `webchat`, see [config.md](config.md).\n\n", what)
+		return
 	case reflect.TypeFor[webchatservice.Prefilters]():
-		return "filters by number"
+		fmt.Fprintf(w, "%s: an object of filters by number.\n\n", what)
+		return
 	}
-	switch t.Kind() {
-	case reflect.Map:
-		return "any names and values"
-	case reflect.Struct:
-	default:
-		return t.String()
+	if t.Kind() == reflect.Map {
+		fmt.Fprintf(w, "%s: any names and values.\n\n", what)
+		return
 	}
-	var list []string
-	var goOnly []string
+	if t.Kind() == reflect.Struct && t.NumField() == 0 {
+		fmt.Fprintf(w, "%s: none.\n\n", what)
+		return
+	}
+	fmt.Fprintf(w, "%s:\n\n| %s | type | meaning |\n| --- | --- | --- |\n", what, column)
+	var goOnly strings.Builder
 	var walk func(t reflect.Type)
 	walk = func(t reflect.Type) {
 		for i := range t.NumField() {
 			f := t.Field(i)
 			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			doc := meaning(f.Name, docs[t.Name()+"."+f.Name])
+			if f.IsExported() && !f.Anonymous {
+				assert.NotEmpty(tt, doc, "comment of field %s.%s", t.Name(), f.Name)
+			}
 			switch {
 			case f.Anonymous && tag == "":
 				walk(f.Type)
+			case !f.IsExported():
 			case tag == "-":
-				goOnly = append(goOnly, "`"+f.Name+"`")
+				fmt.Fprintf(&goOnly, "| `%s` in Go | `%s` | %s |\n", f.Name, f.Type, doc)
 			default:
-				list = append(list, "`"+tag+"`")
+				fmt.Fprintf(w, "| `%s` | %s | %s |\n", tag, jsonType(f.Type), doc)
 			}
 		}
 	}
 	walk(t)
-	out := strings.Join(list, ", ")
-	if len(goOnly) > 0 {
-		if out != "" {
-			out += "; "
+	fmt.Fprintf(w, "%s\n", goOnly.String())
+}
+
+// meaning is the comment of a field without what is for Go alone: its name, and links.
+func meaning(name, doc string) string {
+	for _, verb := range []string{" is ", " are ", ": "} {
+		if rest, ok := strings.CutPrefix(doc, name+verb); ok {
+			doc = rest
+			break
 		}
-		out += "in Go " + strings.Join(goOnly, ", ")
 	}
-	if out == "" {
-		return "nothing"
+	return strings.ReplaceAll(brackets.ReplaceAllString(doc, "$1"), "|", "\\|")
+}
+
+// brackets are the links of a Go comment.
+var brackets = regexp.MustCompile(`\[([A-Z][A-Za-z.]*)\]`)
+
+// jsonType names a type as JSON has it.
+func jsonType(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[json.RawMessage]():
+		return "any JSON"
+	case reflect.TypeFor[webchatservice.LineID](), reflect.TypeFor[webchatservice.PartyID]():
+		return "string or number"
+	case reflect.TypeFor[webchatservice.Key]():
+		return "string, a secret"
+	case reflect.TypeFor[webchatservice.Time]():
+		return "number (ms) or false"
+	case reflect.TypeFor[webchatservice.Filter]():
+		return "object `{source, flags}`"
+	case reflect.TypeFor[webchatservice.Filters]():
+		return "object `{source, flags}`, or array of these"
+	case reflect.TypeFor[[]byte]():
+		return "string, base64"
 	}
-	return out
+	switch t.Kind() {
+	case reflect.Bool:
+		return "boolean"
+	case reflect.Int, reflect.Int64:
+		return "number"
+	case reflect.String:
+		return "string"
+	case reflect.Interface:
+		return "any"
+	case reflect.Pointer:
+		return jsonType(t.Elem())
+	case reflect.Slice:
+		return "array: " + jsonType(t.Elem())
+	case reflect.Map:
+		if t.Elem() == reflect.TypeFor[webchatservice.Participant]() {
+			return "object by id: " + jsonType(t.Elem())
+		}
+		return "object"
+	}
+	if t.NumField() == 0 {
+		return "{}"
+	}
+	var names []string
+	for i := range t.NumField() {
+		if tag, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); tag != "-" && tag != "" {
+			names = append(names, tag)
+		}
+	}
+	if len(names) > 4 {
+		return "`" + t.Name() + "`"
+	}
+	return "object `{" + strings.Join(names, ", ") + "}`"
 }
 
 func TestManualListsTheRejections(t *testing.T) {

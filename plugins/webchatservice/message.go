@@ -28,9 +28,9 @@ type Message struct {
 	FileDetails map[string]any `json:"fileDetails,omitempty"`
 	// IsTyping is set on typing lines.
 	IsTyping *bool `json:"isTyping,omitempty"`
-	// HTML and Bubble are for user interfaces; only pre-processors set them.
+	// HTML tells a user interface that Text is HTML; only pre-processors set it.
 	HTML   any `json:"html,omitempty"`
-	Bubble any `json:"bubble,omitempty"`
+	Bubble any `json:"bubble,omitempty"` // how a user interface should show it; only pre-processors set it
 	// Restoring: the line is part of a restored transcript.
 	Restoring bool `json:"restoring,omitempty"`
 	// Original is the line as the server sent it.
@@ -39,9 +39,9 @@ type Message struct {
 
 // From is the sender of a line.
 type From struct {
-	ID   PartyID   `json:"id"`
-	Type chat.Role `json:"type"`
-	Name string    `json:"name"`
+	ID   PartyID   `json:"id"`   // of the participant in this chat
+	Type chat.Role `json:"type"` // Client, Agent, Supervisor, Bot or External
+	Name string    `json:"name"` // what to call them
 }
 
 // PartyID names a participant of a chat. Ids that are whole numbers, as those of GMS, are numbers in

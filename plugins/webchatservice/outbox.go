@@ -35,9 +35,9 @@ var MessageStateChanged = bus.NewEvent[MessageStateData](Namespace+".messageStat
 
 // MessageStateData is the payload of [MessageStateChanged].
 type MessageStateData struct {
-	MessageID string       `json:"messageID"`
-	State     MessageState `json:"state"`
-	Text      string       `json:"text"`
+	MessageID string       `json:"messageID"` // the service's own id of the message
+	State     MessageState `json:"state"`     // pending, sent, failed, unknown or withdrawn
+	Text      string       `json:"text"`      // the text, masked
 	// Error says why it failed or is unknown.
 	Error *ErrorData `json:"error,omitempty"`
 }

@@ -10,12 +10,12 @@ import (
 
 // Participant is one who takes or took part in a session.
 type Participant struct {
-	Name       string `json:"name"`
-	Connected  bool   `json:"connected"`
-	Supervisor bool   `json:"supervisor"`
-	// ConnectedTime and DisconnectedTime are in ms since 1970; false in JSON when it did not happen.
+	Name       string `json:"name"`       // the nickname
+	Connected  bool   `json:"connected"`  // is in the chat now
+	Supervisor bool   `json:"supervisor"` // is a supervisor
+	// ConnectedTime is when it joined, in ms since 1970; false in JSON when that is not known.
 	ConnectedTime    Time `json:"connectedTime"`
-	DisconnectedTime Time `json:"disconnectedTime"`
+	DisconnectedTime Time `json:"disconnectedTime"` // when it left; false when it did not
 }
 
 // Roster is who takes and took part in a session, besides the visitor, by id. It is a snapshot: it
@@ -23,15 +23,14 @@ type Participant struct {
 type Roster struct {
 	// Agents are the agents and supervisors.
 	Agents map[string]Participant `json:"agents"`
-	// Bots are the bots, External the system (routing strategy, flow).
+	// Bots are the bots.
 	Bots     map[string]Participant `json:"bots"`
-	External map[string]Participant `json:"external"`
+	External map[string]Participant `json:"external"` // the system: a routing strategy, a flow
 
-	// The numbers of those that are connected now. Supervisors do not count as agents.
-	NumAgentsConnected      int `json:"numAgentsConnected"`
-	NumSupervisorsConnected int `json:"numSupervisorsConnected"`
-	NumBotsConnected        int `json:"numBotsConnected"`
-	NumExternalConnected    int `json:"numExternalConnected"`
+	NumAgentsConnected      int `json:"numAgentsConnected"`      // agents connected now, without supervisors
+	NumSupervisorsConnected int `json:"numSupervisorsConnected"` // supervisors connected now
+	NumBotsConnected        int `json:"numBotsConnected"`        // bots connected now
+	NumExternalConnected    int `json:"numExternalConnected"`    // others connected now
 }
 
 // people follows the lines of a session and knows who is there and who types.

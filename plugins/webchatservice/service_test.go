@@ -25,6 +25,7 @@ import (
 type rig struct {
 	t   *testing.T
 	bus *bus.Bus
+	svc *webchatservice.Service
 	app *bus.Client
 
 	mu     sync.Mutex
@@ -34,7 +35,7 @@ type rig struct {
 // newRig must be called in a bubble. stop ends the bus; the bubble checks that nothing is left.
 func newRig(t *testing.T, opts *webchatservice.Options) *rig {
 	t.Helper()
-	r := &rig{t: t, bus: bus.New(nil)}
+	r := &rig{t: t, bus: bus.New(nil), svc: webchatservice.New(opts)}
 	var err error
 	r.app, err = r.bus.Register("App")
 	require.NoError(t, err)
@@ -45,7 +46,7 @@ func newRig(t *testing.T, opts *webchatservice.Options) *rig {
 		r.events = append(r.events, e)
 	})
 	require.NoError(t, err)
-	require.NoError(t, r.bus.Start(t.Context(), webchatservice.New(opts)))
+	require.NoError(t, r.bus.Start(t.Context(), r.svc))
 	return r
 }
 
