@@ -366,3 +366,64 @@ func TestCustomNotice(t *testing.T) {
 		assert.NoError(t, err)
 	})
 }
+
+func TestRestoreWhatTheCallerKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		opts.Store = webchatservice.NewMemoryStore()
+		r := newRig(t, opts)
+		r.begin()
+		m.AgentSay(id, "Bob", "Hello")
+		data, err := call(r, webchatservice.GetSessionData, struct{}{})
+		require.NoError(t, err)
+		kept, err := json.Marshal(data)
+		require.NoError(t, err)
+		r.stop()
+
+		opts.Store = webchatservice.NewMemoryStore()
+		r = newRig(t, opts)
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{SessionData: &webchatservice.SessionData{}})
+		require.ErrorIs(t, err, webchatservice.ErrNothingStored)
+		_, err = r.app.Call(t.Context(), "WebChatService.restore", map[string]any{
+			"async": map[string]any{"enabled": true}, "sessionData": json.RawMessage(kept),
+		})
+		require.NoError(t, err)
+		events := r.take()
+		assert.Equal(t, []string{"Hello"}, texts(events))
+		assert.True(t, payload[webchatservice.RestoredData](t, events, "restored").Async)
+		r.stop()
+
+		time.Sleep(time.Hour)
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		assert.NoError(t, err, "it is the stored one now, and a long-lived one does not grow old")
+	})
+}
+
+func TestAsyncIsConfiguredOrAskedFor(t *testing.T) {
+	yes, no := true, false
+	for name, tt := range map[string]struct {
+		configured bool
+		asked      *bool
+		want       bool
+	}{
+		"neither": {}, "configured": {true, nil, true}, "asked": {false, &yes, true}, "asked not": {true, &no, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+				defer sim.Close()
+				opts := onSim(sim)
+				opts.Config.Async.Enabled = tt.configured
+				r := newRig(t, opts)
+				defer r.stop()
+				_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada", Async: tt.asked})
+				require.NoError(t, err)
+				assert.Equal(t, tt.want, sim.Chats()[0].Async)
+				assert.Equal(t, tt.want, payload[webchatservice.Capabilities](t, r.take(), "capabilitiesChanged").Async)
+			})
+		})
+	}
+}

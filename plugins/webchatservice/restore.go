@@ -95,7 +95,7 @@ func (in *RestoreIn) record() *record {
 	}
 	return &record{
 		Version: recordVersion, SessionID: d.SessionID, UserID: d.UserID, Alias: d.Alias,
-		SecureKey: d.SecureKey.Reveal(), Heard: stamp(time.Now()),
+		SecureKey: d.SecureKey.Reveal(), Heard: stamp(time.Now()), Async: in.Async.Enabled,
 	}
 }
 
