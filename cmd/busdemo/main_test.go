@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"os"
@@ -55,6 +54,10 @@ type trial struct {
 	prepare func(*chatsim.Server)
 	// interrupt is the output at which Ctrl-C comes; "" for never.
 	interrupt string
+	// interruptErr is the output on standard error at which Ctrl-C comes; "" for never.
+	interruptErr string
+	// ctx, if set, is what the end of is Ctrl-C too.
+	ctx context.Context
 	// hangUp is the output at which SIGHUP comes, after change was called; "" for never.
 	hangUp string
 	change func()
@@ -62,7 +65,10 @@ type trial struct {
 
 func (tr trial) run(t *testing.T, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	if tr.ctx == nil {
+		tr.ctx = t.Context()
+	}
+	ctx, cancel := context.WithCancel(tr.ctx)
 	defer cancel()
 	var got outcome
 	stdout := &output{on: tr.interrupt}
@@ -77,8 +83,11 @@ func (tr trial) run(t *testing.T, args ...string) outcome {
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	var stderr bytes.Buffer
-	p := &program{stdin: stdin, stdout: stdout, stderr: &stderr, hangUp: signals, newSim: func(o *chatsim.Options) *chatsim.Server {
+	stderr := &output{on: tr.interruptErr}
+	if tr.interruptErr != "" {
+		stderr.call = cancel
+	}
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, hangUp: signals, newSim: func(o *chatsim.Options) *chatsim.Server {
 		got.sim = chatsim.New(o)
 		if tr.prepare != nil {
 			tr.prepare(got.sim)
@@ -153,6 +162,18 @@ func TestCommandLine(t *testing.T) {
 		{"demo --transport gms --config x.yaml", exitUsage, []string{"--transport", "--config"}},
 		{"chat --transport avian", exitUsage, []string{"--transport"}},
 		{"chat --name=", exitUsage, []string{"--name"}},
+		{"load --sessions 0", exitUsage, []string{"--sessions 0 is out of range", "1 to 100000"}},
+		{"load --sessions many", exitUsage, []string{"--sessions", "many"}},
+		{"load --rate -1", exitUsage, []string{"--rate -1 is out of range"}},
+		{"load --rate NaN", exitUsage, []string{"--rate NaN is out of range"}},
+		{"load --for 0", exitUsage, []string{"--for 0s is out of range", "10s"}},
+		{"load --faults 1ms", exitUsage, []string{"--faults 1ms is out of range", "10ms"}},
+		{"load --faults 1s --config x.yaml", exitUsage, []string{"--faults", "--config"}},
+		{"load --transport avian", exitUsage, []string{"--transport"}},
+		{"load --sesions 3", exitUsage, []string{"did you mean --sessions?"}},
+		{"load --config missing.yaml", exitFailure, []string{"missing.yaml", "no such"}},
+		{"sim --faults -1s", exitUsage, []string{"--faults -1s is out of range"}},
+		{"sim --seed x", exitUsage, []string{"--seed", "x"}},
 		{"sim --listen nowhere", exitUsage, []string{`--listen "nowhere"`, "127.0.0.1:8080"}},
 		{"sim --listen 127.0.0.1:99999", exitFailure, []string{"--listen 127.0.0.1:99999"}},
 		{"demo --config missing.yaml", exitFailure, []string{"missing.yaml", "no such"}},

@@ -6,15 +6,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
 // serve runs busdemo sim on the loopback. It returns the first line of output, and what stops it.
@@ -108,6 +113,66 @@ func TestSimAndChat(t *testing.T) {
 	_ = stdin.Close()
 
 	stop()
+}
+
+// TestFaults: about as many requests go wrong as was asked for, the same ones with the same seed, and none any more once
+// it is stopped.
+func TestFaults(t *testing.T) {
+	trials := func(seed uint64) (wrong []int) {
+		synctest.Test(t, func(t *testing.T) {
+			sim := chatsim.New(nil)
+			defer sim.Close()
+			stop := spoil(sim, faultOptions{every: 100 * time.Millisecond, seed: seed})
+			ask := func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+				defer cancel()
+				r, err := http.NewRequestWithContext(ctx, http.MethodPost, sim.GMSURL(), strings.NewReader("nickname=Ada"))
+				require.NoError(t, err)
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				if resp, err := sim.Client().Do(r); err == nil { // a request that goes wrong is what is asked for
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+			}
+			for range 200 {
+				ask()
+				time.Sleep(50 * time.Millisecond)
+			}
+			stop()
+			for range 50 {
+				ask()
+			}
+			for i, r := range sim.Requests() {
+				if r.Faulty {
+					wrong = append(wrong, i)
+				}
+			}
+		})
+		return wrong
+	}
+	first := trials(4)
+	assert.Greater(t, len(first), 50)
+	assert.Less(t, first[len(first)-1], 201)
+	assert.Equal(t, first, trials(4))
+	assert.NotEqual(t, first, trials(5))
+}
+
+func TestSimSeed(t *testing.T) {
+	var ids [2]string
+	for i := range ids {
+		first, stop := serve(t, "--seed", "7", "--faults", "1h")
+		var urls map[string]string
+		require.NoError(t, json.Unmarshal([]byte(first), &urls))
+		resp, err := http.PostForm(urls["gms"], url.Values{"nickname": {"Ada"}})
+		require.NoError(t, err)
+		var answer struct{ ChatID string }
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
+		require.NoError(t, resp.Body.Close())
+		ids[i] = answer.ChatID
+		stop()
+	}
+	assert.NotEmpty(t, ids[0])
+	assert.Equal(t, ids[0], ids[1])
 }
 
 func TestReachable(t *testing.T) {

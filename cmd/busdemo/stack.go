@@ -79,22 +79,11 @@ func (p *program) buildStack(ctx context.Context, o stackOptions, out *outside) 
 		}
 		return &c
 	}
-	load := func() (*busconfig.Config, error) { return busconfig.Load(&busconfig.Options{File: o.file}) }
-	cfg, err := config.New(load, config.Section{
-		Name: webchatservice.Section, Configure: webchatservice.Configure.Name(),
-		Defaults: func() any { return defaults() },
-	})
+	cfg, addressed, err := settings(o.file, defaults)
 	if err != nil {
 		return nil, err
 	}
-	webchat := defaults()
-	if err := cfg.Configure(webchatservice.Section, webchat); err != nil {
-		return nil, err
-	}
-	switch addressed := hasAddress(*webchat); {
-	case !addressed && o.file != "":
-		return nil, fmt.Errorf("%s: webchat.dataURL: is missing; set it to the root of a chat service, "+
-			"such as http://127.0.0.1:8080/genesys/2/chat/customer-support, or leave --config out for the embedded one", o.file)
+	switch {
 	case out.cable != nil: // it is a successor
 	case addressed:
 		err = s.connect(new(net.Dialer).DialContext, chat.Secret{})
@@ -121,6 +110,29 @@ func (p *program) buildStack(ctx context.Context, o stackOptions, out *outside) 
 	return s, nil
 }
 
+// settings reads the configuration, over defaults. addressed reports that it names a chat server, which a file
+// must.
+func settings(file string, defaults func() *webchatservice.Config) (cfg *config.Plugin, addressed bool, err error) {
+	load := func() (*busconfig.Config, error) { return busconfig.Load(&busconfig.Options{File: file}) }
+	cfg, err = config.New(load, config.Section{
+		Name: webchatservice.Section, Configure: webchatservice.Configure.Name(),
+		Defaults: func() any { return defaults() },
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	webchat := defaults()
+	if err := cfg.Configure(webchatservice.Section, webchat); err != nil {
+		return nil, false, err
+	}
+	addressed = hasAddress(*webchat)
+	if !addressed && file != "" {
+		return nil, false, fmt.Errorf("%s: webchat.dataURL: is missing; set it to the root of a chat service, "+
+			"such as http://127.0.0.1:8080/genesys/2/chat/customer-support, or leave --config out for the embedded one", file)
+	}
+	return cfg, addressed, nil
+}
+
 // connect puts a cable to dial, and a transport for all requests over it.
 func (s *stack) connect(dial func(ctx context.Context, network, address string) (net.Conn, error), proxy chat.Secret) (err error) {
 	s.cable = newCable(dial)
@@ -130,11 +142,16 @@ func (s *stack) connect(dial func(ctx context.Context, network, address string) 
 
 // embedded points c to the embedded server.
 func (s *stack) embedded(c *webchatservice.Config) {
-	if s.options.transport == gmscometd.Name {
-		c.CometD.Enabled, c.CometD.CometURL, c.CometD.APIURL, c.CometD.Channel = true, s.sim.CometDURL(), s.sim.FilesURL(), s.sim.Channel()
+	pointTo(s.sim, s.options.transport, c)
+}
+
+// pointTo points c to an embedded server.
+func pointTo(sim *chatsim.Server, transport string, c *webchatservice.Config) {
+	if transport == gmscometd.Name {
+		c.CometD.Enabled, c.CometD.CometURL, c.CometD.APIURL, c.CometD.Channel = true, sim.CometDURL(), sim.FilesURL(), sim.Channel()
 		return
 	}
-	c.DataURL = s.sim.GMSURL()
+	c.DataURL = sim.GMSURL()
 	c.PollRateMin, c.PollRateMax = 250, 1000 // nobody pays for requests in memory
 }
 
