@@ -2,7 +2,6 @@ package webchatservice
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"slices"
 	"time"
@@ -54,7 +53,7 @@ func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGa
 	e := wireError(err)
 	ending := s.state == StateEnding
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: //nolint:errorlint // as it is: a broken connection may have it as its cause
 		s.overThere = true
 		s.finishLocked(s.reason(chat.EndUnknown, ending), true)
 		return false, 0

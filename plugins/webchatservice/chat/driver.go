@@ -45,7 +45,8 @@ type Conn interface {
 	// was given out. It does what the wire needs to get events (a poll wire polls in here), so the
 	// chat stays alive on the server only while somebody receives. Errors are [*Error], and after
 	// each of them Receive may be called again; when to do so is the caller's choice. Their
-	// Outcome is never Gone: a chat that the server no longer has comes out as its end.
+	// Outcome is never Gone: a chat that the server no longer has comes out as its end. None
+	// of them matches io.EOF, also where the network broke with one.
 	//
 	// The first Receive of a connection returns at once, with what the answer to Open or Resume
 	// brought.

@@ -224,19 +224,25 @@ func closeEndsCallsNotTheChat(r *run) {
 	conn := r.open()
 	var wg sync.WaitGroup
 	var received, sent error
+	var ended [2]time.Time // when the calls did
 	wg.Go(func() {
 		for received == nil {
 			_, received = conn.Receive(r.ctx())
 		}
+		ended[0] = time.Now()
 	})
 	synctest.Wait()
 	r.server.Delay(time.Second)
-	wg.Go(func() { _, sent = conn.Send(r.ctx(), chat.Action{Text: "in flight"}) })
+	wg.Go(func() {
+		_, sent = conn.Send(r.ctx(), chat.Action{Text: "in flight"})
+		ended[1] = time.Now()
+	})
 	time.Sleep(100 * time.Millisecond)
 	begin := time.Now()
 	require.NoError(r, conn.Close())
+	assert.LessOrEqual(r, time.Since(begin), time.Second, "a server that is slow was waited for")
 	wg.Wait()
-	assert.Zero(r, time.Since(begin), "calls went on after Close")
+	assert.Equal(r, [2]time.Time{begin, begin}, ended, "calls went on after Close")
 	require.ErrorIs(r, received, chat.ErrClosed)
 	require.ErrorIs(r, sent, chat.ErrClosed)
 	r.outcome(sent, chat.Unknown)
@@ -387,6 +393,7 @@ func networkDownAndBack(r *run) {
 		require.ErrorAs(r, err, &e)
 		assert.Equal(r, chat.CodeNetwork, e.Code)
 		assert.NotEqual(r, chat.Gone, e.Outcome)
+		assert.NotErrorIs(r, err, io.EOF)
 	}
 	r.server.Heal()
 	begin := time.Now()

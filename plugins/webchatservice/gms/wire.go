@@ -460,11 +460,15 @@ func (a *attempt) broken(err error) *chat.Error {
 	return e
 }
 
-// strip takes off what names the address: it contains the chat's id, and perhaps a password.
+// strip takes off what names the address: it contains the chat's id, and perhaps a password. A connection that
+// was closed must not look like the end of a chat, which is told by [io.EOF].
 func strip(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
-		return u.Err
+		err = u.Err
+	}
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
 	}
 	return err
 }

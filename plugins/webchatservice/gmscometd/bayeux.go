@@ -134,6 +134,10 @@ func signal(ch chan struct{}) {
 func (c *client) run() {
 	defer c.wg.Done()
 	for c.life.Err() == nil {
+		if c.leaving() {
+			c.linger()
+			break
+		}
 		var e *chat.Error
 		switch c.plan {
 		case planHandshake:
@@ -150,7 +154,7 @@ func (c *client) run() {
 			c.plan = planHandshake
 			continue
 		}
-		if e != nil && c.life.Err() == nil {
+		if e != nil && c.life.Err() == nil && !c.leaving() {
 			c.failed(e)
 		}
 	}
@@ -577,13 +581,38 @@ func (c *client) leave(s *socket, m outgoing) {
 		return
 	}
 	if s != nil {
-		s.farewell(unit)
+		s.farewell(unit, m.ID)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
 	defer cancel()
 	if _, e := c.wire.Send(ctx, "close", c.wire.Address+"/disconnect", jsonType, unit, goodbye); e != nil {
 		c.log.Debug("the Bayeux session is left to the server", "error", e.Error())
+	}
+}
+
+// leaving reports whether close was called.
+func (c *client) leaving() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
+}
+
+// linger reads what comes while the client leaves, the reply to its disconnect among it.
+func (c *client) linger() {
+	c.mu.Lock()
+	s := c.sock
+	c.mu.Unlock()
+	if s == nil {
+		<-c.life.Done()
+		return
+	}
+	s.waits = time.Now().Add(goodbye)
+	for {
+		if err := s.read(func(all []message) { c.dispatch(all, "") }); err != nil {
+			s.abandon(s.broken("close", err))
+			return
+		}
 	}
 }
 

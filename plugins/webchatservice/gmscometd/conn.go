@@ -53,7 +53,7 @@ type conn struct {
 	begun    bool        // the chat was accepted
 	closed   bool
 	trouble  *chat.Error   // of the last attempt to connect; nil: it is well, or under way
-	quiet    bool          // no event since the link came up
+	quiet    bool          // no event since the link was lost last
 	losses   int           // failures so far
 	linked   bool          // the Bayeux session is there
 	links    int           // how often that changed
@@ -202,7 +202,7 @@ func (c *conn) up() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.links++
-	c.linked, c.trouble, c.quiet = true, nil, true
+	c.linked, c.trouble = true, nil
 	c.changedLocked()
 	c.attachLocked()
 }
@@ -230,7 +230,7 @@ func (c *conn) holed() {
 func (c *conn) lost(e *chat.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.trouble = e
+	c.trouble, c.quiet = e, true
 	c.losses++
 	c.downLocked()
 	signal(c.wake)
@@ -443,6 +443,9 @@ func (c *conn) catchUpLocked(all bool) {
 // takeLocked takes in what an answer brought, and queues it if it is worth an event.
 func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
 	over := c.book.Over
+	if !c.quiet && len(a.Messages) > 0 && !slices.ContainsFunc(a.Messages, c.book.New) {
+		raw = nil // it was said before, and tells nothing by being said again
+	}
 	ev, ok := c.book.Take(a, raw)
 	if !ok {
 		return

@@ -91,11 +91,14 @@ func TestThreeInstances(t *testing.T) {
 	}
 }
 
-// bridge lets a network reach a simulator that listens on another.
-func bridge(t *testing.T, from *chatsim.Network, sim *chatsim.Server) {
+// bridge lets a network reach a simulator that listens on another. What it returns closes, in good order, each
+// connection there is.
+func bridge(t *testing.T, from *chatsim.Network, sim *chatsim.Server) (hangUp func()) {
 	l, err := from.Listen("sim.test:80")
 	require.NoError(t, err)
 	var all sync.WaitGroup
+	var mu sync.Mutex
+	var open []net.Conn
 	all.Go(func() {
 		for {
 			near, err := l.Accept()
@@ -107,6 +110,9 @@ func bridge(t *testing.T, from *chatsim.Network, sim *chatsim.Server) {
 				_ = near.Close()
 				continue
 			}
+			mu.Lock()
+			open = append(open, near)
+			mu.Unlock()
 			all.Go(func() { pipe(far, near) })
 			all.Go(func() { pipe(near, far) })
 		}
@@ -116,6 +122,14 @@ func bridge(t *testing.T, from *chatsim.Network, sim *chatsim.Server) {
 		from.Reset()
 		all.Wait()
 	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, near := range open {
+			_ = near.Close()
+		}
+		open = nil
+	}
 }
 
 // pipe copies until either end breaks, and then ends both.

@@ -155,6 +155,27 @@ func TestClosedWhileEnding(t *testing.T) {
 	})
 }
 
+// A connection that the server closes in good order has broken: the chat goes on.
+func TestClosedIsNotEnded(t *testing.T) {
+	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
+		s.network = chatsim.NewNetwork()
+		t.Cleanup(func() { require.NoError(t, s.network.Close()) })
+		hangUp := bridge(t, s.network, s.Server)
+		conn := s.open(t.Context())
+		_, err := conn.Receive(t.Context())
+		require.NoError(t, err)
+		synctest.Wait()
+		hangUp()
+		_, err = conn.Receive(t.Context())
+		require.Error(t, err)
+		require.NotErrorIs(t, err, io.EOF)
+		_, err = conn.Receive(t.Context())
+		require.NoError(t, err)
+		_, err = conn.Send(t.Context(), chat.Action{Text: "still here"})
+		require.NoError(t, err)
+	})
+}
+
 // Where no websocket can be had, or those there are stop working, long-polling takes over, and websockets are tried
 // again later, less and less often.
 func TestFallBackAndReturn(t *testing.T) {

@@ -125,8 +125,7 @@ type socket struct {
 	mu      sync.Mutex // guards what follows
 	queue   []frame
 	writing bool
-	idle    chan struct{} // closed once nothing is being written; nil: nobody waits
-	dead    *chat.Error   // why it is of no use any more
+	dead    *chat.Error // why it is of no use any more
 	pending map[string]*waiter
 	last    time.Time // when something came last
 	pinger  *time.Timer
@@ -340,7 +339,7 @@ func (s *socket) write() {
 	for {
 		s.mu.Lock()
 		if len(s.queue) == 0 || s.dead != nil {
-			s.restLocked()
+			s.writing = false
 			s.mu.Unlock()
 			return
 		}
@@ -363,19 +362,10 @@ func (s *socket) write() {
 			_ = s.conn.Close() // the reader finds out
 			s.mu.Lock()
 			s.queue = nil
-			s.restLocked()
+			s.writing = false
 			s.mu.Unlock()
 			return
 		}
-	}
-}
-
-// restLocked ends writing.
-func (s *socket) restLocked() {
-	s.writing = false
-	if s.idle != nil {
-		close(s.idle)
-		s.idle = nil
 	}
 }
 
@@ -476,27 +466,13 @@ func (s *socket) abandon(e *chat.Error) {
 	_ = s.conn.Close()
 }
 
-// farewell tells the server that the client leaves, if that can be told at once.
-func (s *socket) farewell(unit []byte) {
-	s.send(frame{data: unit})
-	deadline := time.Now().Add(goodbye)
-	s.mu.Lock()
-	idle := s.idle
-	if s.writing && idle == nil {
-		idle = make(chan struct{})
-		s.idle = idle
+// farewell tells the server that the client leaves, and closes once it has the reply: what is under way
+// to a socket that is closed before that may be lost with it (wire-gms D.7).
+func (s *socket) farewell(unit []byte, id string) {
+	if _, e := s.request(context.Background(), "close", unit, []string{id}, goodbye); e != nil {
+		return
 	}
-	s.mu.Unlock()
-	if idle != nil {
-		t := time.NewTimer(goodbye)
-		defer t.Stop()
-		select {
-		case <-idle:
-		case <-t.C:
-			return
-		}
-	}
-	_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, "Disconnect"), deadline)
+	_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, "Disconnect"), time.Now().Add(goodbye))
 }
 
 // broken says why a socket failed.
@@ -507,6 +483,9 @@ func (s *socket) broken(op string, err error) *chat.Error {
 		return &failure
 	}
 	e := &chat.Error{Code: chat.CodeNetwork, Op: op, Err: err}
+	if errors.Is(err, io.EOF) {
+		e.Err = io.ErrUnexpectedEOF // io.EOF is how the end of a chat is told
+	}
 	var closed *websocket.CloseError
 	var late net.Error
 	var unit badUnit

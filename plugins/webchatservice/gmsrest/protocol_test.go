@@ -1,14 +1,17 @@
 package gmsrest_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -562,4 +565,42 @@ func TestLoopback(t *testing.T) {
 		}
 	}
 	assert.True(t, sent)
+}
+
+// A connection that the server closes without an answer has broken: the chat goes on.
+func TestClosedIsNotEnded(t *testing.T) {
+	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+		var closing atomic.Bool
+		dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+			if !closing.Load() {
+				return s.DialContext(ctx, network, address)
+			}
+			near, far := net.Pipe()
+			go func() {
+				if r, err := http.ReadRequest(bufio.NewReader(far)); err == nil {
+					_, _ = io.Copy(io.Discard, r.Body)
+				}
+				_ = far.Close()
+			}()
+			return near, nil
+		}
+		d, err := gmsrest.New(chat.Config{DataURL: s.GMSURL(), AjaxTimeout: time.Second}, chat.Options{Dial: dial})
+		require.NoError(t, err)
+		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+		require.NoError(t, err)
+		t.Cleanup(func() {
+			require.NoError(t, conn.Close())
+			d.CloseIdleConnections()
+		})
+		_, err = conn.Receive(t.Context())
+		require.NoError(t, err)
+		closing.Store(true)
+		s.Network().Reset()
+		_, err = conn.Receive(t.Context())
+		require.Error(t, err)
+		require.NotErrorIs(t, err, io.EOF)
+		closing.Store(false)
+		_, err = conn.Receive(t.Context())
+		require.NoError(t, err)
+	})
 }
