@@ -41,6 +41,7 @@ const (
 	median50   = "p50"
 	tail99     = "p99"
 	memory     = "memory"
+	stacks     = "stacks of that"
 	goroutines = "goroutines"
 	load       = "load"
 )
@@ -57,6 +58,8 @@ func (s sample) figure(what string) float64 {
 		return s.P99
 	case memory:
 		return s.Bytes
+	case stacks:
+		return s.Stacks
 	case goroutines:
 		return s.Goroutines
 	case load:
@@ -90,7 +93,7 @@ func jobs() []job {
 			name: "polling sessions", text: "1,000 sessions that poll, a bus each", unit: "session",
 			entries: []entry{{"service", 1000, servicePolling}, {"net/http", 1000, rawPolling}},
 			bars: []bar{
-				{what: memory, against: "net/http", times: 1.3, plus: 10 * kilobyte}, {what: goroutines, against: "net/http", times: 1, free: true},
+				{what: memory, against: "net/http", times: 1.3, plus: 10 * kilobyte}, {what: stacks, against: "net/http", free: true}, {what: goroutines, against: "net/http", free: true},
 			},
 		},
 		{
@@ -120,7 +123,7 @@ func jobs() []job {
 			name: "idle sockets", text: "10,000 idle websocket sessions, a bus each", unit: "session",
 			entries: []entry{{"service", 10000, serviceSockets}, {"gorilla", 10000, rawSockets}},
 			bars: []bar{
-				{what: memory, plus: 32 * kilobyte}, {what: goroutines, plus: 3}, {what: memory, against: "gorilla", times: 1, free: true},
+				{what: memory, plus: 32 * kilobyte}, {what: goroutines, plus: 3}, {what: memory, against: "gorilla", free: true}, {what: stacks, against: "gorilla", free: true},
 				{what: load, plus: 0.02, free: true},
 			},
 		},

@@ -16,6 +16,7 @@ type sample struct {
 	P50        float64 `json:"p50,omitempty"`        // ns, of a latency
 	P99        float64 `json:"p99,omitempty"`        // ns
 	Bytes      float64 `json:"bytes,omitempty"`      // heap and stacks, per session
+	Stacks     float64 `json:"stacks,omitempty"`     // those alone, per session
 	Goroutines float64 `json:"goroutines,omitempty"` // per session
 	Load       float64 `json:"load,omitempty"`       // part of one core, while nothing happens
 }
@@ -29,10 +30,9 @@ type meter struct {
 	settle  time.Duration // how long sessions are left alone before they are looked at
 	err     error
 
-	began  time.Time
-	spent  time.Duration
-	bytes  float64
-	routes int
+	began time.Time
+	spent time.Duration
+	base  held
 }
 
 // begin starts the clocks.
@@ -57,12 +57,12 @@ func (m *meter) end(n int) sample {
 }
 
 // empty notes what the process holds before there are any sessions.
-func (m *meter) empty() { m.bytes, m.routes = footprint() }
+func (m *meter) empty() { m.base = footprint() }
 
 // full returns what each of n sessions holds.
 func (m *meter) full(n int) sample {
 	time.Sleep(m.settle)
-	bytes, routes := footprint()
+	now := footprint()
 	if m.profile != "" {
 		f, err := os.Create(m.profile + ".heap")
 		if err == nil {
@@ -72,7 +72,12 @@ func (m *meter) full(n int) sample {
 		}
 		m.note(err)
 	}
-	return sample{Bytes: (bytes - m.bytes) / float64(n), Goroutines: float64(routes-m.routes) / float64(n)}
+	each := func(of func(held) float64) float64 { return (of(now) - of(m.base)) / float64(n) }
+	return sample{
+		Bytes:      each(func(h held) float64 { return h.heap + h.stacks }),
+		Stacks:     each(func(h held) float64 { return h.stacks }),
+		Goroutines: each(func(h held) float64 { return h.goroutines }),
+	}
 }
 
 // idle returns the load of this process while nothing happens.
@@ -88,14 +93,16 @@ func (m *meter) note(err error) {
 	}
 }
 
-// footprint is the memory of the heap that is in use, and that of the stacks,
-// and how many goroutines there are.
-func footprint() (bytes float64, goroutines int) {
+// held is what a process holds: the memory of the heap that is in use, and that
+// of the stacks, and how many goroutines there are.
+type held struct{ heap, stacks, goroutines float64 }
+
+func footprint() held {
 	runtime.GC()
 	runtime.GC() // the second one frees what the first one has finalised, and pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()
+	return held{float64(m.HeapAlloc), float64(m.StackInuse), float64(runtime.NumGoroutine())}
 }
 
 // cpuTime is what this process has used, in user and system mode.

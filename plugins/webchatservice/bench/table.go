@@ -30,7 +30,7 @@ func printTable(w io.Writer, all []job, rounds []figures) {
 // amount is a figure with its unit.
 func amount(what string, v float64) string {
 	switch {
-	case what == memory:
+	case what == memory, what == stacks:
 		return fmt.Sprintf("%.1f KB", v/1024)
 	case what == goroutines:
 		return fmt.Sprintf("%.3g", v)
