@@ -104,7 +104,7 @@ func jobs() []job {
 		{
 			name: "socket throughput", text: "lines pushed on a websocket, to a subscriber", unit: "line",
 			entries: []entry{
-				{"service", 100000, serviceFlood}, {"gorilla, same decode", 100000, rawFlood(sameDeliveries, same)},
+				{"service", 100000, serviceFlood}, {"gorilla, same decode", 100000, rawFlood(sameDeliveries, sameValid)},
 				{"gorilla, encoding/json", 100000, rawFlood(deliveries, plain)},
 			},
 			bars: []bar{
@@ -129,7 +129,7 @@ func jobs() []job {
 		},
 		{
 			name: "long-polling", text: "lines by long-polling, to a subscriber of the same bus", unit: "line",
-			entries: []entry{{"service", 1000, serviceLongPolling}, {"net/http, same decode", 1000, rawLongPolling(sameDeliveries, same)}},
+			entries: []entry{{"service", 1000, serviceLongPolling}, {"net/http, same decode", 1000, rawLongPolling(sameDeliveries, sameValid)}},
 			bars:    []bar{{what: cpu, against: "net/http, same decode", times: 1.3}},
 		},
 	}

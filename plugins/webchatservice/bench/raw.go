@@ -56,7 +56,15 @@ var key = chat.NewSecret("9f31c07a55e2d8b4")
 // same decodes as the driver does: whatever the types, without the keys, with
 // the raw lines.
 func same(body []byte) (int, string, error) {
-	a, err := gms.Parse(body, true, key)
+	return sameLast(gms.Parse(body, true, key))
+}
+
+// sameValid is same for a part of what has been found valid.
+func sameValid(body []byte) (int, string, error) {
+	return sameLast(gms.ParseValid(body, false, key))
+}
+
+func sameLast(a gms.Answer, err error) (int, string, error) {
 	if err != nil || len(a.Messages) == 0 {
 		return 0, "", err
 	}
@@ -137,7 +145,7 @@ func deliveries(unit []byte, f func(data []byte) error) (answered bool, err erro
 
 // sameDeliveries is deliveries as the driver does it.
 func sameDeliveries(unit []byte, f func(data []byte) error) (answered bool, err error) {
-	if !json.Valid(unit) {
+	if !gms.Valid(unit) {
 		return false, errors.New("no JSON")
 	}
 	gms.EachElement(unit, func(raw []byte) {

@@ -148,7 +148,7 @@ func serviceLatency(ctx context.Context, m *meter, to peers, n int) (sample, err
 func rawLatency(ctx context.Context, m *meter, to peers, n int) (sample, error) {
 	all := newStamps(n * latencyTurns)
 	sockets, err := rawParty(ctx, to.Push, n, func(data []byte) error {
-		_, last, err := same(data)
+		_, last, err := sameValid(data)
 		all.take(last)
 		return err
 	})

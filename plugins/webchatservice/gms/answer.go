@@ -53,23 +53,30 @@ func Parse(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, error)
 		return Answer{}, errEmpty
 	case body[0] == '<':
 		return Answer{}, errHTML
+	case Valid(body):
+		return ParseValid(body, needStatus, secrets...)
 	case !utf8.Valid(body): // encoding/json would replace it, and change what somebody wrote
 		return Answer{}, errUTF8
-	case !json.Valid(body):
-		var v json.RawMessage
-		return Answer{}, json.Unmarshal(body, &v) // says where
 	}
+	var v json.RawMessage
+	return Answer{}, json.Unmarshal(body, &v) // says where
+}
+
+// ParseValid is Parse for a body that is known to be [Valid].
+func ParseValid(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, error) {
 	var a Answer
 	newKey := ""
-	if !EachMember(body, func(name, value []byte) {
+	var keys []place
+	if !eachPlace(body, func(name []byte, begin, end int) {
 		if isSecureKey(name) {
-			newKey = Scalar(value)
+			newKey = Scalar(body[begin:end])
+			keys = append(keys, place{begin, end})
 		}
 	}) {
 		return Answer{}, errNotObject
 	}
 	a.Session.SecureKey = chat.NewSecret(newKey)
-	a.Raw = newRedactor(a.Session.SecureKey, secrets...).envelope(body)
+	a.Raw = newRedactor(a.Session.SecureKey, secrets...).envelope(body, keys)
 	status, lines := "", []byte(nil)
 	EachMember(a.Raw, func(name, value []byte) {
 		switch string(name) {
@@ -100,6 +107,7 @@ func Parse(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, error)
 	} else if len(a.Errors) > 0 {
 		a.StatusCode = StatusError
 	}
+	a.Messages = newLines(lines)
 	if lines != nil && !IsNull(lines) && !EachElement(lines, func(raw []byte) {
 		if raw[0] == '{' { // what is no object is no line
 			a.Messages = append(a.Messages, parseLine(raw))
@@ -109,6 +117,18 @@ func Parse(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, error)
 	}
 	sortLines(a.Messages)
 	return a, nil
+}
+
+// newLines returns an empty list for the lines of an array of that length, each of which has some 190 bytes.
+func newLines(array []byte) []chat.Message {
+	n := len(array) / 190
+	if n == 0 && len(array) > 2 {
+		n = 1
+	}
+	if n == 0 {
+		return nil
+	}
+	return make([]chat.Message, 0, n)
 }
 
 // parseErrors reads the list under errors. What is no object in it is kept as text.

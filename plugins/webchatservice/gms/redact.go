@@ -35,18 +35,21 @@ func newRedactor(first chat.Secret, more ...chat.Secret) redactor {
 // "SecureKey" is one, too.
 func isSecureKey(name []byte) bool { return bytes.EqualFold(name, []byte("secureKey")) }
 
-// envelope takes the keys out of a valid response object, and the value of secureKey whatever it is. The
-// result is a copy.
-func (r redactor) envelope(body []byte) json.RawMessage {
+// place is where a value is.
+type place struct{ begin, end int }
+
+// envelope takes the keys out of a valid response object, and the values of secureKey, which are at these places, whatever
+// they are. The result is a copy.
+func (r redactor) envelope(body []byte, secureKeys []place) json.RawMessage {
 	out := make([]byte, 0, len(body))
 	done := 0
-	eachPlace(body, func(name []byte, begin, end int) {
-		if value := body[begin:end]; isSecureKey(name) && !IsNull(value) && string(value) != `""` {
-			out = append(out, body[done:begin]...)
+	for _, p := range secureKeys {
+		if value := body[p.begin:p.end]; !IsNull(value) && string(value) != `""` {
+			out = append(out, body[done:p.begin]...)
 			out = append(out, `"`+chat.Redacted+`"`...)
-			done = end
+			done = p.end
 		}
-	})
+	}
 	return r.json(append(out, body[done:]...))
 }
 

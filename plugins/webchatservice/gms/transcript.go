@@ -28,7 +28,7 @@ func NewTranscript(s chat.Session, from int64) Transcript {
 	return Transcript{Session: s, told: s, from: from, Next: from}
 }
 
-// Take takes in what an answer brought. raw is the envelope for the event; with one there is always an
+// Take takes in what an answer brought, whose lines it takes for the event. raw is the envelope for the event; with one there is always an
 // event, without only if there is something to tell.
 func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool) {
 	if t.Over {
@@ -39,7 +39,8 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 	}
 	ev = chat.Event{StatusCode: a.StatusCode, IdleTimerExpire: a.Idle, Raw: raw}
 	if a.StatusCode != StatusRetry { // then the other fields are not reliable
-		for _, m := range a.Messages {
+		for i := range a.Messages {
+			m := &a.Messages[i]
 			if m.HasIndex {
 				// An old node may send everything, whatever it was asked for (wire-gms Uncertain 16).
 				if !t.add(m.Index) {
@@ -47,8 +48,11 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 				}
 				t.Next = max(t.Next, m.Index+1)
 			}
-			ev.Messages = append(ev.Messages, m)
 			t.line(m)
+			if n := len(ev.Messages); n < i {
+				a.Messages[n] = *m
+			}
+			ev.Messages = a.Messages[:len(ev.Messages)+1]
 		}
 		ev.Ended = a.Ended
 	}
@@ -89,7 +93,7 @@ func (t *Transcript) Extract(a *Answer, first, end int64) (found []chat.Message)
 		}
 		found = append(found, m)
 		if t.add(m.Index) {
-			t.line(m)
+			t.line(&m)
 		}
 	}
 	a.Messages = rest
@@ -122,7 +126,7 @@ func (t *Transcript) keys(s chat.Session) {
 // line notes what a new line means for the reason of an end. The wire does not tell the reason; that the last
 // agent left just before, or that the visitor was put out while an agent was there, are what it shows (wire-gms
 // A.10).
-func (t *Transcript) line(m chat.Message) {
+func (t *Transcript) line(m *chat.Message) {
 	agent := m.From.Role == chat.RoleAgent
 	switch {
 	case m.Kind == chat.KindIdleClose:

@@ -92,10 +92,7 @@ func skipValue(b []byte, i int) int {
 
 // skipString returns where the string that begins at i ends.
 func skipString(b []byte, i int) int {
-	for i++; b[i] != '"'; i++ {
-		if b[i] == '\\' {
-			i++
-		}
+	for i = skipText(b, i+1); b[i] != '"'; i = skipText(b, i+2) { // at a backslash
 	}
 	return i + 1
 }

@@ -339,7 +339,7 @@ func (c *conn) deliver(m message) {
 	}
 	defer c.mu.Unlock()
 	secrets := append([]chat.Secret{c.book.Session.SecureKey}, c.d.wire.Secrets()...)
-	a, err := gms.Parse(m.data, false, secrets...)
+	a, err := gms.ParseValid(m.data, false, secrets...) // as all that parseUnit gives out is
 	if err == nil && !a.StatusTold && len(a.Errors) == 0 {
 		err = gms.ErrNoStatus
 	}

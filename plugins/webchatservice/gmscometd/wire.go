@@ -64,9 +64,10 @@ func parseUnit(body []byte) ([]message, error) {
 		return nil, errEmpty
 	case body[0] == '<':
 		return nil, errHTML
+	case gms.Valid(body):
 	case !utf8.Valid(body):
 		return nil, errUTF8
-	case !json.Valid(body):
+	default:
 		var v json.RawMessage
 		return nil, json.Unmarshal(body, &v) // says where
 	}
