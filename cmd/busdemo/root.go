@@ -32,6 +32,7 @@ func (p *program) root() *cobra.Command {
 		p.demoCommand(),
 		p.chatCommand(),
 		p.simCommand(),
+		p.agentCommand(),
 		p.loadCommand(),
 		p.commandsCommand(),
 		p.eventsCommand(),

@@ -17,6 +17,7 @@ import (
 // simOptions are the flags of busdemo sim.
 type simOptions struct {
 	listen string
+	desk   bool
 	faults faultOptions
 }
 
@@ -33,14 +34,19 @@ func (p *program) simCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.sim(cmd.Context(), o) },
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "serve at this `ADDR`, host:port; port 0 takes a free one")
+	cmd.Flags().BoolVar(&o.desk, "desk", false, "let busdemo agent play the agents, in place of the script; on this machine alone")
 	faultFlags(cmd.Flags(), &o.faults)
 	return cmd
 }
 
 func (p *program) sim(ctx context.Context, o simOptions) error {
 	listen := o.listen
-	if _, _, err := net.SplitHostPort(listen); err != nil {
+	host, _, err := net.SplitHostPort(listen)
+	switch {
+	case err != nil:
 		return &usageError{fmt.Errorf("--listen %q is no address; want host:port, such as 127.0.0.1:8080", listen)}
+	case o.desk && !loopback(host):
+		return &usageError{fmt.Errorf("--desk is for this machine alone, and --listen %s is for others too; want 127.0.0.1", listen)}
 	}
 	if err := o.faults.check(); err != nil {
 		return err
@@ -50,13 +56,33 @@ func (p *program) sim(ctx context.Context, o simOptions) error {
 	if err != nil {
 		return fmt.Errorf("--listen %s: %w; is the port in use? port 0 takes a free one", listen, err)
 	}
-	sim := p.newSim(&chatsim.Options{Seed: o.faults.seed})
+	options := &chatsim.Options{Seed: o.faults.seed}
+	if o.desk {
+		options.Script = chatsim.Nobody
+	}
+	sim := p.newSim(options)
 	stopFaults := spoil(sim, o.faults)
-	server := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	urls := sim.BaseURLs(reachable(l.Addr().String()))
+	handler, closeDesk := sim.Handler(), func() {}
+	if o.desk {
+		d := newDesk(sim)
+		closeDesk = d.close
+		mux := http.NewServeMux()
+		mux.Handle(deskPath+"/", d)
+		mux.Handle("/", handler)
+		handler = mux
+		urls["desk"] = "http://" + reachable(l.Addr().String()) + deskPath
+	}
+	// Requests that last, as those of agents, end with the server.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, BaseContext: func(net.Listener) context.Context { return life },
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 
-	first, err := addressLine(sim.BaseURLs(reachable(l.Addr().String())))
+	first, err := addressLine(urls)
 	if err == nil {
 		_, err = p.stdout.Write(first)
 	}
@@ -70,6 +96,8 @@ func (p *program) sim(ctx context.Context, o simOptions) error {
 	stopFaults()
 	// The chats end first, so that no request waits for one; then the connections.
 	closed := sim.Close()
+	closeDesk()
+	end()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {
@@ -87,7 +115,8 @@ func addressLine(urls map[string]string) ([]byte, error) {
 		GMS    string `json:"gms"`
 		CometD string `json:"cometd"`
 		Files  string `json:"files"`
-	}{urls["gms"], urls["cometd"], urls["files"]})
+		Desk   string `json:"desk,omitempty"`
+	}{urls["gms"], urls["cometd"], urls["files"], urls["desk"]})
 	return append(line, '\n'), err
 }
 
