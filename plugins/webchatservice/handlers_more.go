@@ -128,18 +128,6 @@ func (s *Service) asyncRestore(ctx context.Context, _ struct{}) (none struct{}, 
 	return none, err
 }
 
-func (s *Service) fetchHistory(context.Context, struct{}) (Answer, error) {
-	ses, err := s.live("fetchHistory")
-	if err != nil {
-		return Answer{}, err
-	}
-	if !ses.async {
-		return Answer{}, failure(ErrNotAsync, "fetchHistory", nil, "")
-	}
-	// A restore brings the whole transcript, so there is never anything older.
-	return Answer{}, failure(ErrNoHistory, "fetchHistory", nil, "")
-}
-
 func (s *Service) sleep(context.Context, struct{}) (none struct{}, err error) {
 	ses, _ := s.live("sleep")
 	if ses == nil || !ses.env.sleeps || ses.async {

@@ -229,6 +229,12 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 		if l.wire.Own && l.wire.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
 			s.echoLocked(l.wire)
 		}
+		if s.oldest < 0 && m.Index > 0 {
+			s.oldest = m.Index
+		}
+		if s.oldest > 1 {
+			out = s.people.meet(m, out)
+		}
 		out = s.people.see(m, out)
 		out = s.idle.see(m, ev.IdleTimerExpire, out)
 		switch m.Type {

@@ -155,7 +155,9 @@ func (s *session) saveOutbox() {
 func (s *session) reload(r *record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.async = r.Async
+	if s.async = r.Async; s.async {
+		s.oldest = -1
+	}
 	s.echoFrom = r.Position.Index
 	s.readMark = max(r.Position.Index-1, 0)
 	s.high = s.readMark

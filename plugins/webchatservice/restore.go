@@ -58,13 +58,11 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	}
 	ses, before := s.next(), s.cur
 	s.cur = ses
+	data := merged(s.cfg.UserData, s.userData)
 	s.mu.Unlock()
 	ses.reload(r)
 
-	// All lines are asked for, so that the transcript is whole again.
-	answer, err := ses.begin(ctx, StateRestoring, func(ctx context.Context) (chat.Conn, error) {
-		return resumer.Resume(ctx, r.session(), chat.Position{})
-	})
+	answer, err := ses.begin(ctx, StateRestoring, r.takeUp(resumer, ses.env.page, data))
 	if err == nil {
 		return answer, nil
 	}

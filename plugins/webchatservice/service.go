@@ -343,6 +343,7 @@ func (s *Service) next() *session {
 		e.resumer, _ = s.driver.(chat.Resumer)
 	}
 	e.sleeps = s.cfg.SleepEnabled || s.cfg.Transport.SleepEnabled
+	e.page = s.cfg.Async.MaxMessagePageSize
 	return newSession(&e)
 }
 

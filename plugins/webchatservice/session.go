@@ -22,6 +22,7 @@ type env struct {
 
 	resumer chat.Resumer // to fetch missing lines with; nil where the wire cannot
 	sleeps  bool         // sleepEnabled
+	page    int          // lines of a page of history
 }
 
 // limits bound what a session does.
@@ -58,6 +59,8 @@ type session struct {
 
 	async bool // long-lived; set before it begins
 
+	paging chan struct{} // holds a token while a page of history is being fetched
+
 	previewed atomic.Pointer[string] // what the visitor has typed so far
 
 	mu      sync.Mutex // guards what follows
@@ -79,6 +82,7 @@ type session struct {
 	quiet   *time.Timer // ends a chat in which nobody says anything
 	unsure  *time.Timer // ends the belief that an agent types
 	high    int64       // highest index so far
+	oldest  int64       // first index that was asked for: 0 for all, -1 of a restored long-lived one while not known
 
 	echoFrom int64 // first index that may be the echo of a message that was stored
 	readMark int64 // highest index that was published before a restore
@@ -101,7 +105,7 @@ type session struct {
 func newSession(e *env) *session {
 	s := &session{
 		env: e, done: make(chan struct{}), hung: make(chan struct{}),
-		changed: make(chan struct{}), nudge: make(chan struct{}),
+		changed: make(chan struct{}), nudge: make(chan struct{}), paging: make(chan struct{}, 1),
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
 	return s

@@ -22,6 +22,16 @@ type Resumer interface {
 	Resume(ctx context.Context, s Session, from Position) (Conn, error)
 }
 
+// TailResumer is a Resumer for long-lived chats, whose transcripts may be too long to be taken up whole.
+type TailResumer interface {
+	Resumer
+	// ResumeTail is Resume for the end of the transcript (wire-gms C.2): what comes out of Receive begins so
+	// many lines before the last one, or at position from where that is earlier; the zero from is no
+	// position. The Conn is a [Refetcher], which has the lines before these. Data is attached to the chat
+	// anew; values as in [Request.UserData]. It makes one attempt at each of the two requests.
+	ResumeTail(ctx context.Context, s Session, from Position, lines int, data map[string]any) (Conn, error)
+}
+
 // IdleCloser is a Driver that may keep network connections of its own for later use.
 type IdleCloser interface {
 	// CloseIdleConnections closes those that are not in use now. The driver can be used further.

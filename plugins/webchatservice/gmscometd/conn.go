@@ -162,6 +162,41 @@ func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
 
 // start publishes the first request once the Bayeux session is there, and waits for its result.
 func (c *conn) start(ctx context.Context, op string, data []byte) *chat.Error {
+	f := newFlight(op)
+	f.first = true
+	if e := c.begin(ctx, f, data); e != nil {
+		return e
+	}
+	c.client.keep(true)
+	return nil
+}
+
+// tail takes up the end of a long-lived chat (wire-gms C.2): it asks for the last line, and then for what happens
+// from so many lines before it on.
+func (c *conn) tail(ctx context.Context, op string, last []byte, from, lines int64, userData map[string]string) *chat.Error {
+	f := newFlight(op)
+	f.first, f.tail = true, true
+	if e := c.begin(ctx, f, last); e != nil {
+		return e
+	}
+	next := max(f.last-lines, 1)
+	if from > 0 {
+		next = min(next, from)
+	}
+	c.mu.Lock()
+	c.book = gms.NewTranscript(c.book.Session, next)
+	c.read = next
+	session := c.book.Session
+	c.mu.Unlock()
+	data, e := request(op, "requestNotifications", session, map[string]any{"transcriptPosition": next, "userData": userData, "message": ""})
+	if e != nil {
+		return e
+	}
+	return c.start(ctx, op, data)
+}
+
+// begin publishes a request whose result is the first delivery, once the Bayeux session is there, and waits for that.
+func (c *conn) begin(ctx context.Context, f *flight, data []byte) *chat.Error {
 	c.mu.Lock()
 	for !c.linked {
 		if c.trouble != nil {
@@ -170,7 +205,7 @@ func (c *conn) start(ctx context.Context, op string, data []byte) *chat.Error {
 			if e.Outcome == chat.Unknown { // nothing was asked of the chat server yet
 				e.Outcome = chat.NotSent
 			}
-			e.Op = op
+			e.Op = f.op
 			return &e
 		}
 		changed := c.changed
@@ -178,23 +213,17 @@ func (c *conn) start(ctx context.Context, op string, data []byte) *chat.Error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return canceledError(ctx, op)
+			return canceledError(ctx, f.op)
 		}
 		c.mu.Lock()
 	}
-	f := newFlight(op)
-	f.first = true
 	c.flight = f
 	c.mu.Unlock()
 	defer c.landed(f)
 	if _, e := c.carry(ctx, f, data); e != nil {
 		return e
 	}
-	if e := f.wait(ctx, c, c.client.delay+c.client.lag(), true); e != nil {
-		return e
-	}
-	c.client.keep(true)
-	return nil
+	return f.wait(ctx, c, c.client.delay+c.client.lag(), true)
 }
 
 // up is told by the client that the link is there: after the first time, the chat has to be attached again.

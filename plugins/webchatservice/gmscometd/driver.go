@@ -16,6 +16,9 @@ const Name = "gms-cometd"
 // defaultChannel is where chats are if the configuration does not say (webchatservice 2.2).
 const defaultChannel = "/service/chatV2/customer-support"
 
+// asyncMode is the user data that makes a chat a long-lived one (wire-gms A.7.1).
+const asyncMode = "GCTI_Chat_AsyncMode"
+
 // Factory returns the factory of this wire. It matches a configuration that selects no other transport and enables
 // CometD.
 func Factory() chat.Factory {
@@ -83,7 +86,7 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 		return nil, gms.Invalid(op, err.Error())
 	}
 	if r.Async {
-		userData["GCTI_Chat_AsyncMode"] = "true"
+		userData[asyncMode] = "true"
 	}
 	fields := map[string]any{
 		"nickname": r.Nickname, "firstName": r.FirstName, "lastName": r.LastName, "emailAddress": r.Email, "subject": r.Subject,
@@ -122,8 +125,47 @@ func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position)
 	return c.public(), nil
 }
 
+// ResumeTail implements [chat.TailResumer].
+func (d *Driver) ResumeTail(ctx context.Context, s chat.Session, from chat.Position, lines int, data map[string]any) (chat.Conn, error) {
+	const op = "resume"
+	if s.ID == "" || s.SecureKey.IsZero() {
+		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
+	}
+	userData, err := gms.Texts(data)
+	if err != nil {
+		return nil, gms.Invalid(op, err.Error())
+	}
+	userData[asyncMode] = "true"
+	last, e := request(op, "refresh", s, map[string]any{"transcriptPosition": -1, "message": ""})
+	if e != nil {
+		return nil, e
+	}
+	c, e := d.connect(ctx, op, s, 1)
+	if e != nil {
+		return nil, e
+	}
+	if e = c.tail(ctx, op, last, from.Index, int64(max(lines, 0)), userData); e != nil {
+		d.abandon(c)
+		return nil, e
+	}
+	return c.public(), nil
+}
+
 // begin makes a Bayeux session and publishes the first request, whose result is the first delivery (wire-gms B.3).
 func (d *Driver) begin(ctx context.Context, op string, s chat.Session, next int64, data []byte) (*conn, *chat.Error) {
+	c, e := d.connect(ctx, op, s, next)
+	if e != nil {
+		return nil, e
+	}
+	if e = c.start(ctx, op, data); e != nil {
+		d.abandon(c)
+		return nil, e
+	}
+	return c, nil
+}
+
+// connect begins to make a Bayeux session.
+func (d *Driver) connect(ctx context.Context, op string, s chat.Session, next int64) (*conn, *chat.Error) {
 	if ctx.Err() != nil {
 		return nil, canceledError(ctx, op)
 	}
@@ -133,13 +175,14 @@ func (d *Driver) begin(ctx context.Context, op string, s chat.Session, next int6
 	}
 	c := newConn(d, jar, s, next)
 	c.client.start()
-	if e := c.start(ctx, op, data); e != nil {
-		if cerr := c.Close(); cerr != nil {
-			d.log.Debug("closing failed", "error", cerr)
-		}
-		return nil, e
-	}
 	return c, nil
+}
+
+// abandon closes a connection on which no chat was had.
+func (d *Driver) abandon(c *conn) {
+	if err := c.Close(); err != nil {
+		d.log.Debug("closing failed", "error", err)
+	}
 }
 
 // CloseIdleConnections implements [chat.IdleCloser].
@@ -151,7 +194,7 @@ func (d *Driver) CloseIdleConnections() {
 }
 
 var (
-	_ chat.Driver     = (*Driver)(nil)
-	_ chat.Resumer    = (*Driver)(nil)
-	_ chat.IdleCloser = (*Driver)(nil)
+	_ chat.Driver      = (*Driver)(nil)
+	_ chat.TailResumer = (*Driver)(nil)
+	_ chat.IdleCloser  = (*Driver)(nil)
 )

@@ -22,10 +22,12 @@ type flight struct {
 	answers bool                    // any delivery that is well confirms it
 	end     bool                    // the end of the chat confirms it
 	fetch   *fetch                  // it asks for lines
+	tail    bool                    // it asks which line is the last
 
 	settled bool
 	said    bool            // the server itself confirmed it
 	answer  json.RawMessage // of the delivery that did
+	last    int64           // index of the last line
 	done    chan *chat.Error
 }
 
@@ -34,7 +36,6 @@ type fetch struct {
 	first, end int64 // end 0: where the reader stands
 	next       int64 // where the transcript stood when it was asked
 	found      []chat.Message
-	last       bool // what is wanted is the last line, wherever it is
 }
 
 func newFlight(op string) *flight { return &flight{op: op, done: make(chan *chat.Error, 1)} }
@@ -139,9 +140,6 @@ func (c *conn) look(ctx context.Context, f *flight, link int, refused *chat.Erro
 	for {
 		c.mu.Lock()
 		attached, over, changed := c.attached && c.links != link, c.book.Over, c.changed
-		if c.trouble != nil {
-			c.client.retry()
-		}
 		c.mu.Unlock()
 		select {
 		case e := <-f.done:
@@ -211,6 +209,9 @@ func (c *conn) judgeLocked(f *flight, a *gms.Answer, other bool) (mine, taken bo
 		return false, false
 	case f.first && f.op == "open":
 		return true, c.openedLocked(f, a, e)
+	case f.tail:
+		f.settle(f.lastOf(a, e))
+		return true, true
 	case f.first:
 		if e = resumed(f.op, a, e); e == nil {
 			c.begun, c.attached = true, true
@@ -240,6 +241,29 @@ func (c *conn) judgeLocked(f *flight, a *gms.Answer, other bool) (mine, taken bo
 	f.answer = a.Raw
 	f.settle(nil)
 	return true, false
+}
+
+// lastOf takes in the answer to the question for the last line. A chat without one is none to be taken up (wire-gms
+// C.2).
+func (f *flight) lastOf(a *gms.Answer, e *chat.Error) *chat.Error {
+	if a.StatusCode == gms.StatusRetry {
+		return e
+	}
+	if e = resumed(f.op, a, e); e != nil {
+		return e
+	}
+	for _, m := range a.Messages { // some servers send them all
+		if m.HasIndex {
+			f.last = max(f.last, m.Index)
+		}
+	}
+	if f.last == 0 {
+		return &chat.Error{
+			Outcome: chat.Gone, Code: chat.CodeEnded, Op: f.op, Answer: a.Raw,
+			Text: "the chat has no lines any more", Hint: "start a new one",
+		}
+	}
+	return nil
 }
 
 // openedLocked takes in the result of a start.
@@ -277,9 +301,7 @@ func (c *conn) fetchedLocked(f *flight, a *gms.Answer) bool {
 		}
 	}
 	switch {
-	case indexed && first >= q.next && !q.last, !indexed && len(a.Messages) > 0:
-		return false
-	case q.last && !a.Ended && len(a.Messages) > 1:
+	case indexed && first >= q.next, !indexed && len(a.Messages) > 0:
 		return false
 	}
 	end := q.end

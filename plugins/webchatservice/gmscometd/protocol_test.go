@@ -385,6 +385,23 @@ func TestForgottenWhilePublishing(t *testing.T) {
 	})
 }
 
+// A request that waits for another session does not hurry the client while there is none to be had.
+func TestForgottenWhileDown(t *testing.T) {
+	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		listen(t, conn)
+		s.Faults().Add(always(chatsim.Fault{Op: handshake, Drop: chatsim.DropBefore}))
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Unsuccessful: "402::Unknown client"})
+		_, err := conn.Send(t.Context(), chat.Action{Text: "one"})
+		require.Error(t, err)
+		assert.Less(t, s.ops()[handshake], 10)
+		s.Faults().Clear()
+		time.Sleep(10 * time.Second)
+		_, err = conn.Send(t.Context(), chat.Action{Text: "two"})
+		require.NoError(t, err)
+	})
+}
+
 // A line that Bayeux took and that the transcript does not show is not confirmed. A refusal that comes late is not
 // taken for that of the next line.
 func TestNotConfirmed(t *testing.T) {
