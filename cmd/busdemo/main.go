@@ -1,5 +1,6 @@
 // Command busdemo shows the bus and the WebChatService plugin at work: it plays a whole chat, holds one
-// in the terminal, serves the simulated chat server, and lists what is registered on the bus.
+// in the terminal, serves the simulated chat server, seats an agent there, puts a load on a server, and lists
+// what is registered on the bus. docs/busdemo.md is its manual.
 //
 // Exit status: 0 when all went well, 1 when something failed, 2 for a wrong command line, 130 after
 // Ctrl-C. What failed is told in one line on standard error.
