@@ -32,16 +32,38 @@ func TestLedger(t *testing.T) {
 	for seed := range seeds() {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { ledger(t, uint64(seed)) }) //nolint:gosec // not negative
+			synctest.Test(t, func(t *testing.T) { ledger(t, uint64(seed), onSim, restFault) }) //nolint:gosec // not negative
 		})
 	}
 }
 
-func ledger(t *testing.T, seed uint64) {
+// restFault is a random fault of one request of a kind that is picked first.
+func restFault(rng *rand.Rand) chatsim.Fault {
+	ops := []string{"refresh", "send", "startTyping", "stopTyping", ""}
+	f := chatsim.RandomFault(rng)
+	f.Op = ops[rng.IntN(len(ops))]
+	return f
+}
+
+// TestLedgerOverCometD is TestLedger on both carriers of CometD, with a twentieth of the seeds for each.
+func TestLedgerOverCometD(t *testing.T) {
+	for _, carrier := range []string{websockets, longPolling} {
+		for seed := range seeds() / 20 {
+			t.Run(fmt.Sprint(carrier, "/", seed), func(t *testing.T) {
+				t.Parallel()
+				on := func(sim *chatsim.Server) *webchatservice.Options { return onCometD(sim, carrier) }
+				synctest.Test(t, func(t *testing.T) { ledger(t, uint64(seed), on, chatsim.RandomCometDFault) }) //nolint:gosec // not negative
+			})
+		}
+	}
+}
+
+// ledger plays one script on a wire: on makes the options for it, fault what goes wrong with single requests.
+func ledger(t *testing.T, seed uint64, on func(*chatsim.Server) *webchatservice.Options, fault func(*rand.Rand) chatsim.Fault) {
 	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it must be the same every time
 	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1, Seed: seed + 1})
 	defer sim.Close()
-	r := newRig(t, onSim(sim))
+	r := newRig(t, on(sim))
 	defer r.stop()
 	_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
 	require.NoError(t, err)
@@ -55,7 +77,6 @@ func ledger(t *testing.T, seed uint64) {
 		future *bus.Future[webchatservice.SendMessageOut]
 	}
 	var all []sent
-	ops := []string{"refresh", "send", "startTyping", "stopTyping", ""}
 	for begun := time.Now(); time.Since(begun) < 10*time.Minute; {
 		time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
 		switch rng.IntN(10) {
@@ -74,9 +95,7 @@ func ledger(t *testing.T, seed uint64) {
 			_, err := ann.Type("")
 			require.NoError(t, err)
 		case 6, 7:
-			f := chatsim.RandomFault(rng)
-			f.Op = ops[rng.IntN(len(ops))]
-			sim.Faults().Add(f)
+			sim.Faults().Add(fault(rng))
 		case 8:
 			sim.Restart(true)
 		case 9:
