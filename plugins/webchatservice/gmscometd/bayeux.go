@@ -3,10 +3,8 @@ package gmscometd
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"sync"
@@ -52,6 +50,8 @@ type client struct {
 	wg   sync.WaitGroup
 	poke chan struct{} // cap 1: try now
 	more chan struct{} // cap 1: go on after having stopped
+	// aside holds a token while there is an HTTP request besides the goroutine's: two connections at most (wire-gms D.4).
+	aside chan struct{}
 
 	// Of the goroutine.
 	plan     plan
@@ -94,7 +94,7 @@ const (
 func newClient(w *gms.Wire, d *dialer, log *slog.Logger) *client {
 	c := &client{
 		wire: w, dialer: d, log: log, delay: w.Timeout(),
-		poke: make(chan struct{}, 1), more: make(chan struct{}, 1),
+		poke: make(chan struct{}, 1), more: make(chan struct{}, 1), aside: make(chan struct{}, 1),
 		advice: advice{timeout: defaultTimeout}, ack: -1,
 	}
 	if c.delay == 0 {
@@ -115,19 +115,6 @@ func (c *client) keep(live bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.live = live
-}
-
-// retry makes the next attempt begin now, if one is due later.
-func (c *client) retry() { signal(c.poke) }
-
-// resume makes a client that has stopped go on, as soon as its pace allows.
-func (c *client) resume() { signal(c.more) }
-
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
 }
 
 // run keeps the session until close.
@@ -335,286 +322,8 @@ func (c *client) merge(r message) {
 	c.interval = max(c.advice.interval, 0)
 }
 
-// lag is how long it takes until a push has a way, besides the network's time.
-func (c *client) lag() time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sock != nil {
-		return 0
-	}
-	return c.interval
-}
-
 // ended reports whether the advice is to stop.
 func (c *client) ended() bool { return c.advice.reconnect == adviceNone || c.advice.interval < 0 }
-
-// held is how long a connect that the server holds may take.
-func (c *client) held() time.Duration {
-	return max(c.advice.timeout, 0) + connectSlack
-}
-
-// failed takes in that a handshake or a connect failed, and waits until it is time for the next one.
-func (c *client) failed(e *chat.Error) {
-	now := time.Now()
-	if c.lostAt.IsZero() {
-		c.lostAt = now
-	}
-	c.failures++
-	c.proven, c.told = false, false
-	c.mu.Lock()
-	switch {
-	case c.plan == planStop:
-		c.setLocked(stateDisconnected)
-	case c.plan == planHandshake:
-		c.setLocked(stateRehandshaking)
-	default:
-		c.setLocked(stateUnconnected)
-	}
-	c.mu.Unlock()
-	select { // what was asked for before does not count
-	case <-c.poke:
-	default:
-	}
-	c.lost(e)
-	if c.plan == planStop {
-		c.dropSocket(e)
-		return
-	}
-	c.pause(max(c.backoff(), e.RetryAfter))
-	// Nobody keeps a session for so long (wire-gms D.5).
-	if a := &c.advice; c.plan == planConnect && a.maxInterval > 0 && time.Since(c.lostAt) > a.timeout+max(a.interval, 0)+a.maxInterval {
-		c.plan = planHandshake
-	}
-}
-
-// backoff is the pause after the last failure.
-func (c *client) backoff() time.Duration {
-	c.mu.Lock()
-	most := backoffLong
-	if c.live {
-		most = backoffShort
-	}
-	c.mu.Unlock()
-	wait := most
-	if n := c.failures - 1; n < 10 {
-		wait = min(backoffFirst<<max(n, 0), most)
-	}
-	return wait/2 + rand.N(wait/2+1) + max(c.advice.interval, 0)
-}
-
-// pause waits, less long if somebody wants an attempt now.
-func (c *client) pause(d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-c.poke:
-	case <-c.life.Done():
-	}
-}
-
-// exchange sends a meta message after a pause, and returns the reply to it. What else comes meanwhile is handled. A
-// reply of channel /meta/disconnect is none: the server wants to be left.
-func (c *client) exchange(op string, m outgoing, pause, limit time.Duration) (message, *chat.Error) {
-	c.mu.Lock()
-	m.ID = c.idLocked()
-	s := c.sock
-	c.mu.Unlock()
-	unit, err := encode(m)
-	if err != nil {
-		return message{}, gms.Invalid(op, "the message has no JSON")
-	}
-	if s != nil {
-		return c.overSocket(s, op, m, unit, pause, limit)
-	}
-	if c.pause(pause); c.life.Err() != nil {
-		return message{}, closedError(op)
-	}
-	ctx, cancel := context.WithCancel(c.life)
-	defer cancel()
-	c.mu.Lock()
-	c.cut = cancel
-	stale := c.stale
-	c.mu.Unlock()
-	if stale && m.Channel == metaConnect {
-		return message{}, staleError(op)
-	}
-	r, e := c.post(ctx, op, m.Channel[len("/meta"):], unit, limit, m.ID)
-	c.mu.Lock()
-	if e != nil && c.given != nil {
-		e = c.given
-	}
-	c.given = nil
-	c.mu.Unlock()
-	if e != nil && (e.Code == chat.CodeNetwork || e.Code == chat.CodeTimeout) {
-		c.barred = time.Time{} // it is not the websocket's fault
-	}
-	return r, e
-}
-
-// dispatch hands out what came, and returns the reply to the message that is waited for, if it is there.
-func (c *client) dispatch(all []message, want string) (found message, ok bool) {
-	c.mu.Lock()
-	id, s := c.id, c.sock
-	c.mu.Unlock()
-	for _, m := range all {
-		switch {
-		case m.clientID != "" && m.channel != metaHandshake && m.clientID != id: // somebody else's
-		case m.reply && m.id == want:
-			found, ok = m.keep(), true
-		case m.reply && s != nil && s.answered(m):
-		case m.channel == metaDisconnect && (!m.reply || m.id == ""):
-			found, ok = m.keep(), true
-		case m.data != nil && !m.reply:
-			c.deliver(m)
-		}
-	}
-	return found, ok
-}
-
-// keep returns a message that shares no memory with what was read, without its data.
-func (m message) keep() message {
-	m.data, m.advice, m.ack = nil, slices.Clone(m.advice), slices.Clone(m.ack)
-	return m
-}
-
-// publish sends data on a channel, all in one unit, and returns the replies in the same order. It waits for them as
-// long as a request may take. The error tells whether the server may have got it.
-func (c *client) publish(ctx context.Context, op, channel string, data ...json.RawMessage) ([]message, *chat.Error) {
-	c.mu.Lock()
-	if c.closing || c.state == stateDisconnected {
-		c.mu.Unlock()
-		return nil, closedError(op)
-	}
-	all, ids := make([]outgoing, len(data)), make([]string, len(data))
-	for i, d := range data {
-		ids[i] = c.idLocked()
-		all[i] = outgoing{ID: ids[i], Channel: channel, ClientID: c.id, Data: d}
-	}
-	s := c.sock
-	c.mu.Unlock()
-	unit, err := encode(all...)
-	if err != nil {
-		return nil, gms.Invalid(op, "the request has no JSON: "+err.Error())
-	}
-	var replies []message
-	var e *chat.Error
-	if s != nil {
-		replies, e = s.request(ctx, op, unit, ids, c.delay)
-	} else {
-		replies, e = c.postAll(ctx, op, unit, ids)
-	}
-	for _, r := range replies {
-		if !r.success && r.code() == "402" {
-			c.forgotten()
-		}
-	}
-	return replies, e
-}
-
-// forgotten takes in that the server does not know the session (wire-gms D.6): what is under way ends, and another
-// handshake follows.
-func (c *client) forgotten() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.id == "" || c.stale {
-		return
-	}
-	c.stale = true
-	if c.cut != nil {
-		c.cut()
-	}
-	if c.sock != nil {
-		c.sock.abandon(staleError("receive"))
-	}
-}
-
-// giveUp ends the link for this reason, as if the network had.
-func (c *client) giveUp(e *chat.Error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.sock != nil:
-		c.sock.abandon(e)
-	case c.cut != nil:
-		c.given = e
-		c.cut()
-	}
-}
-
-// close leaves the server and ends the client. It waits for the client's goroutines.
-func (c *client) close() {
-	c.mu.Lock()
-	if c.closing {
-		c.mu.Unlock()
-		c.wg.Wait()
-		return
-	}
-	c.closing = true
-	known := c.state == stateConnected && c.setLocked(stateDisconnecting)
-	m := outgoing{ID: c.idLocked(), Channel: metaDisconnect, ClientID: c.id}
-	s := c.sock
-	c.mu.Unlock()
-	if known {
-		c.leave(s, m)
-	}
-	c.mu.Lock()
-	c.setLocked(stateTerminating)
-	c.mu.Unlock()
-	c.stop()
-	if s != nil {
-		s.abandon(closedError("receive"))
-	}
-	c.wg.Wait()
-	c.mu.Lock()
-	c.setLocked(stateDisconnected)
-	c.mu.Unlock()
-}
-
-// leave tells the server that the client goes, and does not insist.
-func (c *client) leave(s *socket, m outgoing) {
-	unit, err := encode(m)
-	if err != nil {
-		return
-	}
-	if s != nil {
-		s.farewell(unit, m.ID)
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), goodbye)
-	defer cancel()
-	if _, e := c.wire.Send(ctx, "close", c.wire.Address+"/disconnect", jsonType, unit, goodbye); e != nil {
-		c.log.Debug("the Bayeux session is left to the server", "error", e.Error())
-	}
-}
-
-// leaving reports whether close was called.
-func (c *client) leaving() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.closing
-}
-
-// linger reads what comes while the client leaves, the reply to its disconnect among it.
-func (c *client) linger() {
-	c.mu.Lock()
-	s := c.sock
-	c.mu.Unlock()
-	if s == nil {
-		<-c.life.Done()
-		return
-	}
-	s.waits = time.Now().Add(goodbye)
-	for {
-		if err := s.read(func(all []message) { c.dispatch(all, "") }); err != nil {
-			s.abandon(s.broken("close", err))
-			return
-		}
-	}
-}
 
 // setLocked changes the state, if the table has that.
 func (c *client) setLocked(to state) bool {
@@ -623,12 +332,6 @@ func (c *client) setLocked(to state) bool {
 	}
 	c.state = to
 	return true
-}
-
-func (c *client) stopped() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state == stateDisconnected
 }
 
 // onWebsocket reports whether there is a websocket now.
@@ -641,41 +344,4 @@ func (c *client) onWebsocket() bool {
 func (c *client) idLocked() string {
 	c.count++
 	return strconv.FormatUint(c.count, 10)
-}
-
-func (c *client) hint() string {
-	return "check that " + c.wire.Option + " is the Bayeux end point of a GMS"
-}
-
-// unsuccessful is what a reply without success means for the message that it answers.
-func unsuccessful(op string, r message) *chat.Error {
-	e := &chat.Error{Outcome: chat.Rejected, Code: chat.CodeRefused, Op: op, Text: "the server refused the message: " + gms.OneLine(r.err)}
-	switch r.code() {
-	case "402":
-		e.Code, e.Text, e.Hint = chat.CodeUnavailable, "the server does not know the Bayeux session (402)", "it is made anew; try again"
-		e.Err = errStale
-	case "401":
-		e.Code, e.Hint = chat.CodeUnauthorized, "check the credentials"
-	case "403":
-		e.Code, e.Hint = chat.CodeForbidden, "check webchat.cometD.channel, and the access rules of the server"
-	}
-	if r.err == "" {
-		e.Text = "the server refused the message and gave no reason"
-	}
-	return e
-}
-
-var errStale = errors.New("the server does not know the Bayeux session")
-
-// staleError is for what was under way in a session that the server does not know.
-func staleError(op string) *chat.Error {
-	return &chat.Error{Code: chat.CodeNetwork, Op: op, Text: errStale.Error(), Err: errStale}
-}
-
-func closedError(op string) *chat.Error {
-	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeClosed, Op: op, Text: "connection was closed"}
-}
-
-func canceledError(ctx context.Context, op string) *chat.Error {
-	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeCanceled, Op: op, Text: "given up before the request was sent", Err: context.Cause(ctx)}
 }

@@ -3,7 +3,6 @@ package gmscometd
 import (
 	"context"
 	"net/http"
-
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -13,7 +12,7 @@ import (
 const jsonType = "application/json;charset=UTF-8"
 
 // post makes one request of long-polling (wire-gms D.4), handles what the answer brings, and returns the reply to the
-// message want. The goroutine of the client makes one at a time, and publishing one more: two connections.
+// message want. Only the goroutine of the client calls it.
 func (c *client) post(ctx context.Context, op, suffix string, unit []byte, limit time.Duration, want string) (message, *chat.Error) {
 	all, status, e := c.fetch(ctx, op, suffix, unit, limit)
 	if e != nil {
@@ -26,8 +25,14 @@ func (c *client) post(ctx context.Context, op, suffix string, unit []byte, limit
 	return r, nil
 }
 
-// postAll publishes by long-polling.
+// postAll publishes by long-polling, one unit at a time.
 func (c *client) postAll(ctx context.Context, op string, unit []byte, want []string) ([]message, *chat.Error) {
+	select {
+	case c.aside <- struct{}{}:
+		defer func() { <-c.aside }()
+	case <-ctx.Done():
+		return nil, canceledError(ctx, op)
+	}
 	all, status, e := c.fetch(ctx, op, "/", unit, c.delay)
 	if e != nil {
 		return nil, e

@@ -1,0 +1,181 @@
+package gmscometd
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+)
+
+// arrival is an answer on its way into the transcript.
+type arrival struct {
+	answer gms.Answer
+	raw    json.RawMessage
+}
+
+// first is the lowest index of a line that has not come out yet, 0 if there is none.
+func (c *conn) firstLocked(a *gms.Answer) int64 {
+	for _, m := range a.Messages {
+		if m.HasIndex && c.book.New(m) {
+			return m.Index
+		}
+	}
+	return 0
+}
+
+// deliver takes in what the server says (wire-gms B.3).
+func (c *conn) deliver(m message) {
+	if m.channel != c.d.channel {
+		return
+	}
+	c.mu.Lock()
+	for len(c.queue) >= MaxQueue && c.life.Err() == nil {
+		c.mu.Unlock()
+		select {
+		case <-c.room:
+		case <-c.life.Done():
+		}
+		c.mu.Lock()
+	}
+	defer c.mu.Unlock()
+	secrets := append([]chat.Secret{c.book.Session.SecureKey}, c.d.wire.Secrets()...)
+	a, err := gms.ParseValid(m.data, false, secrets...) // as all that parseUnit gives out is
+	if err == nil && !a.StatusTold && len(a.Errors) == 0 {
+		err = gms.ErrNoStatus
+	}
+	if err != nil {
+		c.d.log.Warn("a delivery cannot be read", "error", gms.Unreadable(err))
+		c.unreadableLocked(err)
+		return
+	}
+	c.answerLocked(a)
+}
+
+// answerLocked says what an answer means for what is under way, and takes it in.
+func (c *conn) answerLocked(a gms.Answer) {
+	raw, whole, other := a.Raw, false, false
+	if f := c.attach; f != nil {
+		c.attach = nil
+		whole, other = true, true
+		if !c.quiet { // it is known that the link is back
+			raw = nil
+		}
+		if e := resumed(f.op, &a, gms.Verdict(f.op, a, c.d.option())); e != nil && e.Outcome != chat.Gone {
+			f.settle(e)
+		} else {
+			a.Ended = a.Ended || e != nil
+			c.attached = e == nil
+			f.settle(nil)
+			c.changedLocked()
+		}
+	}
+	if f := c.flight; f != nil && !f.settled {
+		mine, taken := c.judgeLocked(f, &a, other)
+		if taken {
+			return
+		}
+		if mine && !other {
+			raw, whole = nil, f.first || f.fetch != nil
+			if f.first {
+				raw = a.Raw
+			}
+		}
+	}
+	if a.StatusCode == gms.StatusError && slices.ContainsFunc(a.Errors, func(e chat.ServerError) bool { return gms.Gone(e.Code) }) {
+		a.Ended = true
+	}
+	c.arriveLocked(a, raw, whole)
+}
+
+// arriveLocked takes in an answer in its turn: lines that came before those which precede them wait a little.
+// whole says that the answer has all that the server has from where the transcript stands.
+func (c *conn) arriveLocked(a gms.Answer, raw json.RawMessage, whole bool) {
+	first := c.firstLocked(&a)
+	if !whole && (first > c.book.Next || a.Ended && len(c.early) > 0) {
+		c.early = append(c.early, arrival{a, raw})
+		if len(c.early) == 1 {
+			c.patience = time.AfterFunc(overtaken, c.waited)
+		}
+		return
+	}
+	if a.Ended {
+		c.catchUpLocked(true)
+	}
+	c.takeLocked(a, raw)
+	c.catchUpLocked(whole)
+}
+
+// waited ends the wait for lines that were overtaken.
+func (c *conn) waited() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.catchUpLocked(true)
+	}
+}
+
+// catchUpLocked takes in what has waited: what follows now, or all of it.
+func (c *conn) catchUpLocked(all bool) {
+	if len(c.early) == 0 {
+		return
+	}
+	slices.SortStableFunc(c.early, func(a, b arrival) int {
+		if a.answer.Ended != b.answer.Ended {
+			if a.answer.Ended {
+				return 1
+			}
+			return -1
+		}
+		return cmp.Compare(c.firstLocked(&a.answer), c.firstLocked(&b.answer))
+	})
+	for len(c.early) > 0 {
+		e := c.early[0]
+		if !all && c.firstLocked(&e.answer) > c.book.Next {
+			return
+		}
+		c.early = c.early[1:]
+		c.takeLocked(e.answer, e.raw)
+	}
+	c.patience.Stop()
+	c.early = nil
+}
+
+// takeLocked takes in what an answer brought, and queues it if it is worth an event.
+func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
+	over := c.book.Over
+	if !c.quiet && len(a.Messages) > 0 && !slices.ContainsFunc(a.Messages, c.book.New) {
+		raw = nil // it was said before, and tells nothing by being said again
+	}
+	ev, ok := c.book.Take(a, raw)
+	if !ok {
+		return
+	}
+	if len(ev.Errors) == 0 {
+		ev.Errors = a.Errors
+	}
+	c.queue = append(c.queue, queued{ev, c.book.Next})
+	c.quiet = false
+	signal(c.wake)
+	if c.book.Over && !over {
+		c.overLocked()
+	}
+}
+
+// overLocked leaves the server, where there is nothing more to be had.
+func (c *conn) overLocked() {
+	c.attached, c.trouble = false, nil
+	c.changedLocked()
+	if c.flight == nil { // else its answer is on the way
+		c.leaveLocked()
+	}
+}
+
+// leaveLocked ends the Bayeux session of a chat that is over.
+func (c *conn) leaveLocked() {
+	if !c.closed {
+		c.wg.Go(c.client.close)
+	}
+}
