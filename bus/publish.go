@@ -1,0 +1,113 @@
+package bus
+
+import "context"
+
+// Publish publishes one of the client's own events by its short name; the
+// namespace is always added, so a plugin cannot publish in another's. An event
+// that was not declared carries any payload. A declared one takes its payload
+// type, a map or raw JSON that is decoded strictly, or nil for the zero value;
+// anything else is [ErrWrongType]. See [Publisher.Publish] for the rest.
+func (c *Client) Publish(ctx context.Context, event string, payload any) error {
+	o := c.events.known(event)
+	if o == nil {
+		if o = c.events.get(event); o == nil {
+			return c.publishNew(ctx, event, payload)
+		}
+	}
+	if c.flags.Load() != 0 {
+		if err := c.special(ctx, o.topic(), payload); err != nil {
+			return err
+		}
+	}
+	s := o.snap.Load()
+	if s.idle != nil && s.idle == payloadType(&payload) {
+		return nil
+	}
+	return s.list.publishAny(ctx, c.bus, o.meta, &o.snap, payload)
+}
+
+// publishOn is the second half of Publish, for those in less of a hurry.
+func (c *Client) publishOn(ctx context.Context, t *topic, payload any) error {
+	if c.flags.Load() != 0 {
+		if err := c.special(ctx, t, payload); err != nil {
+			return err
+		}
+	}
+	return t.publishAny(ctx, payload)
+}
+
+// eventTopic returns the topic of an own event that is published by name.
+func (c *Client) eventTopic(event string) (*topic, error) {
+	if o := c.events.get(event); o != nil {
+		return o.topic(), nil
+	}
+	t, err := c.ownTopic(event, false)
+	if err != nil {
+		return nil, err
+	}
+	return t, c.declaredOr(t)
+}
+
+// special is what publishing does when flags says so: it fails if the client is
+// down, and lets taps see the event.
+func (c *Client) special(ctx context.Context, t *topic, v any) error {
+	if err := c.silenced(ctx, "publish ", t); err != nil {
+		return err
+	}
+	if w := c.bus.watch.Load(); w != nil {
+		w.event(ctx, t, v)
+	}
+	return nil
+}
+
+// silenced reports why the client can no longer publish. While it is taken down
+// handlers still can, so that what they were doing comes to its end; others
+// cannot, or mailboxes would never run empty.
+func (c *Client) silenced(ctx context.Context, verb string, t *topic) error {
+	switch c.state.Load() {
+	case stateStopped:
+		return c.gone(verb + t.name)
+	case stateStopping:
+		if s, _ := ctx.Value(scopeKey{}).(*scope); s == nil || s == c.lifeCtx {
+			return c.gone(verb + t.name)
+		}
+	}
+	return nil
+}
+
+// PublishDirect is Publish as [Publisher.PublishDirect].
+func (c *Client) PublishDirect(ctx context.Context, event string, payload any) error {
+	if c.flags.Load()&flagWatched != 0 {
+		t, err := c.eventTopic(event)
+		if err != nil {
+			return err
+		}
+		if t.unheard() {
+			if err := c.silenced(ctx, "publish ", t); err != nil {
+				return err
+			}
+			return t.publishAny(ctx, payload)
+		}
+	}
+	return c.Publish(ctx, event, payload)
+}
+
+// Republish publishes and retains an own event by its short name. See
+// [Publisher.Republish].
+func (c *Client) Republish(ctx context.Context, event string, payload any) error {
+	t, err := c.ownTopic(event, true)
+	if err != nil {
+		return err
+	}
+	if err := c.declaredOr(t); err != nil {
+		return err
+	}
+	return t.republish(ctx, c, payload)
+}
+
+// ClearRetained forgets the retained value of an own event.
+func (c *Client) ClearRetained(event string) {
+	if o := c.events.get(event); o != nil {
+		o.topic().clearRetained()
+	}
+}
