@@ -99,7 +99,7 @@ type EndReason string
 // The reasons of [EndedData].
 const (
 	EndVisitor EndReason = "visitor" // endChat here, or another device of the visitor
-	EndAgent   EndReason = "agent"   // the last agent left
+	EndAgent   EndReason = "agent"   // an agent ended it, or all have left
 	EndServer  EndReason = "server"  // the server, of its own accord
 	EndIdle    EndReason = "idle"    // nobody wrote for too long
 	EndExpired EndReason = "expired" // the server forgot a visitor that it had not heard of for too long

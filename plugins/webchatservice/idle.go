@@ -153,7 +153,7 @@ func (s *session) watchTypingLocked() {
 }
 
 func (s *session) stopTimersLocked() {
-	for _, t := range []*time.Timer{s.quiet, s.unsure} {
+	for _, t := range []*time.Timer{s.quiet, s.unsure, s.alone.timer} {
 		if t != nil {
 			t.Stop()
 		}

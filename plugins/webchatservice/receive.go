@@ -257,6 +257,7 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 		s.emitLocked(e.event, e.data)
 	}
 	s.watchTypingLocked()
+	s.aloneLocked()
 	if len(old.Messages) > 0 {
 		s.emitLocked("messageReceived", old)
 	}

@@ -64,6 +64,9 @@ type Options struct {
 	// long. 0 means what the configuration says (webchat.inactivityLimit), by default never: the server
 	// has a limit of its own.
 	InactivityLimit time.Duration
+	// EndAfterAgents ends a chat, with reason agent, that its last agent left so long ago; a transfer takes
+	// less. It is for long-lived chats, which the server keeps open. 0 means never.
+	EndAfterAgents time.Duration
 	// GiveUpAfter is how long the server may be out of reach before the session is called lost.
 	// 0 means 30 min.
 	GiveUpAfter time.Duration
@@ -122,6 +125,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 			doubt:     or(s.opts.SettleWithin, 15*time.Second),
 			giveUp:    or(s.opts.GiveUpAfter, 30*time.Minute),
 			typing:    or(s.opts.AgentTypingLimit, 30*time.Second),
+			alone:     max(s.opts.EndAfterAgents, 0),
 		},
 		hooks: &hooks{masks: s.opts.Masks},
 		caps:  &capabilities{},

@@ -34,6 +34,7 @@ type limits struct {
 	offline   int           // answers with statusCode 1 that are tolerated
 	typing    time.Duration // how long an agent is believed to type
 	inactive  time.Duration // how long nobody may say anything; 0 for ever
+	alone     time.Duration // how long no agent may be there after one was; 0 for ever
 }
 
 const (
@@ -79,6 +80,7 @@ type session struct {
 	polling bool
 	asleep  bool
 	idle    idle
+	alone   alone
 	quiet   *time.Timer // ends a chat in which nobody says anything
 	unsure  *time.Timer // ends the belief that an agent types
 	high    int64       // highest index so far
