@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/spf13/cobra"
 
 	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice"
 )
 
 // commandRow is a command as busdemo commands --json prints it.
@@ -17,6 +19,14 @@ type commandRow struct {
 	Out    string             `json:"out"`
 	Input  *jsonschema.Schema `json:"input"`
 	Result *jsonschema.Schema `json:"result"`
+	// Rejects is what it rejects with, beside the bus's own errors; of WebChatService's commands only.
+	Rejects []rejection `json:"rejects,omitempty"`
+}
+
+// rejection is an error as a list shows it.
+type rejection struct {
+	Code bus.Code `json:"code"`
+	Text string   `json:"text"`
 }
 
 func (p *program) commandsCommand() *cobra.Command {
@@ -30,11 +40,12 @@ func (p *program) commandsCommand() *cobra.Command {
 			return p.commands(cmd.Context(), asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array: name, doc, Go types in and out, JSON Schemas input and result")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array: name, doc, Go types in and out, JSON Schemas input and result, rejections")
 	return cmd
 }
 
 func (p *program) commands(ctx context.Context, asJSON bool) error {
+	rejections := webchatservice.Rejections()
 	var rows []commandRow
 	err := p.eachPlugin(ctx, func(info bus.PluginInfo) error {
 		for _, c := range info.Commands {
@@ -45,6 +56,11 @@ func (p *program) commands(ctx context.Context, asJSON bool) error {
 			}
 			if row.Result, err = schemaOf(c.Out); err != nil {
 				return err
+			}
+			if short, ok := strings.CutPrefix(c.Name, webchatservice.Namespace+"."); ok {
+				for _, e := range rejections[short] {
+					row.Rejects = append(row.Rejects, rejection{e.Code, e.Text})
+				}
 			}
 			rows = append(rows, row)
 		}

@@ -43,9 +43,21 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	assert.True(t, slices.IsSorted(names), names)
-	for _, name := range strings.Fields("configure startChat endChat sendMessage sendTyping updateUserData restore getTranscript " +
-		"getAgents getStats getSessionData poll startPoll stopPoll verifySession") {
+	vendors := strings.Fields("configure startChat endChat sendMessage sendCustomNotice sendTyping sendFilteredMessage addPrefilter " +
+		"updateUserData updateInteractionData poll startPoll stopPoll pausePoll resetPollExceptions restore asyncRestore " +
+		"getTranscript getAgents getStats getSessionData sendFile downloadFile getFileLimits fetchHistory " +
+		"registerTypingPreviewInput registerPreProcessor verifySession sleep wake")
+	require.Len(t, vendors, 30)
+	for _, name := range vendors {
 		assert.Contains(t, names, "WebChatService."+name)
+	}
+	for _, r := range rows {
+		if r.Name == "WebChatService.endChat" {
+			assert.Equal(t, []rejection{
+				{webchatservice.ErrNoSession.Code, "There is no active chat session"},
+				{webchatservice.ErrServerNotTold.Code, webchatservice.ErrServerNotTold.Text},
+			}, r.Rejects)
+		}
 	}
 	assert.NotContains(t, got.stdout, listNamespace+".")
 }
@@ -68,7 +80,13 @@ func TestEvents(t *testing.T) {
 		assert.NoError(t, err, r.Name)
 	}
 	assert.True(t, slices.IsSorted(names), names)
-	for _, name := range strings.Fields("ready started ended messageReceived agentConnected agentTypingStarted clientConnected disconnected reconnected error") {
+	vendors := strings.Fields("ready started restored restoreTimeout restoreFailed restoredOffline sessionLost ended messageReceived " +
+		"clientConnected clientDisconnected agentConnected agentDisconnected supervisorConnected supervisorDisconnected " +
+		"botConnected botDisconnected agentTypingStarted agentTypingStopped agentTypingTimeout clientTypingStarted " +
+		"clientTypingStopped pollingStarted pollingStopped ajaxResponse error disconnected reconnected chatServerWentOffline " +
+		"chatServerBackOnline chatServerTimeout sleeping waking capabilitiesChanged")
+	require.Len(t, vendors, 34)
+	for _, name := range vendors {
 		assert.Contains(t, names, "WebChatService."+name)
 	}
 	assert.Contains(t, names, "Statistics.answered")

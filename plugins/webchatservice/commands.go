@@ -135,7 +135,15 @@ type RestoreIn struct {
 	Async RestoreAsync `json:"async,omitzero"`
 	// SessionData is a session that the caller has kept, as getSessionData gave it. It is taken up in the
 	// place of a stored one, and becomes the stored one.
-	SessionData *SessionData `json:"sessionData,omitempty"`
+	SessionData *SessionKeys `json:"sessionData,omitempty"`
+}
+
+// SessionKeys is a [SessionData] that shows its key nowhere, not even as JSON: SessionKeys(data) makes one.
+type SessionKeys struct {
+	SessionID string `json:"sessionID"` // the server's id of the chat
+	UserID    string `json:"userId"`    // the server's id of the visitor
+	SecureKey Key    `json:"secureKey"` // a secret
+	Alias     string `json:"alias"`     // which of the chat servers has the chat
 }
 
 // RestoreAsync is the group async of [RestoreIn].

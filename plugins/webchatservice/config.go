@@ -22,7 +22,8 @@ import (
 // are read over DefaultConfig, and there a number out of its range is an error, also 0.
 //
 // The call-backs of the browser (async.getSessionData and the like) have no place in data: a
-// [Store] does their work.
+// [Store] does their work. Options of other transports are taken and kept; a log record names those that are set
+// and make no difference.
 type Config struct {
 	DataURL                string         `json:"dataURL,omitempty" doc:"root of the chat service, such as https://gms.example.net/genesys/2/chat/customer-support; required but for cometD and transports with options of their own"`
 	ServerURL              string         `json:"serverURL,omitempty" doc:"used as it stands where dataURL is empty"`
@@ -75,7 +76,7 @@ type CometD struct {
 
 // Async is the group async (webchatservice 2.3).
 type Async struct {
-	Enabled                bool   `json:"enabled,omitempty" doc:"sessions that outlive the program; CometD only"`
+	Enabled                bool   `json:"enabled,omitempty" doc:"sessions that outlive the program and the agents, unless startChat asks for others"`
 	MaxMessagePageSize     int    `json:"maxMessagePageSize,omitempty" unit:"messages" min:"1" max:"10000" doc:"size of a page of history"`
 	NewMessageRestoreState string `json:"newMessageRestoreState,omitempty" oneof:"full,minimized" doc:"for the user interface"`
 }
@@ -87,39 +88,58 @@ type Transport struct {
 	InteractionData map[string]any `json:"interactionData,omitempty" doc:"routing and journey data"`
 	SleepEnabled    bool           `json:"sleepEnabled,omitempty" doc:"let the sleep command pause polling"`
 
-	DataURL                        string         `json:"dataURL,omitempty" doc:"sessions URL, or API host"`
-	Headers                        map[string]Key `json:"headers,omitempty" doc:"headers of every request, such as x-api-key"`
-	Endpoint                       string         `json:"endpoint,omitempty" doc:"end point name"`
-	ClientType                     string         `json:"clientType,omitempty" doc:"passed on at start"`
-	Stream                         string         `json:"stream,omitempty" doc:"passed on at start"`
-	PollTimeout                    int            `json:"pollTimeout,omitempty" unit:"ms" min:"0" max:"600000" doc:"pause between polls; 0: that of the transport"`
-	PollIntervalMultiplier         float64        `json:"pollIntervalMultiplier,omitempty" min:"0" max:"100" doc:"back-off after failed polls; 0: that of the transport"`
-	PollExceptionLimit             int            `json:"pollExceptionLimit,omitempty" min:"0" doc:"has no effect in the vendor's service"`
-	MaxMessagePageSize             int            `json:"maxMessagePageSize,omitempty" unit:"messages" min:"0" max:"10000" doc:"size of a page of history; 0: that of the transport"`
-	Async                          TransportAsync `json:"async,omitzero"`
-	DeploymentKey                  string         `json:"deploymentKey,omitempty" doc:"deployment id"`
-	OrganizationID                 string         `json:"organizationId,omitempty" doc:"organisation"`
-	OrgGUID                        string         `json:"orgGuid,omitempty" doc:"organisation, where organizationId is empty"`
-	SocketHeartbeatTrackerInterval int            `json:"socketHeartbeatTrackerInterval,omitempty" unit:"ms" min:"0" doc:"silence after which a socket is dead; 0: that of the transport"`
-	SocketConnectionCloseTime      int            `json:"socketConnectionCloseTime,omitempty" unit:"ms" min:"0" doc:"delay before closing the socket; 0: that of the transport"`
-	SocketReconnectInterval        int            `json:"socketReconnectInterval,omitempty" unit:"ms" min:"0" doc:"has no effect in the vendor's service"`
-	Pagination                     *bool          `json:"pagination,omitempty" doc:"history page by page"`
-	BotEventsEnabled               bool           `json:"botEventsEnabled,omitempty" doc:"publish bot events for participants with role WORKFLOW"`
-	Hosts                          []string       `json:"hosts,omitempty" doc:"hosts tried in order"`
-	UseHTTPS                       *bool          `json:"useHttps,omitempty" doc:"false: http on port 8018"`
-	ReverseProxyURL                string         `json:"reverseProxyUrl,omitempty" doc:"requests go to <reverseProxyUrl>/<host>/..."`
-	AdditionalAttrs                map[string]any `json:"additionalAttrs,omitempty" doc:"further attributes"`
-	EnvironmentType                string         `json:"environmentType,omitempty" oneof:"production,test,dev" doc:"which relay of the bots"`
-	ChatBotData                    string         `json:"chatBotData,omitempty" doc:"bot definition"`
-	BotCustomData                  any            `json:"botCustomData,omitempty" doc:"for the bot"`
-	UseCaaS                        bool           `json:"useCaaS,omitempty" doc:"use caasUrl"`
-	CaaSURL                        string         `json:"caasUrl,omitempty" doc:"address of the relay"`
+	DataURL                        string         `json:"dataURL,omitempty" for:"pureengage-v3-rest,purecloud-v2-sockets" doc:"pureengage-v3-rest, purecloud-v2-sockets: sessions URL, or API host"`
+	Headers                        map[string]Key `json:"headers,omitempty" for:"pureengage-v3-rest,pureconnect-v4-chatbots" doc:"pureengage-v3-rest, pureconnect-v4-chatbots: headers of every request, such as x-api-key"`
+	Endpoint                       string         `json:"endpoint,omitempty" for:"pureengage-v3-rest" doc:"pureengage-v3-rest: end point name"`
+	ClientType                     string         `json:"clientType,omitempty" for:"pureengage-v3-rest" doc:"pureengage-v3-rest: passed on at start"`
+	Stream                         string         `json:"stream,omitempty" for:"pureengage-v3-rest" doc:"pureengage-v3-rest: passed on at start"`
+	PollTimeout                    int            `json:"pollTimeout,omitempty" unit:"ms" min:"0" max:"600000" for:"pureengage-v3-rest" doc:"pureengage-v3-rest: pause between polls; 0: that of the transport"`
+	PollIntervalMultiplier         float64        `json:"pollIntervalMultiplier,omitempty" min:"0" max:"100" for:"pureengage-v3-rest" doc:"pureengage-v3-rest: back-off after failed polls; 0: that of the transport"`
+	PollExceptionLimit             int            `json:"pollExceptionLimit,omitempty" min:"0" for:"pureengage-v3-rest" doc:"pureengage-v3-rest: has no effect in the vendor's service"`
+	MaxMessagePageSize             int            `json:"maxMessagePageSize,omitempty" unit:"messages" min:"0" max:"10000" for:"pureengage-v3-rest,purecloud-v2-sockets" doc:"pureengage-v3-rest, purecloud-v2-sockets: size of a page of history; 0: that of the transport"`
+	Async                          TransportAsync `json:"async,omitzero" for:"pureengage-v3-rest"`
+	DeploymentKey                  string         `json:"deploymentKey,omitempty" for:"purecloud-v2-sockets" doc:"purecloud-v2-sockets: deployment id"`
+	OrganizationID                 string         `json:"organizationId,omitempty" for:"purecloud-v2-sockets" doc:"purecloud-v2-sockets: organisation"`
+	OrgGUID                        string         `json:"orgGuid,omitempty" for:"purecloud-v2-sockets" doc:"purecloud-v2-sockets: organisation, where organizationId is empty"`
+	SocketHeartbeatTrackerInterval int            `json:"socketHeartbeatTrackerInterval,omitempty" unit:"ms" min:"0" for:"purecloud-v2-sockets" doc:"purecloud-v2-sockets: silence after which a socket is dead; 0: that of the transport"`
+	SocketConnectionCloseTime      int            `json:"socketConnectionCloseTime,omitempty" unit:"ms" min:"0" for:"purecloud-v2-sockets" doc:"purecloud-v2-sockets: delay before closing the socket; 0: that of the transport"`
+	SocketReconnectInterval        int            `json:"socketReconnectInterval,omitempty" unit:"ms" min:"0" for:"purecloud-v2-sockets" doc:"purecloud-v2-sockets: has no effect in the vendor's service"`
+	Pagination                     *bool          `json:"pagination,omitempty" for:"purecloud-v2-sockets" doc:"purecloud-v2-sockets: history page by page"`
+	BotEventsEnabled               bool           `json:"botEventsEnabled,omitempty" for:"purecloud-v2-sockets" doc:"purecloud-v2-sockets: publish bot events for participants with role WORKFLOW"`
+	Hosts                          []string       `json:"hosts,omitempty" for:"pureconnect-v4-rest,pureconnect-v4-chatbots" doc:"pureconnect-v4-rest, pureconnect-v4-chatbots: hosts tried in order"`
+	UseHTTPS                       *bool          `json:"useHttps,omitempty" for:"pureconnect-v4-rest,pureconnect-v4-chatbots" doc:"pureconnect-v4-rest, pureconnect-v4-chatbots: false: http on port 8018"`
+	ReverseProxyURL                string         `json:"reverseProxyUrl,omitempty" for:"pureconnect-v4-rest,pureconnect-v4-chatbots" doc:"pureconnect-v4-rest, pureconnect-v4-chatbots: requests go to <reverseProxyUrl>/<host>/..."`
+	AdditionalAttrs                map[string]any `json:"additionalAttrs,omitempty" for:"pureconnect-v4-chatbots" doc:"pureconnect-v4-chatbots: further attributes"`
+	EnvironmentType                string         `json:"environmentType,omitempty" oneof:"production,test,dev" for:"pureconnect-v4-chatbots" doc:"pureconnect-v4-chatbots: which relay of the bots"`
+	ChatBotData                    string         `json:"chatBotData,omitempty" for:"pureconnect-v4-chatbots" doc:"pureconnect-v4-chatbots: bot definition"`
+	BotCustomData                  any            `json:"botCustomData,omitempty" for:"pureconnect-v4-chatbots" doc:"pureconnect-v4-chatbots: for the bot"`
+	UseCaaS                        bool           `json:"useCaaS,omitempty" for:"pureconnect-v4-chatbots" doc:"pureconnect-v4-chatbots: use caasUrl"`
+	CaaSURL                        string         `json:"caasUrl,omitempty" for:"pureconnect-v4-chatbots" doc:"pureconnect-v4-chatbots: address of the relay"`
 	Markdown                       bool           `json:"markdown,omitempty" doc:"seen in public configurations; has no effect"`
 }
 
 // TransportAsync is the group transport.async.
 type TransportAsync struct {
-	Enabled bool `json:"enabled,omitempty" doc:"sessions that outlive the program"`
+	Enabled bool `json:"enabled,omitempty" doc:"pureengage-v3-rest: sessions that outlive the program"`
+}
+
+// unused names the options of the group transport that are set, to something else than their default, and that the
+// transport in use does not have.
+func (c *Config) unused() []string {
+	var names []string
+	t, d := reflect.ValueOf(c.Transport), reflect.ValueOf(DefaultConfig().Transport)
+	for i := range t.NumField() {
+		f := t.Type().Field(i)
+		of := strings.Split(f.Tag.Get("for"), ",")
+		if of[0] == "" || c.Transport.Type != "" && slices.Contains(of, c.Transport.Type) {
+			continue
+		}
+		if v := t.Field(i); !v.IsZero() && !reflect.DeepEqual(v.Interface(), d.Field(i).Interface()) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names = append(names, "webchat.transport."+name)
+		}
+	}
+	return names
 }
 
 // Key is a secret option: a text or a number that is never shown. Reveal gives the text; every way of

@@ -1,17 +1,26 @@
 package webchatservice_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/bus/busconfig"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
 // pasted is a configuration as sites have it, with options of all kinds.
@@ -30,7 +39,7 @@ const pasted = `{"webchat": {
   "autoInvite": {"enabled": false, "timeToInviteSeconds": 10},
   "ariaCharRemainingIntervals": false, "ariaIdleAlertIntervals": [50, 10],
   "form": {"wrapper": "<table></table>", "inputs": [{"id": "cx_webchat_form_firstname"}]},
-  "transport": {"type": "pureengage-v3-rest", "headers": {"x-api-key": "canary"}, "async": {"enabled": true}}
+  "transport": {"type": "pureengage-v3-rest", "headers": {"x-api-key": "CANARY-header"}, "async": {"enabled": true}}
 }}`
 
 func TestPastedConfiguration(t *testing.T) {
@@ -46,11 +55,11 @@ func TestPastedConfiguration(t *testing.T) {
 	assert.Equal(t, map[string]any{"a": int64(1)}, cfg.UserData["CamelCase"])
 	assert.Equal(t, webchatservice.Intervals{}, cfg.AriaCharRemainingIntervals)
 	assert.Equal(t, webchatservice.Intervals{50, 10}, cfg.AriaIdleAlertIntervals)
-	assert.Equal(t, "canary", cfg.Transport.Headers["x-api-key"].Reveal())
+	assert.Equal(t, "CANARY-header", cfg.Transport.Headers["x-api-key"].Reveal())
 	j, err := json.Marshal(cfg)
 	require.NoError(t, err)
 	for _, shown := range []string{fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg), string(j)} {
-		assert.NotContains(t, shown, "canary")
+		assert.NotContains(t, shown, "CANARY-")
 		assert.NotContains(t, shown, "12345")
 	}
 }
@@ -109,5 +118,154 @@ func TestOptionsHaveVariables(t *testing.T) {
 	assert.Greater(t, len(fields), 90)
 	for _, f := range fields {
 		assert.NotEmpty(t, f.Doc, f.Path)
+	}
+}
+
+// wholeObject is a _genesys.widgets.webchat with every option of webchatservice 2.1 to 2.9, each with a value that is
+// not its default. What is a function in a page cannot be in it.
+const wholeObject = `{
+  "dataURL": "https://gms.example.net/genesys/2/chat/customer-support", "serverURL": "https://gms.example.net/",
+  "enableUrlTrailingSlash": false, "apikey": "CANARY-apikey", "endpoint": "Environment:default",
+  "enableCustomHeader": true, "xhrFields": {"withCredentials": true}, "ajaxTimeout": 4000, "fileUploadTimeout": 60000,
+  "userData": {"Level": "gold", "level": {"Nested": [1, 2.5, true, null]}}, "maxMessageLength": 140,
+  "pollRate": 4000, "dynamicPolling": false, "pollRateMin": 600, "pollRateMax": 5000, "pollIntervalIdle_ms": 4500,
+  "pollRateMult": 1.5, "pollRateSleep": 20000, "sleepEnabled": true, "pollExceptionLimit": 7, "restoreTimeout": 120000,
+  "cometD": {
+    "enabled": true, "cometURL": "http://host:8080/genesys/cometd", "channel": "/service/chatV2/sales",
+    "apiURL": "http://host:8080/genesys/2/chat-ntf", "websocketEnabled": false, "logLevel": "debug"
+  },
+  "async": {"enabled": true, "maxMessagePageSize": 30, "newMessageRestoreState": "minimized"},
+  "transport": {
+    "type": "purecloud-v2-sockets",
+    "interactionData": {
+      "routing": {"targetType": "QUEUE", "targetAddress": "Sales", "skills": ["a"], "priority": 2, "language": "en"},
+      "journey": {"customerId": "c", "actionMapVersion": 3}, "userData": {"K": "v"}, "notes": "n",
+      "routingContexts": [{"context": "x"}], "botName": "Robo"
+    },
+    "sleepEnabled": true, "dataURL": "https://api.example.net", "headers": {"x-api-key": "CANARY-header"},
+    "endpoint": "e", "clientType": "web", "stream": "s", "pollTimeout": 2000, "pollIntervalMultiplier": 1.4,
+    "pollExceptionLimit": 4, "maxMessagePageSize": 50, "async": {"enabled": true},
+    "deploymentKey": "d", "organizationId": "o", "orgGuid": "g", "socketHeartbeatTrackerInterval": 15000,
+    "socketConnectionCloseTime": 5, "socketReconnectInterval": 3000, "pagination": false, "botEventsEnabled": true,
+    "hosts": ["a.example", "b.example"], "useHttps": false, "reverseProxyUrl": "https://proxy.example",
+    "additionalAttrs": {"A": 1}, "environmentType": "test", "chatBotData": "def", "botCustomData": "{}",
+    "useCaaS": true, "caasUrl": "https://caas.example", "markdown": true
+  },
+  "chatButton": {
+    "enabled": true, "template": "<div>Chat</div>", "openDelay": 500, "effect": "slide", "effectDuration": 200,
+    "hideDuringInvite": false, "servicePlugin": "OtherService"
+  },
+  "autoInvite": {"enabled": true, "timeToInviteSeconds": 10, "inviteTimeoutSeconds": 20},
+  "proactive": {"enabled": true, "idleTimer": 11, "cancelTimer": 21},
+  "emojis": true, "emojiList": "a:b", "uploadsEnabled": true, "confirmFormCloseEnabled": false,
+  "charCountEnabled": true, "form": {"wrapper": "<table></table>", "inputs": [{"id": "cx_webchat_form_firstname"}]},
+  "timeFormat": 24, "markdown": true, "minimizeOnMobileRestore": true, "unminimizeOnAlert": false,
+  "inviteOnRestoreTimeout": false, "promptEndChatOnError": 50000, "endChatOnErrorThreshold": 200000,
+  "metaDataEnabled": false, "ariaCharRemainingIntervals": [40, 20], "ariaIdleAlertIntervals": [90, 10],
+  "actionsMenu": false, "transferLink": "t", "inviteLink": "i"
+}`
+
+// ownOptions are those that the vendor does not have.
+var ownOptions = []string{"webchat.network.", "webchat.markLines", "webchat.inactivityLimit"}
+
+func TestWholeObjectIsPasted(t *testing.T) {
+	var whole map[string]any
+	require.NoError(t, json.Unmarshal([]byte(wholeObject), &whole))
+	block, err := yaml.Marshal(map[string]any{"webchat": whole})
+	require.NoError(t, err)
+	for file, data := range map[string]string{
+		"page.json": `{"webchat": ` + wholeObject + `}`,
+		"flow.yaml": "webchat: " + wholeObject,
+		"page.yaml": string(block),
+	} {
+		t.Run(file, func(t *testing.T) {
+			c, err := busconfig.Load(&busconfig.Options{File: file, Data: []byte(data), Environ: []string{}})
+			require.NoError(t, err)
+			cfg := webchatservice.DefaultConfig()
+			require.NoError(t, c.Section(webchatservice.Section).Decode(&cfg))
+			require.NoError(t, c.CheckUnknown(webchatservice.Section))
+			require.NoError(t, cfg.Validate())
+			assert.Equal(t, "CANARY-apikey", cfg.APIKey.Reveal())
+			assert.Equal(t, "CANARY-header", cfg.Transport.Headers["x-api-key"].Reveal())
+
+			out, err := json.Marshal(cfg)
+			require.NoError(t, err)
+			assert.NotContains(t, string(out), "CANARY-")
+			var got, want map[string]any
+			require.NoError(t, json.Unmarshal(out, &got))
+			require.NoError(t, json.Unmarshal([]byte(wholeObject), &want))
+			want["apikey"] = "[secret]"
+			want["transport"].(map[string]any)["headers"] = map[string]any{"x-api-key": "[secret]"}
+			for name, v := range want {
+				assert.Equal(t, v, got[name], name)
+			}
+		})
+	}
+
+	options := map[string]bool{}
+	for _, f := range busconfig.Describe(webchatservice.Section, webchatservice.DefaultConfig()) {
+		options[f.Path] = true
+	}
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		if options[path] {
+			delete(options, path)
+			return
+		}
+		group, ok := v.(map[string]any)
+		require.True(t, ok, "%s is no option", path)
+		for name, v := range group {
+			walk(path+"."+name, v)
+		}
+	}
+	walk("webchat", whole)
+	for path := range options {
+		own := slices.ContainsFunc(ownOptions, func(prefix string) bool { return strings.HasPrefix(path, prefix) })
+		assert.True(t, own, "%s is an option, and not in the object", path)
+	}
+}
+
+func TestOptionsOfOtherTransportsSaySo(t *testing.T) {
+	transport := reflect.TypeFor[webchatservice.Transport]()
+	named := 0
+	for i := range transport.NumField() {
+		f := transport.Field(i)
+		if of := f.Tag.Get("for"); of != "" && f.Type.Kind() != reflect.Struct {
+			named++
+			assert.True(t, strings.HasPrefix(f.Tag.Get("doc"), strings.ReplaceAll(of, ",", ", ")+": "), "the manual names the transports of %s", f.Name)
+		}
+	}
+	assert.Equal(t, 26, named)
+
+	for name, tt := range map[string]struct {
+		transport webchatservice.Transport
+		want      []string
+	}{
+		"none":    {webchatservice.Transport{}, nil},
+		"default": {webchatservice.Transport{DeploymentKey: "d", Headers: map[string]webchatservice.Key{"x-api-key": webchatservice.NewKey("CANARY-header")}}, []string{"webchat.transport.headers", "webchat.transport.deploymentKey"}},
+		"another": {webchatservice.Transport{Type: "pureengage-v3-rest", DataURL: "u", Stream: "s", Hosts: []string{"h"}}, []string{"webchat.transport.hosts"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				b := bus.New(&bus.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+				m := chattest.NewMemory(nil)
+				require.NoError(t, b.Start(t.Context(), webchatservice.New(&webchatservice.Options{
+					Config: &webchatservice.Config{Transport: tt.transport},
+					Drivers: []chat.Factory{{
+						Name: "any", Matches: func(chat.Config) bool { return true },
+						New: func(chat.Config, chat.Options) (chat.Driver, error) { return m.Driver(), nil },
+					}},
+				})))
+				require.NoError(t, b.Close(context.Background()))
+				if tt.want == nil {
+					assert.NotContains(t, log.String(), "another transport")
+					return
+				}
+				assert.Contains(t, log.String(), "options are set that are for another transport")
+				assert.Contains(t, log.String(), fmt.Sprint(tt.want))
+				assert.NotContains(t, log.String(), "CANARY-")
+			})
+		})
 	}
 }

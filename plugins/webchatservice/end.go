@@ -114,12 +114,12 @@ func (s *session) tellEnd() (answer Answer, told bool, err error) {
 		var receipt chat.Receipt
 		receipt, err = s.conn.Send(ctx, chat.Action{Kind: chat.ActionEnd})
 		if err == nil {
-			return Answer{Answer: receipt.Answer}, true, nil
+			return s.answer(receipt.Answer), true, nil
 		}
 		e := wireError(err)
 		switch {
 		case e.Outcome == chat.Gone:
-			return Answer{Answer: e.Answer}, true, nil
+			return s.answer(e.Answer), true, nil
 		case try == endTries, e.Outcome == chat.Rejected && !e.Retryable(), e.Code == chat.CodeClosed:
 			return Answer{}, false, err
 		}

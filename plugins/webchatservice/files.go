@@ -193,7 +193,7 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 	defer s.unlock()
 	if err == nil {
 		s.answeredLocked(receipt.Answer)
-		return SendFileOut{Answer: Answer{Answer: receipt.Answer}, FileID: receipt.ID}, nil
+		return SendFileOut{Answer: s.answer(receipt.Answer), FileID: receipt.ID}, nil
 	}
 	if e := wireError(err); e.Code != chat.CodeCanceled && e.Code != chat.CodeClosed {
 		d := errorData(err)

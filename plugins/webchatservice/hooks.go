@@ -211,6 +211,26 @@ func (h *hooks) maskJSON(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
+// maskMap hides it in all texts of a map, which it leaves as it is.
+func (h *hooks) maskMap(m map[string]any) map[string]any {
+	if len(m) == 0 {
+		return m
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return nil
+	}
+	masked := h.maskJSON(raw)
+	if bytes.Equal(masked, raw) {
+		return m
+	}
+	var out map[string]any
+	if json.Unmarshal(masked, &out) != nil {
+		return nil
+	}
+	return out
+}
+
 func (h *hooks) maskValue(v any) (masked any, changed bool) {
 	switch v := v.(type) {
 	case string:
@@ -259,6 +279,7 @@ func (s *session) prepare(ev *chat.Event, restoring bool) []line {
 		if len(h.masks) > 0 {
 			l.message.Text = h.mask(l.message.Text)
 			l.message.Original = h.maskJSON(l.message.Original)
+			l.message.UserData, l.message.FileDetails = h.maskMap(l.message.UserData), h.maskMap(l.message.FileDetails)
 		}
 		if l.wire.Kind == chat.KindMessage {
 			l.hidden = builtIn.MatchString(l.wire.Text)

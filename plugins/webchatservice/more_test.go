@@ -383,7 +383,7 @@ func TestRestoreWhatTheCallerKept(t *testing.T) {
 
 		opts.Store = webchatservice.NewMemoryStore()
 		r = newRig(t, opts)
-		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{SessionData: &webchatservice.SessionData{}})
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{SessionData: &webchatservice.SessionKeys{}})
 		require.ErrorIs(t, err, webchatservice.ErrNothingStored)
 		_, err = r.app.Call(t.Context(), "WebChatService.restore", map[string]any{
 			"async": map[string]any{"enabled": true}, "sessionData": json.RawMessage(kept),

@@ -155,7 +155,7 @@ func (s *session) settleLocked(it *item, state MessageState, err error) {
 		it.unwatch()
 	}
 	if settle := it.settle; settle != nil {
-		out := SendMessageOut{MessageID: it.id, Answer: Answer{Answer: it.answer}}
+		out := SendMessageOut{MessageID: it.id, Answer: s.answer(it.answer)}
 		if err != nil {
 			out = SendMessageOut{}
 		}

@@ -71,6 +71,12 @@ func end(r *rig) error {
 	return err
 }
 
+// keysOf makes of what getSessionData gives what restore takes.
+func keysOf(d webchatservice.SessionData) *webchatservice.SessionKeys {
+	keys := webchatservice.SessionKeys(d)
+	return &keys
+}
+
 // fakeLines is a wire that says what it is told to, line by line.
 type fakeLines struct {
 	chat.Driver
@@ -195,7 +201,7 @@ func promises() []promise {
 				}
 				data, err := call(rigs[0], webchatservice.GetSessionData, struct{}{})
 				require.NoError(t, err)
-				_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{SessionData: &data})
+				_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{SessionData: keysOf(data)})
 				require.NoError(t, err)
 			}
 			var want []string
@@ -394,7 +400,7 @@ func promises() []promise {
 			one.begin()
 			data, err := call(one, webchatservice.GetSessionData, struct{}{})
 			require.NoError(t, err)
-			_, err = call(two, webchatservice.Restore, webchatservice.RestoreIn{SessionData: &data})
+			_, err = call(two, webchatservice.Restore, webchatservice.RestoreIn{SessionData: keysOf(data)})
 			require.NoError(t, err)
 			require.NoError(t, end(two))
 			require.Error(t, send(one, "hello?"))

@@ -144,7 +144,9 @@ func (s *session) takeLocked(ev *chat.Event, lines []line, gaps []TranscriptGapD
 		s.goLocked(StateActive)
 		s.emitLocked("reconnected", struct{}{})
 	}
-	s.statusLocked(ev.StatusCode, restoring)
+	if !restoring {
+		s.statusLocked(ev.StatusCode, false)
+	}
 	if ev.Session != nil && *ev.Session != s.info {
 		s.info, save = *ev.Session, true
 	}
@@ -152,6 +154,9 @@ func (s *session) takeLocked(ev *chat.Event, lines []line, gaps []TranscriptGapD
 	if len(lines) > 0 {
 		s.linesLocked(ev, lines, restoring)
 		save = true
+	}
+	if restoring { // restoredOffline comes behind the lines (webchatservice 4.7)
+		s.statusLocked(ev.StatusCode, true)
 	}
 	s.answeredLocked(ev.Raw)
 	if ev.Ended {
@@ -264,6 +269,11 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 	if len(d.Messages) > 0 {
 		s.emitLocked("messageReceived", d)
 	}
+}
+
+// answer is what a command resolves with that got this answer.
+func (s *session) answer(raw json.RawMessage) Answer {
+	return Answer{Answer: s.env.hooks.maskJSON(raw)}
 }
 
 // answeredLocked publishes the server's answer to a request.

@@ -161,6 +161,9 @@ func (s *Service) accept(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if unused := cfg.unused(); len(unused) > 0 {
+		s.env.log.Warn("options are set that are for another transport", "options", unused)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cfg, s.http = cfg, client

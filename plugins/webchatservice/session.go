@@ -288,11 +288,19 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 	s.answeredLocked(first.Raw)
 	raw := first.Raw
 	first.Raw = nil
-	if s.polling = polling; polling {
-		s.emitLocked("pollingStarted", struct{}{})
+	polls := func() {
+		if s.polling = polling; polling {
+			s.emitLocked("pollingStarted", struct{}{})
+		}
+	}
+	if how != StateRestoring {
+		polls()
 	}
 	s.capsLocked()
 	save := s.takeLocked(&first, lines, gaps, how == StateRestoring)
+	if how == StateRestoring && s.state.live() { // behind the lines (webchatservice 4.7)
+		polls()
+	}
 	s.activeLocked(true)
 	if how == StateRestoring {
 		s.resumeOutboxLocked()
@@ -302,7 +310,7 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 	if save {
 		s.save()
 	}
-	return Answer{Answer: raw}, nil
+	return s.answer(raw), nil
 }
 
 // failed ends a session that never came to be.

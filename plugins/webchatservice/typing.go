@@ -115,7 +115,7 @@ func (s *session) tellTyping() {
 		s.mu.Lock()
 		if err == nil {
 			s.answeredLocked(receipt.Answer)
-			s.after = append(s.after, func() { settleAll(waiting, Answer{Answer: receipt.Answer}, nil) })
+			s.after = append(s.after, func() { settleAll(waiting, s.answer(receipt.Answer), nil) })
 		} else {
 			s.reportLocked(err)
 			s.after = append(s.after, func() { settleAll(waiting, Answer{}, s.requestError("sendTyping", err)) })
@@ -135,6 +135,11 @@ func (s *session) preview() string {
 	if p := s.previewed.Load(); p != nil && *p != "" {
 		return *p
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			s.env.log.Error("typing preview input panicked", "panic", p)
+		}
+	}()
 	return s.env.hooks.typed()
 }
 
@@ -164,7 +169,7 @@ func (s *session) request(ctx context.Context, op string, f func(ctx context.Con
 		return Answer{}, s.requestError(op, err)
 	}
 	s.answeredLocked(receipt.Answer)
-	return Answer{Answer: receipt.Answer}, nil
+	return s.answer(receipt.Answer), nil
 }
 
 // noKeyPress takes in that the visitor types no more.
