@@ -48,7 +48,7 @@ func shareASession(t *testing.T, cut string) {
 	session, err := call(instances[0], webchatservice.GetSessionData, struct{}{})
 	require.NoError(t, err)
 	for _, r := range instances[1:] {
-		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{SessionData: &session})
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{SessionData: keysOf(session)})
 		require.NoError(t, err)
 	}
 	c := only(t, sim)
