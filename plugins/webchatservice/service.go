@@ -117,7 +117,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 	s.client = c
 	s.env = env{
 		out:    &outlet{publish: s.publish},
-		keeper: &keeper{store: s.opts.Store, key: s.opts.SessionKey},
+		keeper: &keeper{store: s.opts.Store, key: s.opts.SessionKey, turn: make(chan struct{}, 1)},
 		log:    c.Logger(),
 		limits: limits{
 			outbox:    or(s.opts.OutboxLimit, 100),
@@ -272,6 +272,9 @@ func (s *Service) Stop(ctx context.Context) error {
 		if waited := cur.close(ctx); waited != nil {
 			err = fmt.Errorf("chat session still ends: %w", waited)
 		}
+	}
+	if hung := s.env.keeper.wait(ctx); hung != nil {
+		err = errors.Join(err, fmt.Errorf("store still works: %w", hung))
 	}
 	for _, c := range idle {
 		c.CloseIdleConnections()

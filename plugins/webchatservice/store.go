@@ -3,6 +3,7 @@ package webchatservice
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,7 +11,8 @@ import (
 
 // Store keeps sessions so that they can be restored: one record for each key ([Options.SessionKey]).
 // One store serves any number of services. It is called from many goroutines at once, and never twice
-// at once for one service. A call that fails costs an event, not the session. A record holds the
+// at once for one service. A call that fails costs an event, not the session; one that has not returned after
+// 5 s, or when its context ends, is left behind and counts as failed. A record holds the
 // secureKey of its session and the visitor's words: keep it as safe as a password.
 type Store interface {
 	// Save puts record in the place of what key had. The store may keep the slice.
@@ -71,14 +73,78 @@ type keeper struct {
 	store Store // nil: nothing is kept
 	key   string
 
-	mu    sync.Mutex // held during calls
-	owner *session   // whose record it is; nil after forget
+	calls sync.WaitGroup // those of the store, also the one left behind
+
+	turn  chan struct{} // cap 1: holds a token during a call; guards what follows. Not a mutex: waiting for a disk takes fake time, too
+	owner *session      // whose record it is; nil after forget
+	left  chan struct{} // closed when the call left behind has returned; nil when there is none
+	hangs bool          // it was waited for in vain
 }
 
+// errStoreHangs is what calls fail with while one that was left behind has not returned.
+var errStoreHangs = errors.New("an earlier call of the store has not returned yet")
+
+// call makes one call of the store. A disk that hangs must stop neither a chat nor the end of one, and not
+// every store heeds its context, so the call has a goroutine of its own; wait waits for it.
 func (k *keeper) call(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	return f(ctx)
+	if k.left != nil && !k.gone(ctx) {
+		cancel()
+		return errStoreHangs
+	}
+	returned := make(chan struct{})
+	var err error
+	k.calls.Go(func() {
+		defer cancel()
+		defer close(returned)
+		err = f(ctx)
+	})
+	select {
+	case <-returned:
+		return err
+	case <-ctx.Done():
+		select {
+		case <-returned: // that is why its context is over
+			return err
+		default:
+		}
+		k.left, k.hangs = returned, false
+		return context.Cause(ctx)
+	}
+}
+
+// gone reports whether the call left behind has returned, after waiting for it, once.
+func (k *keeper) gone(ctx context.Context) bool {
+	if k.hangs {
+		select {
+		case <-k.left:
+		default:
+			return false
+		}
+	}
+	select {
+	case <-k.left:
+		k.left = nil
+		return true
+	case <-ctx.Done():
+		k.hangs = true
+		return false
+	}
+}
+
+// wait waits for the call left behind, for as long as ctx lives.
+func (k *keeper) wait(ctx context.Context) error {
+	gone := make(chan struct{})
+	go func() {
+		k.calls.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // adopt makes s the session whose record is kept.
@@ -86,8 +152,8 @@ func (k *keeper) adopt(s *session) {
 	if k.store == nil {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.turn <- struct{}{}
+	defer func() { <-k.turn }()
 	k.owner = s
 }
 
@@ -96,8 +162,8 @@ func (k *keeper) save(ctx context.Context, s *session, snapshot func() *record) 
 	if k.store == nil {
 		return nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.turn <- struct{}{}
+	defer func() { <-k.turn }()
 	if k.owner != s {
 		return nil
 	}
@@ -113,8 +179,8 @@ func (k *keeper) forget(ctx context.Context, s *session) error {
 	if k.store == nil {
 		return nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.turn <- struct{}{}
+	defer func() { <-k.turn }()
 	if k.owner != s {
 		return nil
 	}
@@ -127,8 +193,8 @@ func (k *keeper) load(ctx context.Context) (*record, error) {
 	if k.store == nil {
 		return nil, nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.turn <- struct{}{}
+	defer func() { <-k.turn }()
 	var b []byte
 	err := k.call(ctx, func(ctx context.Context) (err error) {
 		b, err = k.store.Load(ctx, k.key)

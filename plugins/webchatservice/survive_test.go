@@ -130,3 +130,186 @@ func TestFullDiskCostsOneEvent(t *testing.T) {
 		assert.Equal(t, "webchat.store", d.Code)
 	})
 }
+
+// hungStore does not return from some moment on, whatever its context says, as a disk does that is gone.
+type hungStore struct {
+	webchatservice.MemoryStore
+	hang chan struct{} // closed to let go; nil: it does not hang
+}
+
+func (h *hungStore) Save(ctx context.Context, key string, record []byte) error {
+	if h.hang != nil {
+		<-h.hang
+	}
+	return h.MemoryStore.Save(ctx, key, record)
+}
+
+func TestHungDiskCostsOneEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		store := &hungStore{}
+		opts.Store = store
+		r := newRig(t, opts)
+		defer r.stop()
+		r.begin()
+		hang := make(chan struct{})
+		store.hang = hang
+		begun := time.Now()
+		require.NoError(t, send(r, "one"))
+		assert.LessOrEqual(t, time.Since(begun), 10*time.Second)
+		m.AgentSay(id, "Bob", "hello")
+		time.Sleep(10 * time.Second)
+		begun = time.Now()
+		for range 5 {
+			require.NoError(t, send(r, "more"))
+		}
+		assert.Zero(t, time.Since(begun), "it is not waited for twice")
+		events := r.take()
+		assert.Equal(t, "webchat.store", payload[webchatservice.ErrorData](t, events, "error").Code)
+		assert.Len(t, texts(events), 7)
+
+		close(hang)
+		synctest.Wait()
+		require.NoError(t, send(r, "and again"))
+		time.Sleep(time.Second)
+		left := copyOf(t, store)
+		assert.Empty(t, gaps(r.take()))
+		require.NoError(t, end(r))
+		record, err := store.Load(t.Context(), "")
+		require.NoError(t, err)
+		assert.Nil(t, record)
+
+		record, err = left.Load(t.Context(), "")
+		require.NoError(t, err)
+		assert.Contains(t, string(record), `"index":10`, "it was up to date")
+	})
+}
+
+func TestHungDiskDoesNotHoldTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		hang := make(chan struct{})
+		opts.Store = &hungStore{hang: hang}
+		r := newRig(t, opts)
+		r.begin()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		begun := time.Now()
+		assert.Error(t, r.bus.Close(ctx), "it says that something still runs")
+		assert.LessOrEqual(t, time.Since(begun), 20*time.Second)
+		close(hang)
+		synctest.Wait()
+	})
+}
+
+// A store that never works, as on a disk that is read-only from the start, costs one event, too.
+func TestReadOnlyDiskCostsOneEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		opts.Store = &brokenStore{broken: true}
+		r := newRig(t, opts)
+		defer r.stop()
+		_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
+		require.NoError(t, err)
+		for range 5 {
+			require.NoError(t, send(r, "hi"))
+			time.Sleep(10 * time.Second)
+		}
+		require.NoError(t, end(r))
+		assert.Equal(t, "webchat.store", payload[webchatservice.ErrorData](t, r.take(), "error").Code)
+	})
+}
+
+// restore tells what is old and what is new.
+func TestRestoreKeepsTheReadMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		defer sim.Close()
+		opts := onSim(sim)
+		opts.Store = webchatservice.NewMemoryStore()
+		first := newRig(t, opts)
+		first.begin()
+		c, ok := sim.Chat(sim.Chats()[0].ID)
+		require.True(t, ok)
+		bob, err := c.Join("Bob", chatsim.RoleAgent)
+		require.NoError(t, err)
+		old := say(t, bob, "old")[0]
+		time.Sleep(5 * time.Second)
+		first.stop()
+		say(t, bob, "new")
+
+		second := newRig(t, opts)
+		defer second.stop()
+		_, err = call(second, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		events := second.take()
+		assert.Equal(t, webchatservice.RestoredData{ReadMark: int64(old.Index)}, payload[webchatservice.RestoredData](t, events, "restored"))
+		d := payload[webchatservice.MessageReceivedData](t, events, "messageReceived")
+		assert.True(t, d.Restoring)
+		assert.Equal(t, int64(old.Index), d.ReadMark)
+		assert.Equal(t, []string{"old", "new"}, texts(events))
+	})
+}
+
+// What the server has lost while the process was away is told; what was read before is not missed.
+func TestRestoreSeesGapsBehindTheReadMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		defer sim.Close()
+		opts := onSim(sim)
+		opts.Store = webchatservice.NewMemoryStore()
+		r := newRig(t, opts)
+		r.begin()
+		c, ok := sim.Chat(sim.Chats()[0].ID)
+		require.True(t, ok)
+		bob, err := c.Join("Bob", chatsim.RoleAgent)
+		require.NoError(t, err)
+		read := say(t, bob, "one", "two")
+		time.Sleep(5 * time.Second)
+		r.stop()
+		unread := say(t, bob, "three", "four")
+		require.True(t, c.Forget(read[0].Index))
+		require.True(t, c.Forget(unread[0].Index))
+
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		events := r.take()
+		lost := int64(unread[0].Index)
+		assert.Equal(t, []webchatservice.TranscriptGapData{{From: lost, To: lost, Reason: webchatservice.GapServer}}, gaps(events))
+		assert.Equal(t, []string{"two", "four"}, texts(events))
+	})
+}
+
+// A long-lived chat is restored however long the visitor was away; the server keeps it.
+func TestLongLivedChatIsRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close()
+		opts := onSim(sim)
+		opts.Store = webchatservice.NewMemoryStore()
+		r := newRig(t, opts)
+		long := true
+		_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada", Async: &long})
+		require.NoError(t, err)
+		assert.True(t, payload[webchatservice.Capabilities](t, r.take(), "capabilitiesChanged").Async)
+		require.NoError(t, send(r, "see you"))
+		r.stop()
+
+		time.Sleep(72 * time.Hour)
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		events := r.take()
+		assert.True(t, payload[webchatservice.RestoredData](t, events, "restored").Async)
+		assert.Equal(t, []string{"see you"}, texts(events))
+		require.NoError(t, send(r, "back"))
+		_, err = call(r, webchatservice.FetchHistory, struct{}{})
+		assert.ErrorIs(t, err, webchatservice.ErrNoHistory, "a restore brings everything")
+	})
+}

@@ -2,7 +2,8 @@
 //
 // A [Store] is a webchatservice.Store. One file serves any number of services of one process; every
 // record is on the disk when Save returns, so that a process killed at any moment can restore its
-// sessions. A second process that opens the file gets [ErrLocked] within a second.
+// sessions; records that are saved in the same moment share one write to the disk. A second process that
+// opens the file gets [ErrLocked] within a second.
 //
 // Records hold the keys of sessions and visitors' words. The file is readable for its owner alone.
 package boltstore
@@ -13,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -31,8 +33,10 @@ type Options struct {
 
 const (
 	defaultExpiry = 24 * time.Hour
-	lockTimeout   = time.Second
-	stampSize     = 8 // bytes before each record: when it was saved, in ms since 1970
+	lockTimeout   = 500 * time.Millisecond
+	batchDelay    = 2 * time.Millisecond // what a record waits for others, to share a write to the disk with
+	sweepEvery    = time.Hour            // or each expiry, where that is shorter
+	stampSize     = 8                    // bytes before each record: when it was saved, in ms since 1970
 )
 
 var bucket = []byte("sessions")
@@ -41,10 +45,13 @@ var bucket = []byte("sessions")
 type Store struct {
 	db     *bbolt.DB
 	expiry time.Duration
+
+	mu    sync.Mutex // guards swept
+	swept time.Time
 }
 
-// Open opens the file at path, and makes it if there is none. It forgets what has expired. nil means
-// the zero Options. Close the store.
+// Open opens the file at path, and makes it if there is none. It forgets what has expired, as Save does from
+// time to time. nil means the zero Options. Close the store.
 func Open(path string, opts *Options) (*Store, error) {
 	s := &Store{expiry: defaultExpiry}
 	if opts != nil && opts.Expiry != 0 {
@@ -52,11 +59,12 @@ func Open(path string, opts *Options) (*Store, error) {
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
 	if errors.Is(err, berrors.ErrTimeout) {
-		return nil, fmt.Errorf("open %s: %w", path, ErrLocked)
+		return nil, fmt.Errorf("open %s: %w; end that one, or give this one a file of its own", path, ErrLocked)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
+	db.MaxBatchDelay = batchDelay
 	s.db = db
 	if err := errors.Join(os.Chmod(path, 0o600), s.sweep(time.Now())); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), db.Close())
@@ -66,7 +74,10 @@ func Open(path string, opts *Options) (*Store, error) {
 
 // sweep makes the bucket and forgets what has expired.
 func (s *Store) sweep(now time.Time) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
+	s.mu.Lock()
+	s.swept = now
+	s.mu.Unlock()
+	return s.db.Batch(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists(bucket)
 		if err != nil || s.expiry < 0 {
 			return err
@@ -103,7 +114,23 @@ func (s *Store) Save(ctx context.Context, key string, record []byte) error {
 	}
 	v := binary.BigEndian.AppendUint64(make([]byte, 0, stampSize+len(record)), uint64(time.Now().UnixMilli())) //nolint:gosec // after 1970
 	v = append(v, record...)
-	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(name(key), v) })
+	if err := s.db.Batch(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(name(key), v) }); err != nil {
+		return err
+	}
+	if now := time.Now(); s.due(now) {
+		return s.sweep(now)
+	}
+	return nil
+}
+
+// due reports whether it is time to sweep.
+func (s *Store) due(now time.Time) bool {
+	if s.expiry < 0 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Sub(s.swept) >= min(s.expiry, sweepEvery)
 }
 
 // Load returns the record of key, nil if there is none or if it has expired.
@@ -125,7 +152,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete(name(key)) })
+	return s.db.Batch(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete(name(key)) })
 }
 
 // Close waits for calls under way and lets go of the file.
