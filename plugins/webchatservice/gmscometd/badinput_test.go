@@ -32,6 +32,14 @@ func saying(op, body string) chatsim.Fault {
 	return always(chatsim.Fault{Op: op, Rewrite: func([]byte) []byte { return []byte(body) }})
 }
 
+// strange adds fields that nobody knows to the first message of a unit, and a message of somebody else that ends
+// the chat.
+func strange(unit []byte) []byte {
+	return bytes.Replace(unit, []byte("[{"), []byte(
+		`[{"channel":"/service/chatV2/customer-support","clientId":"somebody","data":{"statusCode":0,"chatEnded":true}},`+
+			`{"channel":"/meta/unheard-of","id":"1000000","successful":true},{"a":{"b":[{}]}},{"unknown":{"a":[1]},"timestamp":"now","ext":{"x":1},`), 1)
+}
+
 // A start that meets nonsense ends in time, with an error that says what is wrong and what to look at, or works all
 // the same. "" means that it works.
 func TestOpenMeetsNonsense(t *testing.T) {
@@ -74,6 +82,7 @@ func TestOpenMeetsNonsense(t *testing.T) {
 		"binary":                 {always(chatsim.Fault{Binary: true}), "", ""},
 		"bytes one by one":       {always(chatsim.Fault{Fragment: 1}), "", ""},
 		"no pong":                {always(chatsim.Fault{Op: "upgrade", NoPong: true}), "", ""},
+		"unknown fields":         {always(chatsim.Fault{Rewrite: strange}), "", ""},
 		"half an answer":         {always(chatsim.Fault{Op: handshake, Truncate: 10}), chat.CodeBadAnswer, "broken JSON"},
 		"breaks off":             {always(chatsim.Fault{Op: handshake, Drop: chatsim.DropAfter}), chat.CodeNetwork, "broke"},
 	} {
@@ -122,8 +131,17 @@ func TestChatMeetsNonsense(t *testing.T) {
 		"binary":         {Op: connect, Binary: true},
 		"half":           {Op: connect, Truncate: 5},
 		"cut":            {Op: connect, Cut: 5},
-		"HTTP 500":       {Op: connect, Status: 500},
+		"HTTP 302":       {Op: connect, Status: 302, Header: http.Header{"Location": {"http://elsewhere.test/x"}}},
 		"HTTP 401":       {Op: connect, Status: 401},
+		"HTTP 403":       {Op: connect, Status: 403},
+		"HTTP 413":       {Op: connect, Status: 413},
+		"HTTP 500":       {Op: connect, Status: 500},
+		"HTTP 503":       {Op: connect, Status: 503, Header: http.Header{"Retry-After": {"2"}}},
+		"no array":       {Op: connect, Rewrite: func([]byte) []byte { return []byte(`{"successful":true}`) }},
+		"empty":          {Op: connect, Rewrite: func([]byte) []byte { return nil }},
+		"strange":        {Op: connect, Rewrite: strange, Times: -1},
+		"one by one":     {Fragment: 1, Times: -1},
+		"wrong advice":   {Op: connect, Advice: `{"reconnect":7,"interval":"x","timeout":[],"hosts":{}}`, Times: -1},
 		"402":            {Op: connect, Unsuccessful: "402::Unknown client"},
 		"handshake":      {Op: connect, Advice: `{"reconnect":"handshake"}`},
 		"none":           {Op: connect, Advice: `{"reconnect":"none"}`},
@@ -132,6 +150,7 @@ func TestChatMeetsNonsense(t *testing.T) {
 		"held for ever":  {Op: connect, Hold: true},
 		"close 1011":     {Op: connect, Close: 1011},
 		"bad push":       {Op: "push", Rewrite: func([]byte) []byte { return []byte(`{"statusCode":{}}`) }},
+		"strange push":   {Op: "push", Rewrite: func([]byte) []byte { return []byte(`{"statusCode":0,"new":{"a":1},"messages":7}`) }},
 		"push is a list": {Op: "push", Rewrite: func([]byte) []byte { return []byte(`[1,2]`) }},
 	} {
 		t.Run(name, func(t *testing.T) {

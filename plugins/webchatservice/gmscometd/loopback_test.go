@@ -1,0 +1,76 @@
+package gmscometd_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
+)
+
+// The same over real sockets and in real time, on each carrier: a conversation, a file, a link that breaks, the end.
+func TestLoopback(t *testing.T) {
+	for _, carrier := range []string{websockets, longPolling} {
+		t.Run(carrier, func(t *testing.T) {
+			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{Types: []string{"txt"}}})
+			front := httptest.NewServer(sim.Handler())
+			defer front.Close()
+			defer sim.Close() //nolint:errcheck // it ends what front waits for
+			urls := sim.BaseURLs(front.Listener.Addr().String())
+			d, err := gmscometd.New(chat.Config{
+				CometD: chat.CometD{Enabled: true, URL: urls["cometd"], APIURL: urls["files"], NoWebsocket: carrier == longPolling},
+			}, chat.Options{})
+			require.NoError(t, err)
+			defer d.CloseIdleConnections()
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			conn, err := d.Open(ctx, chat.Request{Nickname: "Ada"})
+			require.NoError(t, err)
+			assert.Equal(t, map[string]string{websockets: "websocket", longPolling: "long-polling"}[carrier], sim.BayeuxClients()[0].Carrier)
+			c, err := sim.Desk().Next(ctx)
+			require.NoError(t, err)
+			ann, err := c.Join("Ann", chatsim.RoleAgent)
+			require.NoError(t, err)
+
+			var lines []chat.Message
+			until := func(text string) {
+				for len(lines) == 0 || lines[len(lines)-1].Text != text {
+					ev, err := conn.Receive(ctx)
+					if err != nil { // a broken link is told, and comes back
+						require.NoError(t, ctx.Err())
+						continue
+					}
+					lines = append(lines, ev.Messages...)
+				}
+			}
+			_, err = ann.Say("Hello")
+			require.NoError(t, err)
+			until("Hello")
+			r, err := conn.Send(ctx, chat.Action{Text: "Hello yourself"})
+			require.NoError(t, err)
+			assert.True(t, r.Confirmed)
+			_, err = conn.(chat.Filer).SendFile(ctx, chat.Upload{Name: "a.txt", Content: strings.NewReader("a"), Size: 1})
+			require.NoError(t, err)
+			sim.DropSockets()
+			front.CloseClientConnections()
+			_, err = ann.Say("back?")
+			require.NoError(t, err)
+			until("back?")
+			for i, m := range lines {
+				assert.EqualValues(t, i+1, m.Index)
+			}
+			_, err = conn.Send(ctx, chat.Action{Kind: chat.ActionEnd})
+			require.NoError(t, err)
+			require.NoError(t, conn.Close())
+			assert.True(t, c.Snapshot().Ended)
+			assert.Empty(t, sim.BayeuxClients())
+		})
+	}
+}
