@@ -427,3 +427,53 @@ func TestAsyncIsConfiguredOrAskedFor(t *testing.T) {
 		})
 	}
 }
+
+// A restored session tells of those who type now, not of typing that is over.
+func TestRestoreWithTyping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close()
+		opts := onSim(sim)
+		opts.Store = webchatservice.NewMemoryStore()
+		r := newRig(t, opts)
+		r.begin()
+		c, err := sim.Desk().Next(t.Context())
+		require.NoError(t, err)
+		ann, err := c.Join("Ann", chatsim.RoleAgent)
+		require.NoError(t, err)
+		bob, err := c.Join("Bob", chatsim.RoleAgent)
+		require.NoError(t, err)
+		for range 3 {
+			_, err = ann.Type("")
+			require.NoError(t, err)
+			_, err = ann.Say("hello")
+			require.NoError(t, err)
+			_, err = bob.Type("")
+			require.NoError(t, err)
+			_, err = bob.StopTyping()
+			require.NoError(t, err)
+		}
+		_, err = ann.Type("")
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		r.stop()
+
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		synctest.Wait()
+		var names []string
+		for _, e := range r.take() {
+			if m, ok := e.Data.(webchatservice.Message); ok {
+				assert.Equal(t, "Ann", m.From.Name)
+				names = append(names, e.Name())
+			}
+		}
+		assert.Equal(t, []string{"WebChatService.agentTypingStarted"}, names)
+		_, err = ann.Say("here I am")
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		assert.Contains(t, r.told(), "agentTypingStopped")
+	})
+}

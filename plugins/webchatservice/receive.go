@@ -258,6 +258,9 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 		d.Messages = append(d.Messages, *m)
 		d.OriginalMessages = append(d.OriginalMessages, m.Original)
 	}
+	if restoring {
+		out = s.people.present(out)
+	}
 	for _, e := range out {
 		s.emitLocked(e.event, e.data)
 	}

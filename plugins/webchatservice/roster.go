@@ -97,6 +97,22 @@ func (p *people) stopTyping(m *Message, out []emission) []emission {
 	return append(out, emission{"agentTypingStopped", *m})
 }
 
+// present returns what of out still holds: typing that was over when a session was restored is no change
+// of its state.
+func (p *people) present(out []emission) []emission {
+	return slices.DeleteFunc(out, func(e emission) bool {
+		m, _ := e.data.(Message)
+		switch e.event {
+		case "agentTypingStarted":
+			now, on := p.typing[m.From.ID]
+			return !on || now.Index != m.Index
+		case "agentTypingStopped":
+			return true
+		}
+		return false
+	})
+}
+
 // doubtTyping ceases to believe in those who type, and adds that to out.
 func (p *people) doubtTyping(out []emission) []emission {
 	for _, id := range slices.Sorted(maps.Keys(p.typing)) {
