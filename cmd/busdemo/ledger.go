@@ -85,12 +85,13 @@ type ledger struct {
 	mu    sync.Mutex     // guards the rest
 	lines map[int]*fate  // by number, those of which not everything is known yet
 	holes map[int64]bool // indices that have been passed over
+	gaps  map[int64]bool // those that events call lost
 	high  int64          // highest index so far
 	sum   tally
 }
 
 func newLedger(w *stopwatches) *ledger {
-	return &ledger{watches: w, lines: make(map[int]*fate), holes: make(map[int64]bool)}
+	return &ledger{watches: w, lines: make(map[int]*fate), holes: make(map[int64]bool), gaps: make(map[int64]bool)}
 }
 
 // send takes down that a line is about to be sent, and returns its text.
@@ -154,9 +155,13 @@ func (l *ledger) placeLocked(index int64) (again bool) {
 	case index == 0: // not every entry has one
 	case index > l.high:
 		for i := l.high + 1; i < index; i++ {
-			l.holes[i] = true
+			if !l.gaps[i] {
+				l.holes[i] = true
+			}
 		}
 		l.high = index
+	case l.gaps[index]: // it has turned up all the same
+		delete(l.gaps, index)
 	case l.holes[index]:
 		delete(l.holes, index)
 		l.sum.Disordered++
@@ -200,7 +205,7 @@ func (l *ledger) gap(d webchatservice.TranscriptGapData) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := d.From; i <= d.To; i++ {
-		l.sum.Gaps++
+		l.gaps[i] = true
 		delete(l.holes, i)
 	}
 }
@@ -210,6 +215,6 @@ func (l *ledger) tally() tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sum := l.sum
-	sum.Missing = len(l.holes)
+	sum.Missing, sum.Gaps = len(l.holes), len(l.gaps)
 	return sum
 }

@@ -69,6 +69,12 @@ func TestLedger(t *testing.T) {
 			l.receive(others(4, "d"))
 			l.gap(webchatservice.TranscriptGapData{From: 2, To: 3})
 		}, tally{Received: 2, Gaps: 2}, true},
+		{"missing, said so before, and there after all", func(l *ledger) {
+			l.receive(others(1, "a"))
+			l.gap(webchatservice.TranscriptGapData{From: 2, To: 3})
+			l.receive(others(4, "d"))
+			l.receive(others(3, "c"))
+		}, tally{Received: 3, Gaps: 1}, true},
 		{"no index", func(l *ledger) { l.receive(others(0, "a")); l.receive(others(0, "a")) }, tally{Received: 2}, true},
 	}
 	for _, tt := range tests {
