@@ -82,7 +82,7 @@ func (f *Filter) UnmarshalJSON(b []byte) error {
 type PreProcessor func(m Message) *Message
 
 // coBrowse is the built-in filter: the token that starts co-browsing (webchatservice 5.3).
-const coBrowse = `\{start:[0-9]{9}\}`
+var coBrowse = regexp.MustCompile(`\{start:[0-9]{9}\}`)
 
 // hooks are what plugins gave the service to hide and to change lines with. Numbers name them; no
 // number comes twice.
@@ -91,7 +91,6 @@ type hooks struct {
 
 	mu         sync.Mutex // guards what follows; the maps and the slice are never written to again
 	next       int
-	builtIn    *regexp.Regexp
 	filters    map[string]Filter
 	processors []processor
 	preview    func() string
@@ -265,10 +264,7 @@ func (s *session) prepare(ev *chat.Event, restoring bool) []line {
 	}
 	h := s.env.hooks
 	h.mu.Lock()
-	if h.builtIn == nil {
-		h.builtIn = regexp.MustCompile(coBrowse)
-	}
-	builtIn, filters, processors := h.builtIn, h.filters, h.processors
+	filters, processors := h.filters, h.processors
 	h.mu.Unlock()
 
 	lines := make([]line, len(ev.Messages))
@@ -282,7 +278,7 @@ func (s *session) prepare(ev *chat.Event, restoring bool) []line {
 			l.message.UserData, l.message.FileDetails = h.maskMap(l.message.UserData), h.maskMap(l.message.FileDetails)
 		}
 		if l.wire.Kind == chat.KindMessage {
-			l.hidden = builtIn.MatchString(l.wire.Text)
+			l.hidden = coBrowse.MatchString(l.wire.Text)
 			for _, f := range filters {
 				l.hidden = l.hidden || f.MatchString(l.wire.Text)
 			}

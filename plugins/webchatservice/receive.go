@@ -15,10 +15,7 @@ func (s *session) receive() {
 	for {
 		var err error
 		if held == nil {
-			var ev chat.Event
-			if ev, err = s.conn.Receive(s.life); err == nil {
-				held = &ev
-			}
+			held, err = s.next()
 		}
 		var gaps []TranscriptGapData
 		if err == nil {
@@ -37,6 +34,19 @@ func (s *session) receive() {
 		}
 	}
 }
+
+// next waits for an event. A session waits here for most of its life: it has a stack of its own size for that, the
+// smaller the less is on it.
+func (s *session) next() (*chat.Event, error) {
+	ev, err := s.conn.Receive(s.life)
+	if err != nil {
+		return nil, err
+	}
+	return keep(ev), nil
+}
+
+//go:noinline
+func keep(ev chat.Event) *chat.Event { return &ev }
 
 // failedReceive takes in that receiving failed, and reports whether and after how long to try again. held, if not
 // nil, is what was received and waits for the lines of gaps.

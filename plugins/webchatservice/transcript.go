@@ -11,7 +11,7 @@ import (
 type transcript struct {
 	messages  []Message
 	originals []json.RawMessage
-	indices   map[int64]struct{}
+	indices   ranges
 	ids       map[string]struct{}
 }
 
@@ -19,13 +19,7 @@ type transcript struct {
 func (t *transcript) mark(m *Message) bool {
 	switch {
 	case m.Index != 0:
-		if _, seen := t.indices[m.Index]; seen {
-			return false
-		}
-		if t.indices == nil {
-			t.indices = make(map[int64]struct{})
-		}
-		t.indices[m.Index] = struct{}{}
+		return t.indices.add(m.Index)
 	case m.ID != "":
 		if _, seen := t.ids[m.ID]; seen {
 			return false
@@ -82,4 +76,33 @@ func (t *transcript) span() (first, last int64) {
 		last = max(last, s)
 	}
 	return first, last
+}
+
+// ranges is a set of indices: ranges in rising order, one where nothing is missing.
+type ranges []struct{ first, last int64 }
+
+// add puts an index into the set and reports whether it was not in it.
+func (r *ranges) add(i int64) bool {
+	s := *r
+	at := len(s) // of the first range behind i
+	for at > 0 && s[at-1].first > i {
+		at--
+	}
+	if at > 0 && s[at-1].last >= i {
+		return false
+	}
+	joinsLeft, joinsRight := at > 0 && s[at-1].last == i-1, at < len(s) && s[at].first == i+1
+	switch {
+	case joinsLeft && joinsRight:
+		s[at-1].last = s[at].last
+		s = slices.Delete(s, at, at+1)
+	case joinsLeft:
+		s[at-1].last = i
+	case joinsRight:
+		s[at].first = i
+	default:
+		s = slices.Insert(s, at, struct{ first, last int64 }{i, i})
+	}
+	*r = s
+	return true
 }

@@ -27,7 +27,7 @@ func (c *conn) firstLocked(a *gms.Answer) int64 {
 }
 
 // deliver takes in what the server says (wire-gms B.3).
-func (c *conn) deliver(m message) {
+func (c *conn) deliver(m *message) {
 	if m.channel != c.d.channel {
 		return
 	}

@@ -37,7 +37,7 @@ type client struct {
 	log    *slog.Logger
 
 	// deliver gets messages with data. On long-polling it may be called from several goroutines at once.
-	deliver func(message)
+	deliver func(*message)
 	// up is told that the session is connected: after each handshake and after each loss. down is told that the server
 	// does not know the session and another one is made, lost each failure of a handshake or a connect. All are
 	// called by the client's goroutine, which waits for them.
@@ -170,7 +170,7 @@ func (c *client) handshake() *chat.Error {
 	if s != nil {
 		m.Types = []string{typeWebsocket, typeLongPoll}
 	}
-	r, e := c.exchange(op, m, 0, c.delay)
+	r, e := c.exchange(op, &m, 0, c.delay)
 	switch {
 	case e != nil && s != nil && !s.heard && c.life.Err() == nil:
 		c.bar(e) // it opened, and that was all
@@ -209,8 +209,25 @@ func (c *client) handshake() *chat.Error {
 
 // connect makes one connect (wire-gms D.2): the first of a session, and the first after a loss, is answered at once,
 // each other one once there is something to say, or once the server thinks that it is time.
+//
+// A session waits in here for most of its life, so that little shall be on the stack meanwhile.
 func (c *client) connect() *chat.Error {
 	const op = "receive"
+	m, s, e := c.connectMessage(op)
+	if m == nil {
+		return e
+	}
+	pause, limit := max(c.advice.interval, 0), c.held()
+	if m.Advice != nil {
+		pause, limit = 0, c.delay
+	}
+	r, e := c.exchange(op, m, pause, limit)
+	return c.connected(op, s, r, e)
+}
+
+// connectMessage returns the message of a connect and the websocket that it is for, or no message: then another plan
+// was made, or there is an error.
+func (c *client) connectMessage(op string) (*outgoing, *socket, *chat.Error) {
 	c.mu.Lock()
 	if c.state == stateHandshaken {
 		c.setLocked(stateConnecting)
@@ -218,34 +235,36 @@ func (c *client) connect() *chat.Error {
 	id, stale := c.id, c.stale
 	c.mu.Unlock()
 	if stale {
-		return c.renew(nil)
+		return nil, nil, c.renew(nil)
 	}
 	s, e := c.socket(op)
 	if e != nil {
-		return e
+		return nil, nil, e
 	}
 	if s == nil && c.onSocket { // it has no cookie, without which it cannot be reached by long-polling
 		c.plan = planHandshake
-		return nil
+		return nil, nil, nil
 	}
-	m := outgoing{Channel: metaConnect, ClientID: id, ConnectionType: typeLongPoll}
+	m := &outgoing{Channel: metaConnect, ClientID: id, ConnectionType: typeLongPoll}
 	if s != nil {
 		m.ConnectionType = typeWebsocket
 	}
 	if c.acks {
 		m.Ext = json.RawMessage(`{"ack":` + strconv.FormatInt(c.ack, 10) + `}`)
 	}
-	pause, limit := max(c.advice.interval, 0), c.held()
 	if s != nil && !s.heard { // it has to prove itself, too
 		c.proven = false
 	}
 	if !c.proven {
 		m.Advice = json.RawMessage(`{"timeout":0}`)
-		pause, limit = 0, c.delay
 	}
-	r, e := c.exchange(op, m, pause, limit)
+	return m, s, nil
+}
+
+// connected takes in the reply to a connect, or its failure.
+func (c *client) connected(op string, s *socket, r *message, e *chat.Error) *chat.Error {
 	c.mu.Lock()
-	stale = c.stale
+	stale := c.stale
 	c.mu.Unlock()
 	switch {
 	case e != nil && stale && c.life.Err() == nil:
@@ -312,7 +331,7 @@ func (c *client) renew(e *chat.Error) *chat.Error {
 }
 
 // merge takes in the advice of a meta message.
-func (c *client) merge(r message) {
+func (c *client) merge(r *message) {
 	c.advice.reconnect = ""
 	if r.advice != nil {
 		c.advice.merge(r.advice)

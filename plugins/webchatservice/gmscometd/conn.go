@@ -115,45 +115,58 @@ func (c *conn) Close() error {
 
 // Receive implements [chat.Conn].
 func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
-	const op = "receive"
 	c.mu.Lock()
 	losses := c.losses
 	c.mu.Unlock()
 	for {
-		if c.life.Err() != nil {
-			return chat.Event{}, closedError(op)
-		}
-		c.mu.Lock()
-		switch {
-		case len(c.queue) > 0:
-			q := c.queue[0]
-			c.queue[0] = queued{}
-			c.queue = c.queue[1:]
-			c.read = q.next
-			c.mu.Unlock()
-			signal(c.room)
+		if q, err := c.next(ctx, losses); err != nil {
+			return chat.Event{}, err
+		} else if q != nil {
 			return q.event, nil
-		case c.book.Over && len(c.early) == 0:
-			c.mu.Unlock()
-			return chat.Event{}, io.EOF
-		case ctx.Err() != nil:
-			c.mu.Unlock()
-			return chat.Event{}, canceledError(ctx, op)
-		case c.trouble != nil && c.losses > losses: // what failed before does not count: the next attempt may succeed
-			e := *c.trouble
-			c.mu.Unlock()
-			e.Op = op
-			return chat.Event{}, &e
 		}
-		c.mu.Unlock()
 		if c.client.stopped() {
 			c.client.resume()
 		}
-		select {
-		case <-c.wake:
-		case <-ctx.Done():
-		case <-c.life.Done():
+		c.await(ctx)
+	}
+}
+
+// next returns what Receive returns, if there is something.
+func (c *conn) next(ctx context.Context, losses int) (*queued, error) {
+	const op = "receive"
+	if c.life.Err() != nil {
+		return nil, closedError(op)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case len(c.queue) > 0:
+		q := c.queue[0]
+		c.queue[0] = queued{}
+		if c.queue = c.queue[1:]; len(c.queue) == 0 {
+			c.queue = nil
 		}
+		c.read = q.next
+		signal(c.room)
+		return &q, nil
+	case c.book.Over && len(c.early) == 0:
+		return nil, io.EOF
+	case ctx.Err() != nil:
+		return nil, canceledError(ctx, op)
+	case c.trouble != nil && c.losses > losses: // what failed before does not count: the next attempt may succeed
+		e := *c.trouble
+		e.Op = op
+		return nil, &e
+	}
+	return nil, nil
+}
+
+// await waits until there may be something for Receive. A chat waits here for most of its life: so little is on the stack.
+func (c *conn) await(ctx context.Context) {
+	select {
+	case <-c.wake:
+	case <-ctx.Done():
+	case <-c.life.Done():
 	}
 }
 

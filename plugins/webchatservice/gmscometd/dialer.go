@@ -34,17 +34,18 @@ func newDialer(w *gms.Wire, o chat.Options) *dialer {
 		Proxy: http.ProxyFromEnvironment, NetDialContext: o.Dial,
 		ReadBufferSize: socketBuffer, WriteBufferSize: socketBuffer, WriteBufferPool: &sync.Pool{},
 	}
+	secure := strings.HasPrefix(d.address, "wss:") // a configuration is not small
 	if t, ok := w.Transport().(*http.Transport); ok {
 		d.socket.Proxy = t.Proxy
 		if o.Dial == nil {
 			d.socket.NetDialContext = t.DialContext
 		}
-		if t.TLSClientConfig != nil {
+		if t.TLSClientConfig != nil && secure {
 			d.socket.TLSClientConfig = t.TLSClientConfig.Clone()
 			d.socket.TLSClientConfig.NextProtos = []string{"http/1.1"}
 		}
 	}
-	if d.socket.TLSClientConfig == nil {
+	if d.socket.TLSClientConfig == nil && secure {
 		d.socket.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	return d

@@ -12,72 +12,61 @@ import (
 
 // exchange sends a meta message after a pause, and returns the reply to it. What else comes meanwhile is handled. A
 // reply of channel /meta/disconnect is none: the server wants to be left.
-func (c *client) exchange(op string, m outgoing, pause, limit time.Duration) (message, *chat.Error) {
+func (c *client) exchange(op string, m *outgoing, pause, limit time.Duration) (*message, *chat.Error) {
+	unit, s, e := c.outfit(op, m)
+	switch {
+	case e != nil:
+		return nil, e
+	case s != nil:
+		return c.overSocket(s, op, m.ID, unit, pause, limit)
+	}
+	return c.overPost(op, m, unit, pause, limit)
+}
+
+// outfit makes m a unit, and says which websocket it goes out on.
+func (c *client) outfit(op string, m *outgoing) ([]byte, *socket, *chat.Error) {
 	c.mu.Lock()
 	m.ID = c.idLocked()
 	s := c.sock
 	c.mu.Unlock()
-	unit, err := encode(m)
+	unit, err := encode(*m)
 	if err != nil {
-		return message{}, gms.Invalid(op, "the message has no JSON")
+		return nil, nil, gms.Invalid(op, "the message has no JSON")
 	}
-	if s != nil {
-		return c.overSocket(s, op, m, unit, pause, limit)
-	}
-	if c.pause(pause); c.life.Err() != nil {
-		return message{}, closedError(op)
-	}
-	ctx, cancel := context.WithCancel(c.life)
-	defer cancel()
-	c.mu.Lock()
-	c.cut = cancel
-	stale := c.stale
-	c.mu.Unlock()
-	if stale && m.Channel == metaConnect {
-		return message{}, staleError(op)
-	}
-	r, e := c.post(ctx, op, m.Channel[len("/meta"):], unit, limit, m.ID)
-	c.mu.Lock()
-	if e != nil && c.given != nil {
-		e = c.given
-	}
-	c.given = nil
-	c.mu.Unlock()
-	if e != nil && (e.Code == chat.CodeNetwork || e.Code == chat.CodeTimeout) {
-		c.barred = time.Time{} // it is not the websocket's fault
-	}
-	return r, e
+	return unit, s, nil
 }
 
 // dispatch hands out what came, and returns the reply to the message that is waited for, if it is there.
-func (c *client) dispatch(all []message, want string) (found message, ok bool) {
+func (c *client) dispatch(all []message, want string) (found *message) {
 	c.mu.Lock()
 	id, s := c.id, c.sock
 	c.mu.Unlock()
-	for _, m := range all {
+	for i := range all {
+		m := &all[i]
 		switch {
 		case m.clientID != "" && m.channel != metaHandshake && m.clientID != id: // somebody else's
 		case m.reply && m.id == want:
-			found, ok = m.keep(), true
+			found = m.keep()
 		case m.reply && s != nil && s.answered(m):
 		case m.channel == metaDisconnect && (!m.reply || m.id == ""):
-			found, ok = m.keep(), true
+			found = m.keep()
 		case m.data != nil && !m.reply:
 			c.deliver(m)
 		}
 	}
-	return found, ok
+	return found
 }
 
 // keep returns a message that shares no memory with what was read, without its data.
-func (m message) keep() message {
-	m.data, m.advice, m.ack = nil, slices.Clone(m.advice), slices.Clone(m.ack)
-	return m
+func (m *message) keep() *message {
+	k := *m
+	k.data, k.advice, k.ack = nil, slices.Clone(m.advice), slices.Clone(m.ack)
+	return &k
 }
 
 // publish sends data on a channel, all in one unit, and returns the replies in the same order. It waits for them as
 // long as a request may take. The error tells whether the server may have got it.
-func (c *client) publish(ctx context.Context, op, channel string, data ...json.RawMessage) ([]message, *chat.Error) {
+func (c *client) publish(ctx context.Context, op, channel string, data ...json.RawMessage) ([]*message, *chat.Error) {
 	c.mu.Lock()
 	if c.closing || c.state == stateDisconnected {
 		c.mu.Unlock()
@@ -94,7 +83,7 @@ func (c *client) publish(ctx context.Context, op, channel string, data ...json.R
 	if err != nil {
 		return nil, gms.Invalid(op, "the request has no JSON: "+err.Error())
 	}
-	var replies []message
+	var replies []*message
 	var e *chat.Error
 	if s != nil {
 		replies, e = s.request(ctx, op, unit, ids, c.delay)

@@ -13,7 +13,7 @@ func (c *client) hint() string {
 }
 
 // unsuccessful is what a reply without success means for the message that it answers.
-func unsuccessful(op string, r message) *chat.Error {
+func unsuccessful(op string, r *message) *chat.Error {
 	e := &chat.Error{Outcome: chat.Rejected, Code: chat.CodeRefused, Op: op, Text: "the server refused the message: " + gms.OneLine(r.err)}
 	switch r.code() {
 	case "402":

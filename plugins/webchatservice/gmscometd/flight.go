@@ -108,7 +108,7 @@ func valid(v any) bool {
 }
 
 // carry publishes a request, and fails if Bayeux does not take it.
-func (c *conn) carry(ctx context.Context, f *flight, data json.RawMessage) (message, *chat.Error) {
+func (c *conn) carry(ctx context.Context, f *flight, data json.RawMessage) (*message, *chat.Error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
@@ -116,14 +116,14 @@ func (c *conn) carry(ctx context.Context, f *flight, data json.RawMessage) (mess
 	switch {
 	case e != nil && c.life.Err() != nil:
 		e.Code, e.Text, e.Hint = chat.CodeClosed, "connection was closed while the request was under way", ""
-		return message{}, e
+		return nil, e
 	case e != nil:
 		if e.Outcome == chat.Unknown && !c.client.onWebsocket() {
 			c.holed() // with the answer went what it brought
 		}
-		return message{}, e
+		return nil, e
 	case !replies[0].success:
-		return message{}, unsuccessful(f.op, replies[0])
+		return nil, unsuccessful(f.op, replies[0])
 	}
 	return replies[0], nil
 }

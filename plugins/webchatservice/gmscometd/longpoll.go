@@ -13,20 +13,47 @@ const jsonType = "application/json;charset=UTF-8"
 
 // post makes one request of long-polling (wire-gms D.4), handles what the answer brings, and returns the reply to the
 // message want. Only the goroutine of the client calls it.
-func (c *client) post(ctx context.Context, op, suffix string, unit []byte, limit time.Duration, want string) (message, *chat.Error) {
+func (c *client) post(ctx context.Context, op, suffix string, unit []byte, limit time.Duration, want string) (*message, *chat.Error) {
 	all, status, e := c.fetch(ctx, op, suffix, unit, limit)
 	if e != nil {
-		return message{}, e
+		return nil, e
 	}
-	r, ok := c.dispatch(all, want)
-	if !ok {
-		return message{}, c.missing(op, status)
+	r := c.dispatch(all, want)
+	if r == nil {
+		return nil, c.missing(op, status)
 	}
 	return r, nil
 }
 
+// overPost is exchange by long-polling.
+func (c *client) overPost(op string, m *outgoing, unit []byte, pause, limit time.Duration) (*message, *chat.Error) {
+	if c.pause(pause); c.life.Err() != nil {
+		return nil, closedError(op)
+	}
+	ctx, cancel := context.WithCancel(c.life)
+	defer cancel()
+	c.mu.Lock()
+	c.cut = cancel
+	stale := c.stale
+	c.mu.Unlock()
+	if stale && m.Channel == metaConnect {
+		return nil, staleError(op)
+	}
+	r, e := c.post(ctx, op, m.Channel[len("/meta"):], unit, limit, m.ID)
+	c.mu.Lock()
+	if e != nil && c.given != nil {
+		e = c.given
+	}
+	c.given = nil
+	c.mu.Unlock()
+	if e != nil && (e.Code == chat.CodeNetwork || e.Code == chat.CodeTimeout) {
+		c.barred = time.Time{} // it is not the websocket's fault
+	}
+	return r, e
+}
+
 // postAll publishes by long-polling, one unit at a time.
-func (c *client) postAll(ctx context.Context, op string, unit []byte, want []string) ([]message, *chat.Error) {
+func (c *client) postAll(ctx context.Context, op string, unit []byte, want []string) ([]*message, *chat.Error) {
 	select {
 	case c.aside <- struct{}{}:
 		defer func() { <-c.aside }()
@@ -37,7 +64,7 @@ func (c *client) postAll(ctx context.Context, op string, unit []byte, want []str
 	if e != nil {
 		return nil, e
 	}
-	found := make(map[string]message, len(want))
+	found := make(map[string]*message, len(want))
 	rest := all[:0:0]
 	for _, m := range all {
 		if m.reply {
@@ -47,7 +74,7 @@ func (c *client) postAll(ctx context.Context, op string, unit []byte, want []str
 		}
 	}
 	c.dispatch(rest, "")
-	replies := make([]message, len(want))
+	replies := make([]*message, len(want))
 	for i, id := range want {
 		r, ok := found[id]
 		if !ok {

@@ -50,13 +50,13 @@ type socket struct {
 
 // waiter waits for the reply to a message.
 type waiter struct {
-	reply chan message // cap 1
-	wrote bool         // the message may have left
+	reply chan *message // cap 1
+	wrote bool          // the message may have left
 	dead  chan *chat.Error
 }
 
 func newSocket(d *dialer, conn *websocket.Conn, wg *sync.WaitGroup) *socket {
-	s := &socket{d: d, conn: conn, wg: wg, pending: make(map[string]*waiter), last: time.Now()}
+	s := &socket{d: d, conn: conn, wg: wg, last: time.Now()}
 	conn.SetReadLimit(d.maxAnswer)
 	conn.SetPongHandler(func(string) error {
 		s.alive()
@@ -71,13 +71,18 @@ func newSocket(d *dialer, conn *websocket.Conn, wg *sync.WaitGroup) *socket {
 	return s
 }
 
-// read reads one message and hands it out. What f gets lives as long as f runs.
+// read reads one message and hands it out.
 func (s *socket) read(f func([]message)) error {
 	s.deadline()
 	kind, r, err := s.conn.NextReader()
 	if err != nil {
 		return err
 	}
+	return s.take(kind, r, f)
+}
+
+// take reads the message that has begun, and hands it out. What f gets lives as long as f runs.
+func (s *socket) take(kind int, r io.Reader, f func([]message)) error {
 	b := s.d.readers.Get().(*bytes.Buffer) //nolint:errcheck // there is nothing else in it
 	defer func() {
 		if b.Cap() <= 64<<10 {
@@ -199,7 +204,7 @@ func (s *socket) write() {
 }
 
 // request sends a unit and waits for the replies to its messages.
-func (s *socket) request(ctx context.Context, op string, unit []byte, ids []string, limit time.Duration) ([]message, *chat.Error) {
+func (s *socket) request(ctx context.Context, op string, unit []byte, ids []string, limit time.Duration) ([]*message, *chat.Error) {
 	waiters := make([]*waiter, len(ids))
 	s.mu.Lock()
 	if s.dead != nil {
@@ -208,15 +213,18 @@ func (s *socket) request(ctx context.Context, op string, unit []byte, ids []stri
 		e.Op, e.Outcome, e.Err = op, chat.NotSent, errDead
 		return nil, &e
 	}
+	if s.pending == nil {
+		s.pending = make(map[string]*waiter, 1)
+	}
 	for i, id := range ids {
-		waiters[i] = &waiter{reply: make(chan message, 1), dead: make(chan *chat.Error, 1)}
+		waiters[i] = &waiter{reply: make(chan *message, 1), dead: make(chan *chat.Error, 1)}
 		s.pending[id] = waiters[i]
 	}
 	s.mu.Unlock()
 	s.send(frame{data: unit, ids: ids})
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	var replies []message
+	var replies []*message
 	var e *chat.Error
 	for _, w := range waiters {
 		select {
@@ -242,6 +250,9 @@ func (s *socket) request(ctx context.Context, op string, unit []byte, ids []stri
 		wrote = wrote && w.wrote
 		delete(s.pending, ids[i])
 	}
+	if len(s.pending) == 0 {
+		s.pending = nil
+	}
 	if e == nil {
 		return replies, nil
 	}
@@ -258,7 +269,7 @@ func (s *socket) request(ctx context.Context, op string, unit []byte, ids []stri
 }
 
 // answered hands a reply to who waits for it.
-func (s *socket) answered(m message) bool {
+func (s *socket) answered(m *message) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.pending[m.id]

@@ -66,7 +66,7 @@ func (c *client) dropSocket(e *chat.Error) {
 }
 
 // overSocket is exchange on a websocket.
-func (c *client) overSocket(s *socket, op string, m outgoing, unit []byte, pause, limit time.Duration) (message, *chat.Error) {
+func (c *client) overSocket(s *socket, op, id string, unit []byte, pause, limit time.Duration) (*message, *chat.Error) {
 	if pause > 0 { // what comes meanwhile is read
 		t := time.AfterFunc(pause, func() { s.send(frame{data: unit}) })
 		defer t.Stop()
@@ -75,21 +75,29 @@ func (c *client) overSocket(s *socket, op string, m outgoing, unit []byte, pause
 	}
 	s.waits = time.Now().Add(pause + limit)
 	for {
-		var r message
-		ok := false
-		err := s.read(func(all []message) { r, ok = c.dispatch(all, m.ID) })
+		s.deadline()
+		kind, from, err := s.conn.NextReader() // here a session is for most of its life
+		var r *message
+		if err == nil {
+			err = s.take(kind, from, func(all []message) { r = c.dispatch(all, id) })
+		}
 		switch {
 		case err != nil:
-			e := s.broken(op, err)
-			c.dropSocket(e)
-			if e.Err != errStale { //nolint:errorlint // it is this very error
-				if c.bad++; c.bad >= badSockets {
-					c.bar(e)
-				}
-			}
-			return message{}, e
-		case ok:
+			return nil, c.brokenSocket(s, op, err)
+		case r != nil:
 			return r, nil
 		}
 	}
+}
+
+// brokenSocket takes in that the websocket broke, and says why.
+func (c *client) brokenSocket(s *socket, op string, err error) *chat.Error {
+	e := s.broken(op, err)
+	c.dropSocket(e)
+	if e.Err != errStale { //nolint:errorlint // it is this very error
+		if c.bad++; c.bad >= badSockets {
+			c.bar(e)
+		}
+	}
+	return e
 }
