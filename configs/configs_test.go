@@ -130,10 +130,13 @@ func uncomment(data []byte) []byte {
 	return []byte(strings.Join(lines, "\n"))
 }
 
-// normalise makes an empty map of none, which mean the same.
+// normalise makes an empty map or list of none, which mean the same.
 func normalise(c *webchatservice.Config) {
 	if c.UserData == nil {
 		c.UserData = map[string]any{}
+	}
+	if c.Masks == nil {
+		c.Masks = []string{}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,9 +49,10 @@ type Config struct {
 	PollExceptionLimit int     `json:"pollExceptionLimit,omitempty" min:"1" max:"1000" doc:"consecutive answers with statusCode 1 that are tolerated; the next one publishes chatServerWentOffline"`
 	RestoreTimeout     int     `json:"restoreTimeout,omitempty" unit:"ms" min:"1" doc:"a stored session that was silent for longer is not restored"`
 
-	Network         Network `json:"network,omitzero"`
-	MarkLines       bool    `json:"markLines,omitempty" doc:"send an id with each message, in eventAttributes, that tells it in the transcript; for servers and agents' desktops that let it pass"`
-	InactivityLimit int     `json:"inactivityLimit,omitempty" unit:"ms" min:"0" doc:"end a chat in which neither side has said anything for so long; 0: the server alone decides"`
+	Network         Network  `json:"network,omitzero"`
+	MarkLines       bool     `json:"markLines,omitempty" doc:"send an id with each message, in eventAttributes, that tells it in the transcript; for servers and agents' desktops that let it pass"`
+	Masks           []string `json:"masks,omitempty" doc:"regular expressions of Go; what they match in messages is hidden in all that is published, given out and logged, and not in what is sent"`
+	InactivityLimit int      `json:"inactivityLimit,omitempty" unit:"ms" min:"0" doc:"end a chat in which neither side has said anything for so long; 0: the server alone decides"`
 
 	CometD    CometD    `json:"cometD,omitzero"`
 	Async     Async     `json:"async,omitzero"`
@@ -121,6 +123,19 @@ type Transport struct {
 // TransportAsync is the group transport.async.
 type TransportAsync struct {
 	Enabled bool `json:"enabled,omitempty" doc:"pureengage-v3-rest: sessions that outlive the program"`
+}
+
+// masks compiles the option of that name.
+func (c *Config) masks() ([]*regexp.Regexp, error) {
+	var list []*regexp.Regexp
+	for i, pattern := range c.Masks {
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", i+1, err)
+		}
+		list = append(list, re)
+	}
+	return list, nil
 }
 
 // unused names the options of the group transport that are set, to something else than their default, and that the
@@ -230,6 +245,9 @@ func (c Config) Validate() error {
 	}
 	if f := c.TimeFormat; f != 0 && f != 12 && f != 24 {
 		fail("timeFormat", "%d is out of range, want 12 or 24", f)
+	}
+	if _, err := c.masks(); err != nil {
+		fail("masks", "%w", err)
 	}
 	var transport error
 	if t := c.Transport.Type; t != "" && !slices.Contains(transportTypes, t) {

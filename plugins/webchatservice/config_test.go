@@ -75,6 +75,7 @@ func TestConfigIsValidated(t *testing.T) {
 		"max below min":    {webchatservice.Config{PollRateMin: 2000, PollRateMax: 1000}, "webchat.pollRateMax: 1000 is out of range, want at least pollRateMin, which is 2000"},
 		"idle below min":   {webchatservice.Config{PollIntervalIdle: 300}, "webchat.pollIntervalIdle_ms: 300 is out of range, want at least pollRateMin, which is 500"},
 		"no growth":        {webchatservice.Config{PollRateMult: 1}, "webchat.pollRateMult: 1 is out of range, want 1.01 to 100"},
+		"no expression":    {webchatservice.Config{Masks: []string{"a", "("}}, "webchat.masks: entry 2: error parsing regexp"},
 		"negative":         {webchatservice.Config{AjaxTimeout: -1}, "webchat.ajaxTimeout: -1 is out of range"},
 		"no such clock":    {webchatservice.Config{Interface: webchatservice.Interface{TimeFormat: 13}}, "webchat.timeFormat: 13 is out of range, want 12 or 24"},
 		"nested":           {webchatservice.Config{CometD: webchatservice.CometD{LogLevel: "loud"}}, `webchat.cometD.logLevel: "loud" is none of the values allowed`},
@@ -166,7 +167,7 @@ const wholeObject = `{
 }`
 
 // ownOptions are those that the vendor does not have.
-var ownOptions = []string{"webchat.network.", "webchat.markLines", "webchat.inactivityLimit"}
+var ownOptions = []string{"webchat.network.", "webchat.markLines", "webchat.masks", "webchat.inactivityLimit"}
 
 func TestWholeObjectIsPasted(t *testing.T) {
 	var whole map[string]any

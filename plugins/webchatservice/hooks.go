@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
@@ -87,7 +88,7 @@ var coBrowse = regexp.MustCompile(`\{start:[0-9]{9}\}`)
 // hooks are what plugins gave the service to hide and to change lines with. Numbers name them; no
 // number comes twice.
 type hooks struct {
-	masks []*regexp.Regexp // never changes
+	masks atomic.Pointer[[]*regexp.Regexp] // nil: none
 
 	mu         sync.Mutex // guards what follows; the maps and the slice are never written to again
 	next       int
@@ -181,17 +182,28 @@ func (h *hooks) typed() string {
 	return f()
 }
 
+// setMasks sets what is hidden from now on.
+func (h *hooks) setMasks(masks []*regexp.Regexp) {
+	if len(masks) == 0 {
+		h.masks.Store(nil)
+		return
+	}
+	h.masks.Store(&masks)
+}
+
 // mask hides in a text what must not be seen.
 func (h *hooks) mask(text string) string {
-	for _, re := range h.masks {
-		text = re.ReplaceAllLiteralString(text, "***")
+	if masks := h.masks.Load(); masks != nil {
+		for _, re := range *masks {
+			text = re.ReplaceAllLiteralString(text, "***")
+		}
 	}
 	return text
 }
 
 // maskJSON hides it in all texts of a JSON value. What it does not touch comes back as it was.
 func (h *hooks) maskJSON(raw json.RawMessage) json.RawMessage {
-	if len(h.masks) == 0 || len(raw) == 0 {
+	if h.masks.Load() == nil || len(raw) == 0 {
 		return raw
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -272,7 +284,7 @@ func (s *session) prepare(ev *chat.Event, restoring bool) []line {
 		l := &lines[i]
 		l.wire = &ev.Messages[i]
 		l.message = normalise(l.wire, restoring)
-		if len(h.masks) > 0 {
+		if h.masks.Load() != nil {
 			l.message.Text = h.mask(l.message.Text)
 			l.message.Original = h.maskJSON(l.message.Original)
 			l.message.UserData, l.message.FileDetails = h.maskMap(l.message.UserData), h.maskMap(l.message.FileDetails)

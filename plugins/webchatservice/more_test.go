@@ -120,14 +120,15 @@ func TestMasks(t *testing.T) {
 		m := chattest.NewMemory(nil)
 		opts := onMemory(m)
 		opts.Masks = []*regexp.Regexp{regexp.MustCompile(`\b\d{4}-\d{4}\b`)}
+		opts.Config = &webchatservice.Config{Masks: []string{`(?i)pin \d+`}}
 		r := newRig(t, opts)
 		defer r.stop()
 		r.begin()
 		_, err := call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "card 1234-5678"})
 		require.NoError(t, err)
-		m.AgentSay(id, "Bob", "you said 1234-5678")
+		m.AgentSay(id, "Bob", "you said 1234-5678 and PIN 99")
 		events := r.take()
-		assert.Equal(t, []string{"card ***", "you said ***"}, texts(events))
+		assert.Equal(t, []string{"card ***", "you said *** and ***"}, texts(events))
 		assert.NotContains(t, printed(t, events), "1234-5678")
 		assert.Equal(t, []string{"card 1234-5678"}, m.VisitorLines(id), "the server gets it whole")
 	})

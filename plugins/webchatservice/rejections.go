@@ -38,7 +38,7 @@ func Rejections() map[string][]*bus.Error {
 		"restore":                    restoring(),
 		"asyncRestore":               restoring(),
 		"verifySession":              list(ErrStore),
-		"fetchHistory":               list(ErrNoSession, ErrNotAsync, ErrNoHistory),
+		"fetchHistory":               list(ErrNoSession, ErrNotAsync, ErrNoHistory, ErrRequest),
 		"sendFile":                   list(ErrNoSession, ErrNoUpload, ErrFile, ErrFileRefused, ErrRequest),
 		"downloadFile":               list(ErrNoSession, ErrNoDownload, ErrFile, ErrRequest),
 		"getFileLimits":              list(ErrNoSession, ErrNoLimits, ErrRequest),

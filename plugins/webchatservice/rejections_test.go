@@ -96,7 +96,7 @@ func rejections(dir string) []rejection {
 	bare := func(command, options string) func(t *testing.T) error {
 		return func(t *testing.T) error { return bareRig(t, nil).by(command, options) }
 	}
-	onCometD := func(command, options string) func(t *testing.T) error {
+	onBareCometD := func(command, options string) func(t *testing.T) error {
 		return func(t *testing.T) error {
 			cfg := &webchatservice.Config{CometD: webchatservice.CometD{Enabled: true, CometURL: "http://gms.test/cometd"}}
 			return bareRig(t, cfg).by(command, options)
@@ -258,6 +258,27 @@ func rejections(dir string) []rejection {
 			require.NoError(t, r.by("startChat", `{"async": true}`))
 			return r.by("fetchHistory", `{}`)
 		}},
+		{"fetchHistory", webchatservice.ErrRequest, "request failed", func(t *testing.T) error {
+			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+			t.Cleanup(func() { _ = sim.Close() })
+			opts := onCometD(sim, websockets)
+			opts.Store = webchatservice.NewMemoryStore()
+			r := newRig(t, opts)
+			require.NoError(t, r.by("startChat", `{"nickname": "Ada", "async": true}`))
+			ann, err := only(t, sim).Join("Ann", chatsim.RoleAgent)
+			require.NoError(t, err)
+			for range 50 {
+				_, err := ann.Say("Hello")
+				require.NoError(t, err)
+			}
+			time.Sleep(5 * time.Second)
+			r.stop()
+			r = rigFor(t, opts)
+			require.NoError(t, r.by("restore", `{}`))
+			sim.Network().Partition()
+			t.Cleanup(sim.Network().Heal)
+			return r.by("fetchHistory", `{}`)
+		}},
 
 		{"sendFile", webchatservice.ErrNoSession, noSession, idle("sendFile", `{"files": {"name": "a.txt", "data": "aGk="}}`)},
 		{"sendFile", webchatservice.ErrNoUpload, "This transport doesn't support file uploads.", bare("sendFile", `{"files": {"name": "a.txt", "data": "aGk="}}`)},
@@ -269,7 +290,7 @@ func rejections(dir string) []rejection {
 		}},
 		{"downloadFile", webchatservice.ErrNoSession, noSession, idle("downloadFile", `{"fileId": "1"}`)},
 		{"downloadFile", webchatservice.ErrNoDownload, "This transport doesn't support file download.", bare("downloadFile", `{"fileId": "1"}`)},
-		{"downloadFile", webchatservice.ErrNoDownload, "Could not download file. Please ensure WebChat is configured properly.", onCometD("downloadFile", `{"fileId": "1"}`)},
+		{"downloadFile", webchatservice.ErrNoDownload, "Could not download file. Please ensure WebChat is configured properly.", onBareCometD("downloadFile", `{"fileId": "1"}`)},
 		{"downloadFile", webchatservice.ErrRequest, "request failed", active("downloadFile", `{"fileId": "none"}`)},
 		{"downloadFile", webchatservice.ErrFile, "file cannot be used", func(t *testing.T) error {
 			r, m := memoryRig(t)
@@ -286,7 +307,7 @@ func rejections(dir string) []rejection {
 		list = append(list,
 			rejection{command, webchatservice.ErrNoSession, noSession, idle(command, `{}`)},
 			rejection{command, webchatservice.ErrNoPolling, noPolling, active(command, `{}`)},
-			rejection{command, webchatservice.ErrNoPolling, notComet, onCometD(command, `{}`)},
+			rejection{command, webchatservice.ErrNoPolling, notComet, onBareCometD(command, `{}`)},
 		)
 	}
 	for _, command := range []string{"sendMessage", "sendFilteredMessage", "resend"} {

@@ -39,7 +39,7 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Masks hide what they match in the texts of messages, wherever these are published, given out
-	// or logged. What is sent to the server stays as it is.
+	// or logged, besides those of webchat.masks. What is sent to the server stays as it is.
 	Masks []*regexp.Regexp
 
 	// Headers go with every request. Authorization needs webchat.enableCustomHeader, as in the
@@ -127,7 +127,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 			typing:    or(s.opts.AgentTypingLimit, 30*time.Second),
 			alone:     max(s.opts.EndAfterAgents, 0),
 		},
-		hooks: &hooks{masks: s.opts.Masks},
+		hooks: &hooks{},
 		caps:  &capabilities{},
 	}
 	if err := s.accept(cfg); err != nil {
@@ -161,6 +161,11 @@ func (s *Service) accept(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	masks, err := cfg.masks()
+	if err != nil {
+		return err // never: Validate has looked
+	}
+	s.env.hooks.setMasks(append(masks, s.opts.Masks...))
 	if unused := cfg.unused(); len(unused) > 0 {
 		s.env.log.Warn("options are set that are for another transport", "options", unused)
 	}
