@@ -135,15 +135,15 @@ func hintFor(err error) string {
 	if !errors.As(err, &ce) {
 		return ""
 	}
-	option := "webchat.dataURL"
-	if strings.Contains(ce.Error(), option) {
+	if said := ce.Error(); strings.Contains(said, "webchat.dataURL") || strings.Contains(said, "webchat.cometD.") {
 		return ""
 	}
+	const address = "the address, webchat.dataURL or webchat.cometD.cometURL,"
 	switch ce.Code {
 	case chat.CodeNetwork, chat.CodeTimeout:
-		return "check that the server of " + option + " is up and can be reached"
+		return "check that the server is up and can be reached, and " + address + " is right"
 	case chat.CodeNotFound, chat.CodeBadAnswer, chat.CodeRedirect:
-		return "check that " + option + " is the root of a chat service"
+		return "check that " + address + " is that of a chat service"
 	case chat.CodeUnauthorized, chat.CodeForbidden:
 		return "check webchat.apikey and the credentials"
 	case chat.CodeUnavailable, chat.CodeTooMany:
