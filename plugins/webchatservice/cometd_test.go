@@ -385,3 +385,76 @@ func TestHistoryFails(t *testing.T) {
 		assert.True(t, slices.IsSorted(indices), "%v", indices)
 	})
 }
+
+// The chat server behind GMS is away: that is told once, after six refusals, and once when it is back. The link is
+// not lost, and nothing else is.
+func TestChatServerOfflineOverCometD(t *testing.T) {
+	overCometD(t, chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
+		r := newRig(t, opts)
+		defer r.stop()
+		r.begin()
+		ann, err := only(t, sim).Join("Ann", chatsim.RoleAgent)
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		r.take()
+		away := sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", StatusCode: 1, Times: -1})
+		sim.ForgetClients()
+		time.Sleep(time.Minute)
+		_, err = ann.Say("are you there?")
+		require.NoError(t, err)
+		assert.Equal(t, []string{"chatServerWentOffline"}, r.told())
+		away.Remove()
+		time.Sleep(5 * time.Second)
+		assert.Equal(t, []string{"chatServerBackOnline", "messageReceived"}, r.told())
+	})
+}
+
+// A session can be restored while the chat server is away; what is said comes once that is back.
+func TestRestoredOfflineOverCometD(t *testing.T) {
+	overCometD(t, chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
+		opts.Store = webchatservice.NewMemoryStore()
+		r := newRig(t, opts)
+		r.begin()
+		r.stop()
+		away := sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", StatusCode: 1, Times: -1})
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err := call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		told := r.told()
+		assert.Equal(t, 1, count(told, "restored"))
+		assert.Equal(t, 1, count(told, "restoredOffline"))
+		ann, err := only(t, sim).Join("Ann", chatsim.RoleAgent)
+		require.NoError(t, err)
+		away.Remove()
+		time.Sleep(5 * time.Second)
+		_, err = ann.Say("Hello")
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{"Hello"}, r.lines(chat.RoleAgent))
+		_, err = call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "Hello"})
+		require.NoError(t, err)
+	})
+}
+
+// A server that has the link and says nothing of the chat is given up in the end, as one that cannot be reached.
+func TestNeverAttachedOverCometD(t *testing.T) {
+	overCometD(t, chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
+		r := newRig(t, opts)
+		defer r.stop()
+		r.begin()
+		sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", Times: -1, Unsuccessful: "500::no"})
+		sim.ForgetClients()
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, 1, count(r.told(), "disconnected"), "after 30 attempts, 3 s apart")
+		time.Sleep(time.Hour)
+		var names []string
+		for _, name := range r.told() {
+			switch name {
+			case "disconnected", "reconnected", "chatServerTimeout", "ended":
+				names = append(names, name)
+			}
+		}
+		assert.Equal(t, []string{"chatServerTimeout", "ended"}, names)
+	})
+}

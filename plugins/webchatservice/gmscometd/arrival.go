@@ -60,7 +60,7 @@ func (c *conn) answerLocked(a gms.Answer) {
 	if f := c.attach; f != nil {
 		c.attach = nil
 		whole, other = true, true
-		if !c.quiet { // it is known that the link is back
+		if !c.quiet && a.StatusCode != gms.StatusRetry { // it is known that the link is back, and the chat server there
 			raw = nil
 		}
 		if e := resumed(f.op, &a, gms.Verdict(f.op, a, c.d.option())); e != nil && e.Outcome != chat.Gone {
@@ -157,7 +157,7 @@ func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
 		ev.Errors = a.Errors
 	}
 	c.queue = append(c.queue, queued{ev, c.book.Next})
-	c.quiet = false
+	c.quiet = a.StatusCode == gms.StatusRetry // then it will be told that the chat server is back
 	signal(c.wake)
 	if c.book.Over && !over {
 		c.overLocked()

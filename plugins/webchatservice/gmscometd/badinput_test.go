@@ -140,6 +140,7 @@ func TestChatMeetsNonsense(t *testing.T) {
 		"no array":       {Op: connect, Rewrite: func([]byte) []byte { return []byte(`{"successful":true}`) }},
 		"empty":          {Op: connect, Rewrite: func([]byte) []byte { return nil }},
 		"strange":        {Op: connect, Rewrite: strange, Times: -1},
+		"server leaves":  {Op: connect, Rewrite: func([]byte) []byte { return []byte(`[{"channel":"/meta/disconnect","successful":true}]`) }},
 		"one by one":     {Fragment: 1, Times: -1},
 		"wrong advice":   {Op: connect, Advice: `{"reconnect":7,"interval":"x","timeout":[],"hosts":{}}`, Times: -1},
 		"402":            {Op: connect, Unsuccessful: "402::Unknown client"},

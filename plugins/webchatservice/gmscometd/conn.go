@@ -50,7 +50,7 @@ type conn struct {
 	begun    bool        // the chat was accepted
 	closed   bool
 	trouble  *chat.Error   // of the last attempt to connect; nil: it is well, or under way
-	quiet    bool          // no event since the link was lost last
+	quiet    bool          // the last that was told is that the link, or the chat server behind it, is lost
 	losses   int           // failures so far
 	linked   bool          // the Bayeux session is there
 	links    int           // how often that changed

@@ -41,6 +41,9 @@ func (c *conn) judgeLocked(f *flight, a *gms.Answer, other bool) (mine, taken bo
 	case f.first:
 		if e = resumed(f.op, a, e); e == nil {
 			c.begun, c.attached = true, true
+			if a.StatusCode == gms.StatusRetry { // nothing will be pushed yet
+				c.attachLocked()
+			}
 		}
 		f.settle(e)
 		return true, e != nil
