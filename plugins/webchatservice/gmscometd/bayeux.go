@@ -334,7 +334,11 @@ func (c *client) renew(e *chat.Error) *chat.Error {
 func (c *client) merge(r *message) {
 	c.advice.reconnect = ""
 	if r.advice != nil {
+		alone := !c.advice.multiple
 		c.advice.merge(r.advice)
+		if alone && c.advice.multiple { // its interval is obeyed like any other (wire-gms D.5)
+			c.log.Info("the server takes this client for one of several with the same cookies", "interval", c.advice.interval)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

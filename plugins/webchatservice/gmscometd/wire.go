@@ -58,7 +58,7 @@ var (
 // parseUnit reads what a carrier brought: an array of messages. An element that is no object is no message; a member
 // of the wrong type costs that member alone.
 func parseUnit(body []byte) ([]message, error) {
-	body = bytes.TrimSpace(body)
+	body = bytes.Trim(body, " \t\r\n") // what is space in JSON
 	switch {
 	case len(body) == 0:
 		return nil, errEmpty
