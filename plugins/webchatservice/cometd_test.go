@@ -1,7 +1,10 @@
 package webchatservice_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
@@ -456,5 +460,73 @@ func TestNeverAttachedOverCometD(t *testing.T) {
 			}
 		}
 		assert.Equal(t, []string{"chatServerTimeout", "ended"}, names)
+	})
+}
+
+// Files go over cometD.apiURL, their lines are pushed.
+func TestFilesOverCometD(t *testing.T) {
+	overCometD(t, chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{MaxFileSize: 100, Types: []string{"txt"}}}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
+		r := newRig(t, opts)
+		defer r.stop()
+		r.begin()
+		_, err := call(r, webchatservice.GetFileLimits, struct{}{})
+		require.NoError(t, err)
+		_, err = call(r, webchatservice.SendFile, webchatservice.SendFileIn{Files: webchatservice.FileIn{Name: "a.txt", Data: make([]byte, 101)}})
+		require.Error(t, err, "beyond the limit")
+		_, err = call(r, webchatservice.SendFile, webchatservice.SendFileIn{Files: webchatservice.FileIn{Name: "a.txt", Data: []byte("the bill")}})
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		d := payload[webchatservice.MessageReceivedData](t, r.take(), "messageReceived")
+		require.Len(t, d.Messages, 1)
+		assert.Equal(t, chat.KindFileUploaded, d.Messages[0].Type)
+		var b bytes.Buffer
+		_, err = call(r, webchatservice.DownloadFile, webchatservice.DownloadFileIn{FileID: d.Messages[0].FileDetails["file-id"].(string), Writer: &b})
+		require.NoError(t, err)
+		assert.Equal(t, "the bill", b.String())
+		for _, q := range sim.Requests() {
+			assert.Equal(t, q.Wire == "files", q.Path == "/genesys/2/chat-ntf", q.Path)
+		}
+	})
+}
+
+// Neither the key of the session nor what is configured as a secret shows anywhere: events, errors, logs.
+func TestSecretsStaySecretOverCometD(t *testing.T) {
+	const canary = "CANARY-api-key"
+	overCometD(t, chatsim.Options{APIKey: canary, SilenceLimit: -1}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
+		opts.Config.APIKey = webchatservice.NewKey(canary)
+		var logged bytes.Buffer
+		r := &rig{t: t, bus: bus.New(&bus.Options{Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))})}
+		var err error
+		r.app, err = r.bus.Register("App")
+		require.NoError(t, err)
+		r.app.Ready()
+		_, err = r.app.Subscribe("WebChatService.*", func(_ context.Context, e bus.Event[any]) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.events = append(r.events, e)
+		})
+		require.NoError(t, err)
+		require.NoError(t, r.bus.Start(t.Context(), webchatservice.New(opts)))
+		_, err = call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
+		require.NoError(t, err)
+		data, err := call(r, webchatservice.GetSessionData, struct{}{})
+		require.NoError(t, err)
+		key := data.SecureKey.Reveal()
+		require.NotEmpty(t, key)
+		time.Sleep(5 * time.Second)
+		sim.DropSockets()
+		sim.Network().Reset()
+		sim.Faults().Add(chatsim.Fault{Op: "upgrade", Status: 403})
+		sim.Faults().Add(chatsim.Fault{Op: "push", Rewrite: func([]byte) []byte { return []byte(`{"secureKey":"` + key + `"`) }})
+		sim.Faults().Add(chatsim.Fault{Op: "sendMessage", Unsuccessful: "403::no " + key})
+		_, err = call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "hello"})
+		time.Sleep(time.Minute)
+		_, end := call(r, webchatservice.EndChat, struct{}{})
+		require.NoError(t, end)
+		events := r.take()
+		r.stop()
+		seen := printed(t, events, err, opts.Config, data) + logged.String()
+		assert.False(t, bytes.Contains([]byte(seen), []byte(key)), "the secureKey shows")
+		assert.NotContains(t, seen, canary)
 	})
 }

@@ -61,6 +61,11 @@ func (r redactor) text(s string) string {
 	return s
 }
 
+// Hide takes secrets out of a server's text.
+func Hide(text string, secrets ...chat.Secret) string {
+	return newRedactor(chat.Secret{}, secrets...).text(text)
+}
+
 // json takes the keys out of the strings of a valid JSON value, also where the JSON spells them with
 // escapes. It returns raw itself when there is nothing to take out.
 func (r redactor) json(raw []byte) []byte {

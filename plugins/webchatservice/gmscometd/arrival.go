@@ -41,8 +41,7 @@ func (c *conn) deliver(m *message) {
 		c.mu.Lock()
 	}
 	defer c.mu.Unlock()
-	secrets := append([]chat.Secret{c.book.Session.SecureKey}, c.d.wire.Secrets()...)
-	a, err := gms.ParseValid(m.data, false, secrets...) // as all that parseUnit gives out is
+	a, err := gms.ParseValid(m.data, false, c.secretsLocked()...) // as all that parseUnit gives out is
 	if err == nil && !a.StatusTold && len(a.Errors) == 0 {
 		err = gms.ErrNoStatus
 	}

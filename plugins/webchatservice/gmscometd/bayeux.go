@@ -36,6 +36,8 @@ type client struct {
 	delay  time.Duration
 	log    *slog.Logger
 
+	// secrets are what no text of the server must show.
+	secrets func() []chat.Secret
 	// deliver gets messages with data. On long-polling it may be called from several goroutines at once.
 	deliver func(*message)
 	// up is told that the session is connected: after each handshake and after each loss. down is told that the server
@@ -185,7 +187,7 @@ func (c *client) handshake() *chat.Error {
 		if c.ended() {
 			c.plan = planStop
 		}
-		return unsuccessful(op, r)
+		return c.unsuccessful(op, r)
 	case r.clientID == "":
 		return &chat.Error{Code: chat.CodeBadAnswer, Op: op, Text: "the server made a Bayeux session without a clientId", Hint: c.hint()}
 	case s != nil && len(r.types) > 0 && !slices.Contains(r.types, typeWebsocket):
@@ -281,12 +283,12 @@ func (c *client) connected(op string, s *socket, r *message, e *chat.Error) *cha
 		c.plan = planHandshake
 		return &chat.Error{Code: chat.CodeNetwork, Op: op, Text: "the server ended the Bayeux session"}
 	case !r.success && (r.code() == "402" || c.advice.reconnect == adviceHandshake):
-		return c.renew(unsuccessful(op, r))
+		return c.renew(c.unsuccessful(op, r))
 	case !r.success && !c.ended():
-		return unsuccessful(op, r)
+		return c.unsuccessful(op, r)
 	case !r.success || c.ended():
 		c.plan = planStop
-		e := unsuccessful(op, r)
+		e := c.unsuccessful(op, r)
 		e.Text = "the server ended the Bayeux session, and wants no other (advice none)"
 		return e
 	case c.advice.reconnect == adviceHandshake:

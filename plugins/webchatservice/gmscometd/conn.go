@@ -73,8 +73,20 @@ func newConn(d *Driver, jar http.CookieJar, s chat.Session, next int64) *conn {
 		c.files = d.files.WithCookies(jar)
 	}
 	c.client = newClient(d.wire.WithCookies(jar), d.dialer, d.log)
+	c.client.secrets = c.secrets
 	c.client.deliver, c.client.up, c.client.down, c.client.lost = c.deliver, c.up, c.down, c.lost
 	return c
+}
+
+// secrets are what nothing that is told must show.
+func (c *conn) secrets() []chat.Secret {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.secretsLocked()
+}
+
+func (c *conn) secretsLocked() []chat.Secret {
+	return append([]chat.Secret{c.book.Session.SecureKey}, c.d.wire.Secrets()...)
 }
 
 // public returns the connection with the abilities that it has.

@@ -12,9 +12,12 @@ func (c *client) hint() string {
 	return "check that " + c.wire.Option + " is the Bayeux end point of a GMS"
 }
 
+// hide makes a server's text fit to be shown.
+func (c *client) hide(text string) string { return gms.OneLine(gms.Hide(text, c.secrets()...)) }
+
 // unsuccessful is what a reply without success means for the message that it answers.
-func unsuccessful(op string, r *message) *chat.Error {
-	e := &chat.Error{Outcome: chat.Rejected, Code: chat.CodeRefused, Op: op, Text: "the server refused the message: " + gms.OneLine(r.err)}
+func (c *client) unsuccessful(op string, r *message) *chat.Error {
+	e := &chat.Error{Outcome: chat.Rejected, Code: chat.CodeRefused, Op: op, Text: "the server refused the message: " + c.hide(r.err)}
 	switch r.code() {
 	case "402":
 		e.Code, e.Text, e.Hint = chat.CodeUnavailable, "the server does not know the Bayeux session (402)", "it is made anew; try again"

@@ -123,7 +123,7 @@ func (c *conn) carry(ctx context.Context, f *flight, data json.RawMessage) (*mes
 		}
 		return nil, e
 	case !replies[0].success:
-		return nil, unsuccessful(f.op, replies[0])
+		return nil, c.client.unsuccessful(f.op, replies[0])
 	}
 	return replies[0], nil
 }

@@ -35,9 +35,10 @@ type frame struct {
 type socket struct {
 	d     *dialer
 	conn  *websocket.Conn
-	wg    *sync.WaitGroup // the client's
-	heard bool            // something came; of the reader
-	waits time.Time       // until when something must come; of the reader
+	wg    *sync.WaitGroup     // the client's
+	hide  func(string) string // makes a text fit to be shown
+	heard bool                // something came; of the reader
+	waits time.Time           // until when something must come; of the reader
 
 	mu      sync.Mutex // guards what follows
 	queue   []frame
@@ -55,8 +56,8 @@ type waiter struct {
 	dead  chan *chat.Error
 }
 
-func newSocket(d *dialer, conn *websocket.Conn, wg *sync.WaitGroup) *socket {
-	s := &socket{d: d, conn: conn, wg: wg, last: time.Now()}
+func newSocket(d *dialer, conn *websocket.Conn, wg *sync.WaitGroup, hide func(string) string) *socket {
+	s := &socket{d: d, conn: conn, wg: wg, hide: hide, last: time.Now()}
 	conn.SetReadLimit(d.maxAnswer)
 	conn.SetPongHandler(func(string) error {
 		s.alive()
@@ -334,7 +335,7 @@ func (s *socket) broken(op string, err error) *chat.Error {
 	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
 		e.Text = fmt.Sprintf("the server closed the websocket (code %d)", closed.Code)
 		if closed.Text != "" {
-			e.Text += ": " + gms.OneLine(closed.Text)
+			e.Text += ": " + s.hide(closed.Text)
 		}
 	case errors.Is(err, websocket.ErrReadLimit):
 		e.Code, e.Text = chat.CodeTooLarge, fmt.Sprintf("the server's message is longer than %d bytes", s.d.maxAnswer)

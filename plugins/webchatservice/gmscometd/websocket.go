@@ -31,7 +31,7 @@ func (c *client) socket(op string) (*socket, *chat.Error) {
 	case e != nil:
 		return nil, e
 	}
-	s = newSocket(c.dialer, conn, &c.wg)
+	s = newSocket(c.dialer, conn, &c.wg, c.hide)
 	c.mu.Lock()
 	c.sock = s
 	closing = c.closing
