@@ -78,6 +78,7 @@ func ownJSON() map[reflect.Type]*jsonschema.Schema {
 		reflect.TypeFor[webchatservice.LineID]():    textOrNumber,
 		reflect.TypeFor[webchatservice.PartyID]():   textOrNumber,
 		reflect.TypeFor[webchatservice.Time]():      anyOf(integer, no),
+		reflect.TypeFor[webchatservice.Elapsed]():   anyOf(integer, no),
 		reflect.TypeFor[webchatservice.Intervals](): anyOf(&jsonschema.Schema{Type: "array", Items: integer}, no),
 		reflect.TypeFor[webchatservice.Filter]():    filter,
 		reflect.TypeFor[webchatservice.Filters]():   anyOf(filter, &jsonschema.Schema{Type: "array", Items: filter}),

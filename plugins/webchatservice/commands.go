@@ -159,12 +159,12 @@ type Transcript struct {
 	OriginalMessages []json.RawMessage `json:"originalMessages"`
 }
 
-// Stats is what getStats resolves with. Times are in ms; false in JSON when there is no line.
+// Stats is what getStats resolves with. Times are in ms; all three are false in JSON when there is no line.
 type Stats struct {
 	Roster
-	StartTime Time `json:"startTime"` // of the first line
-	EndTime   Time `json:"endTime"`   // of the last line
-	Duration  Time `json:"duration"`  // from the one to the other
+	StartTime Time    `json:"startTime"` // of the first line
+	EndTime   Time    `json:"endTime"`   // of the last line
+	Duration  Elapsed `json:"duration"`  // from the one to the other; -1 when there is no line
 }
 
 // SessionData is what getSessionData resolves with: the one place where secureKey is given out. It

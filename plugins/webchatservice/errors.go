@@ -15,11 +15,12 @@ var (
 	// ErrInvalidConfig: options are missing, out of range, or no driver wants them. Returned by
 	// configure, by starting the plugin, and by startChat and restore where nothing was configured.
 	ErrInvalidConfig = &bus.Error{Code: "webchat.invalid-configuration", Text: "Invalid configuration"}
-	// ErrInvalidTransport: no driver at hand speaks the wire that the configuration asks for.
+	// ErrInvalidTransport: no driver at hand speaks the wire that the configuration asks for. Returned as
+	// ErrInvalidConfig is.
 	ErrInvalidTransport = &bus.Error{Code: "webchat.invalid-transport", Text: "Invalid transport configuration"}
 	// ErrSessionActive: startChat while there is a session, also one that is starting or ending.
 	ErrSessionActive = &bus.Error{Code: "webchat.session-active", Text: "There is already an active chat session"}
-	// ErrNoSession: a command that needs a session, without one.
+	// ErrNoSession: a command that needs a session, without one; also when the session ended meanwhile.
 	ErrNoSession = &bus.Error{Code: "webchat.no-session", Text: "There is no active chat session"}
 	// ErrUserData: userData is neither an object nor the JSON of one. Returned by startChat.
 	ErrUserData = &bus.Error{Code: "webchat.malformed-user-data", Text: "malformed JSON provided in userData property"}
@@ -28,20 +29,23 @@ var (
 	// ErrGoOnly: a remote caller, or one with JSON, wants to give what only Go code can give. Returned by
 	// registerPreProcessor and registerTypingPreviewInput.
 	ErrGoOnly = &bus.Error{Code: "webchat.go-only", Text: "only Go code in the same process can give a function"}
-	// ErrNoText: the message is empty or white space. Returned by sendMessage.
+	// ErrNoText: the message is empty or white space. Returned by sendMessage and sendFilteredMessage.
 	ErrNoText = &bus.Error{Code: "webchat.no-text", Text: "No message text provided"}
-	// ErrTooLong: the message has more code points than maxMessageLength. Returned by sendMessage.
+	// ErrTooLong: the message has more code points than maxMessageLength. Returned by the commands
+	// that send one.
 	ErrTooLong = &bus.Error{Code: "webchat.too-long", Text: "Message length exceeds configured threshold"}
-	// ErrOutboxFull: too many messages wait for the network. Returned by sendMessage.
+	// ErrOutboxFull: too many messages wait for the network. Returned by the commands that send one.
 	ErrOutboxFull = &bus.Error{Code: "webchat.outbox-full", Text: "too many messages wait to be sent"}
 	// ErrNotSent: the message surely did not reach the server and will not: the session ended, it
-	// waited too long, or the server refused it. Returned by sendMessage.
+	// waited too long, or the server refused it. Returned by the commands that send one.
 	ErrNotSent = &bus.Error{Code: "webchat.not-sent", Text: "message was not sent"}
 	// ErrSendUnknown: the connection broke while the message was under way, and the transcript did
-	// not show it in time. It is not sent again by itself. Returned by sendMessage.
+	// not show it in time. It is not sent again by itself. Returned by the commands that
+	// send one.
 	ErrSendUnknown = &bus.Error{Code: "webchat.send-unknown", Text: "send unknown"}
-	// ErrWithdrawn: the caller's context ended before the message was under way; it is not sent.
-	// Returned by sendMessage.
+	// ErrWithdrawn: the caller's context ended, or discard was called, before the message was under way; it is
+	// not sent. Returned by the commands that send one; who waits with Call, on the context that ended, gets
+	// the bus's error instead.
 	ErrWithdrawn = &bus.Error{Code: "webchat.withdrawn", Text: "message was withdrawn"}
 	// ErrStartUnknown: the connection broke while the start was under way: there may be a chat that
 	// nobody holds the keys of; the server drops it soon. Returned by startChat.
@@ -49,14 +53,15 @@ var (
 	// ErrStartFailed: the chat could not be started. Returned by startChat.
 	ErrStartFailed = &bus.Error{Code: "webchat.start-failed", Text: "chat could not be started"}
 	// ErrStartEnded: endChat, or the end of the program, came before the chat had started.
-	// Returned by startChat.
+	// Returned by startChat and restore.
 	ErrStartEnded = &bus.Error{Code: "webchat.start-ended", Text: "chat was ended before it had started"}
 	// ErrServerNotTold: the session is over here, and the server could not be told. Returned by
 	// endChat.
 	ErrServerNotTold = &bus.Error{Code: "webchat.server-not-told", Text: "chat ended here, the server was not told"}
 	// ErrRequest: a request other than a start, a message or the end failed; Err tells how.
 	ErrRequest = &bus.Error{Code: "webchat.request-failed", Text: "request failed"}
-	// ErrInterrupted: the command needs the network, and the network is down.
+	// ErrInterrupted: the command needs the network, and the network is down. Returned by sendTyping; it is
+	// also why messages are not sent that waited when endChat came.
 	ErrInterrupted = &bus.Error{Code: "webchat.interrupted", Text: "connection to the chat server is interrupted"}
 	// ErrPrivate: poll called by another plugin. It does not poll then.
 	ErrPrivate = &bus.Error{Code: "webchat.private", Text: "Access Denied to private command. Only WebChatService is allowed to invoke this command"}
@@ -64,7 +69,7 @@ var (
 	ErrPollPending = &bus.Error{Code: "webchat.poll-pending", Text: "previous poll has not finished"}
 	// ErrNotPolling: stopPoll while not polling.
 	ErrNotPolling = &bus.Error{Code: "webchat.not-polling", Text: "Not currently polling. Ignoring command."}
-	// ErrNoPolling: poll, startPoll or stopPoll on a wire that pushes.
+	// ErrNoPolling: poll, startPoll, stopPoll or pausePoll on a wire that pushes.
 	ErrNoPolling = &bus.Error{Code: "webchat.no-polling", Text: "This transport doesn't support polling."}
 	// ErrNoUserData: updateUserData during a session on a wire that has no such request.
 	ErrNoUserData = &bus.Error{Code: "webchat.no-user-data", Text: "This transport doesn't support updating userData during an active chat session."}
@@ -76,7 +81,7 @@ var (
 	ErrAlreadyActive = &bus.Error{Code: "webchat.already-active", Text: "Chat session is already active, ignoring restore command."}
 	// ErrNothingStored: restore without a stored session, or with one that is too old.
 	ErrNothingStored = &bus.Error{Code: "webchat.nothing-stored", Text: "No chat session found to restore."}
-	// ErrNoRestore: restore on a wire that cannot take a chat up again.
+	// ErrNoRestore: restore or asyncRestore on a wire that cannot take a chat up again.
 	ErrNoRestore = &bus.Error{Code: "webchat.no-restore", Text: "Transport not supported"}
 	// ErrSessionOver: restore of a session that the server says is over; it was cleared.
 	ErrSessionOver = &bus.Error{Code: "webchat.session-over", Text: "customer disconnected, conversation ended"}
@@ -107,7 +112,8 @@ var (
 	ErrFile = &bus.Error{Code: "webchat.file", Text: "file cannot be used"}
 	// ErrFileRefused: the server does not take the file. Returned by sendFile.
 	ErrFileRefused = &bus.Error{Code: "webchat.file-refused", Text: "file was refused"}
-	// ErrUnknownID: what was to be removed, sent again or discarded is not there.
+	// ErrUnknownID: what was to be removed, sent again or discarded is not there. Returned by removePrefilter,
+	// removePreProcessor, resend and discard.
 	ErrUnknownID = &bus.Error{Code: "webchat.unknown-id", Text: "there is nothing of that id"}
 	// ErrStore: the store failed. Returned by restore and verifySession.
 	ErrStore = &bus.Error{Code: "webchat.store", Text: "store of sessions failed"}

@@ -186,7 +186,7 @@ type DisconnectedData struct {
 // Capabilities is the payload of [CapabilitiesChanged] (webchatservice 4.3).
 type Capabilities struct {
 	Async      bool   `json:"async"`      // the session is long-lived
-	AsyncClose string `json:"asyncClose"` // hideChat or endChat
+	AsyncClose string `json:"asyncClose"` // what the close button of a long-lived chat does: hideChat or endChat
 	Pagination bool   `json:"pagination"` // older lines come page by page, by fetchHistory
 	FileUpload bool   `json:"fileUpload"` // files can be sent
 }

@@ -80,7 +80,7 @@ func TestConversationOverREST(t *testing.T) {
 		stats, err := call(r, webchatservice.GetStats, struct{}{})
 		require.NoError(t, err)
 		assert.Positive(t, stats.Duration)
-		assert.Equal(t, stats.EndTime-stats.StartTime, stats.Duration)
+		assert.EqualValues(t, stats.EndTime-stats.StartTime, stats.Duration)
 	})
 }
 

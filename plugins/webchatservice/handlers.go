@@ -282,14 +282,16 @@ func (s *Service) getAgents(context.Context, struct{}) (Roster, error) {
 func (s *Service) getStats(context.Context, struct{}) (Stats, error) {
 	ses := s.last()
 	if ses == nil {
-		return Stats{Roster: (&people{}).snapshot()}, nil
+		return Stats{Roster: (&people{}).snapshot(), Duration: -1}, nil
 	}
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	first, last := ses.script.span()
-	return Stats{
-		Roster: ses.people.snapshot(), StartTime: Time(first), EndTime: Time(last), Duration: Time(last - first),
-	}, nil
+	stats := Stats{Roster: ses.people.snapshot(), StartTime: Time(first), EndTime: Time(last), Duration: -1}
+	if first != 0 {
+		stats.Duration = Elapsed(last - first)
+	}
+	return stats, nil
 }
 
 func (s *Service) getSessionData(context.Context, struct{}) (SessionData, error) {

@@ -234,6 +234,8 @@ func jsonType(t reflect.Type) string {
 		return "string, a secret"
 	case reflect.TypeFor[webchatservice.Time]():
 		return "number (ms) or false"
+	case reflect.TypeFor[webchatservice.Elapsed]():
+		return "number (ms) or false"
 	case reflect.TypeFor[webchatservice.Filter]():
 		return "object `{source, flags}`"
 	case reflect.TypeFor[webchatservice.Filters]():

@@ -94,6 +94,26 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	return err
 }
 
+// Elapsed is a time that has passed, in ms; -1 stands for none, and is false in JSON.
+type Elapsed int64
+
+// MarshalJSON writes a number, or false for -1.
+func (e Elapsed) MarshalJSON() ([]byte, error) {
+	if e < 0 {
+		return []byte("false"), nil
+	}
+	return strconv.AppendInt(nil, int64(e), 10), nil
+}
+
+// UnmarshalJSON takes a number or false.
+func (e *Elapsed) UnmarshalJSON(b []byte) error {
+	if string(b) == "false" {
+		*e = -1
+		return nil
+	}
+	return json.Unmarshal(b, (*int64)(e))
+}
+
 // normalise turns a line of the wire into a Message.
 func normalise(m *chat.Message, restoring bool) Message {
 	out := Message{
