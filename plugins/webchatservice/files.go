@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -176,7 +177,8 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 	defer context.AfterFunc(s.life, cancel)()
 
 	limits, _, err := filer.FileLimits(ctx)
-	if err == nil {
+	known := err == nil
+	if known {
 		s.mu.Lock()
 		agent := s.people.roster.NumAgentsConnected > 0
 		s.mu.Unlock()
@@ -185,9 +187,17 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 		err = nil // a server without limits of its own; it will say what it thinks of the file
 	}
 	var receipt chat.Receipt
+	var capped *cappedFile
+	if err == nil && u.Size < 0 && known {
+		capped = &cappedFile{content: u.Content, check: func(size int64) error { return limits.Check(u.Name, size, true) }}
+		u.Content = capped
+	}
 	if err == nil {
 		u.Progress = func(sent int64) { progress(FileProgress{Sent: sent, Size: u.Size}) }
 		receipt, err = filer.SendFile(ctx, u)
+		if refused := capped.refusal(); refused != nil {
+			err = refused
+		}
 	}
 	s.mu.Lock()
 	defer s.unlock()
@@ -207,6 +217,36 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 		}
 	}
 	return SendFileOut{}, s.requestError("sendFile", err)
+}
+
+// cappedFile is a file whose size is not known before: it fails as soon as it is larger than the server's limits
+// allow, so that no more is sent.
+type cappedFile struct {
+	content io.Reader
+	check   func(size int64) error
+	sent    int64
+	refused atomic.Pointer[error]
+}
+
+func (c *cappedFile) Read(p []byte) (int, error) {
+	n, err := c.content.Read(p)
+	c.sent += int64(n)
+	if refused := c.check(c.sent); refused != nil {
+		c.refused.Store(&refused)
+		return 0, refused
+	}
+	return n, err
+}
+
+// refusal returns why the file was given up; nil when it was not.
+func (c *cappedFile) refusal() error {
+	if c == nil {
+		return nil
+	}
+	if refused := c.refused.Load(); refused != nil {
+		return *refused
+	}
+	return nil
 }
 
 func (s *Service) downloadFile(ctx context.Context, in DownloadFileIn) (out DownloadFileOut, err error) {

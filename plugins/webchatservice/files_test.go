@@ -2,9 +2,12 @@ package webchatservice_test
 
 import (
 	"bytes"
+	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,4 +155,191 @@ func TestSendFileIsCancelled(t *testing.T) {
 		require.Error(t, err, "the end of the chat ends it")
 		assert.Falsef(t, errors.Is(err, webchatservice.ErrFile), "%v", err)
 	})
+}
+
+// asked returns how often the server was asked to do op.
+func asked(sim *chatsim.Server, op string) (n int) {
+	for _, q := range sim.Requests() {
+		if q.Op == op {
+			n++
+		}
+	}
+	return n
+}
+
+// What the server would not take is not sent to it, and refused with the server's codes.
+func TestFileLimitsAreCheckedBeforeSending(t *testing.T) {
+	limits := chatsim.FileLimits{MaxFiles: 2, MaxFileSize: 1000, MaxTotalSize: 1500, Types: []string{"txt", "pdf"}}
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: limits})
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		r.begin()
+		try := func(f webchatservice.FileIn) error {
+			_, err := call(r, webchatservice.SendFile, webchatservice.SendFileIn{Files: f})
+			return err
+		}
+		for name, tt := range map[string]struct {
+			file webchatservice.FileIn
+			code string
+		}{
+			"too large":  {webchatservice.FileIn{Name: "a.txt", Content: strings.NewReader(strings.Repeat("x", 1001)), Size: 1001}, "202"},
+			"wrong type": {webchatservice.FileIn{Name: "a.exe", Data: []byte("x")}, "203"},
+			"no type":    {webchatservice.FileIn{Name: "txt", Data: []byte("x")}, "203"},
+		} {
+			err := try(tt.file)
+			require.ErrorIs(t, err, webchatservice.ErrFileRefused, name)
+			d := payload[webchatservice.ErrorData](t, r.take(), "error")
+			assert.Equal(t, tt.code, d.Errors[0].Code, name)
+			assert.NotEmpty(t, d.Errors[0].Advice, name)
+			assert.Equal(t, tt.file.Name, d.Filename)
+		}
+		assert.Zero(t, asked(sim, "file"), "nothing was sent")
+
+		// Of a size that nobody knew before, no more than the limit leaves; the server gets half a request, which is none.
+		sent := &counted{Reader: strings.NewReader(strings.Repeat("x", 10<<20))}
+		err := try(webchatservice.FileIn{Name: "a.txt", Content: sent})
+		require.ErrorIs(t, err, webchatservice.ErrFileRefused)
+		assert.Equal(t, "202", payload[webchatservice.ErrorData](t, r.take(), "error").Errors[0].Code)
+		assert.Less(t, sent.n, 1<<20)
+		assert.Empty(t, sim.Chats()[0].Files)
+
+		require.NoError(t, try(webchatservice.FileIn{Name: "a.txt", Data: make([]byte, 1000)}))
+		require.ErrorIs(t, try(webchatservice.FileIn{Name: "a.txt", Data: make([]byte, 600)}), webchatservice.ErrFileRefused, "in all")
+		require.NoError(t, try(webchatservice.FileIn{Name: "b.pdf", Content: strings.NewReader("of no known size")}))
+		r.take()
+		require.ErrorIs(t, try(webchatservice.FileIn{Name: "c.txt", Data: []byte("x")}), webchatservice.ErrFileRefused)
+		assert.Equal(t, "201", payload[webchatservice.ErrorData](t, r.take(), "error").Errors[0].Code)
+		assert.Len(t, sim.Chats()[0].Files, 2)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{NeedAgent: true}})
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		r.begin()
+		one := webchatservice.SendFileIn{Files: webchatservice.FileIn{Name: "a.txt", Data: []byte("x")}}
+		_, err := call(r, webchatservice.SendFile, one)
+		require.ErrorIs(t, err, webchatservice.ErrFileRefused)
+		assert.Zero(t, asked(sim, "file"))
+		c, ok := sim.Chat(sim.Chats()[0].ID)
+		require.True(t, ok)
+		_, err = c.Join("Ann", chatsim.RoleAgent)
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		_, err = call(r, webchatservice.SendFile, one)
+		require.NoError(t, err)
+	})
+}
+
+// counted counts what is read of it.
+type counted struct {
+	io.Reader
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+// slowly gives a byte each second.
+type slowly struct{ io.Reader }
+
+func (s slowly) Read(p []byte) (int, error) {
+	time.Sleep(time.Second)
+	return s.Reader.Read(p[:1])
+}
+
+// The context of the call ends an upload and a download, and nothing of them is left.
+func TestTransfersAreCancelled(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		r.begin()
+		ctx, cancel := context.WithCancel(t.Context())
+		f := start(r, ctx, webchatservice.SendFile, webchatservice.SendFileIn{Files: webchatservice.FileIn{
+			Name: "a.txt", Content: slowly{strings.NewReader(strings.Repeat("x", 1000))}, Size: 1000,
+		}})
+		time.Sleep(10 * time.Second)
+		begun := time.Now()
+		cancel()
+		_, err := f.Result(t.Context())
+		require.Error(t, err)
+		assert.Zero(t, time.Since(begun))
+		time.Sleep(time.Minute)
+		assert.Empty(t, sim.Chats()[0].Files)
+		assert.NotContains(t, r.told(), "error", "it was asked for")
+
+		sim.Faults().Add(chatsim.Fault{Op: "file/download", Status: 200, Body: bytes.Repeat([]byte("x"), 1000), Slow: time.Hour})
+		ctx, cancel = context.WithCancel(t.Context())
+		g := start(r, ctx, webchatservice.DownloadFile, webchatservice.DownloadFileIn{FileID: "id", Path: dir, FileName: "half.txt"})
+		time.Sleep(10 * time.Second)
+		cancel()
+		_, err = g.Result(t.Context())
+		require.Error(t, err)
+		synctest.Wait()
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, left)
+		require.NoError(t, send(r, "the chat goes on"))
+	})
+}
+
+// A small answer that becomes a large file is cut off where the limit is, in each form of a download.
+func TestDownloadBomb(t *testing.T) {
+	dir := t.TempDir()
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	_, err := io.Copy(w, io.LimitReader(zeros{}, 100<<20))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.Less(t, bomb.Len(), 1<<20)
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		r.begin()
+		sim.Faults().Add(chatsim.Fault{
+			Op: "file/download", Status: 200, Body: bomb.Bytes(), Header: http.Header{"Content-Encoding": {"gzip"}}, Times: -1,
+		})
+		var to counter
+		for name, in := range map[string]webchatservice.DownloadFileIn{
+			"result":  {},
+			"writer":  {Writer: &to, MaxSize: 1 << 20},
+			"path":    {Path: dir, FileName: "bomb"},
+			"default": {Writer: &to},
+		} {
+			in.FileID = "id"
+			_, err := call(r, webchatservice.DownloadFile, in)
+			require.ErrorIs(t, err, webchatservice.ErrRequest, name)
+			assert.ErrorContains(t, err, "longer than", name)
+		}
+		assert.Equal(t, int64(1<<20+64<<20), int64(to))
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, left)
+	})
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// zeros is content without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
