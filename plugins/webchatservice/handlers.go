@@ -194,13 +194,8 @@ func (s *Service) sendMessage(ctx context.Context, in SendMessageIn, d *bus.Defe
 		d.Reject(failure(ErrNoText, "sendMessage", nil, ""))
 		return
 	}
-	s.mu.Lock()
-	limit := s.cfg.MaxMessageLength
-	s.mu.Unlock()
-	if limit > 0 && utf8.RuneCountInString(in.Message) > limit {
-		e := failure(ErrTooLong, "sendMessage", nil, "")
-		e.Text = fmt.Sprintf("Message length exceeds configured threshold of (%d) characters", limit)
-		d.Reject(e)
+	if err := s.checkLength(in.Message); err != nil {
+		d.Reject(err)
 		return
 	}
 	ses.rouseSoon()
@@ -214,6 +209,19 @@ func (s *Service) sendMessage(ctx context.Context, in SendMessageIn, d *bus.Defe
 	if err != nil {
 		d.Reject(err)
 	}
+}
+
+// checkLength holds a message to the configured length.
+func (s *Service) checkLength(text string) error {
+	s.mu.Lock()
+	limit := s.cfg.MaxMessageLength
+	s.mu.Unlock()
+	if limit <= 0 || utf8.RuneCountInString(text) <= limit {
+		return nil
+	}
+	e := failure(ErrTooLong, "sendMessage", nil, "")
+	e.Text = fmt.Sprintf("Message length exceeds configured threshold of (%d) characters", limit)
+	return e
 }
 
 func (s *Service) sendTyping(_ context.Context, in SendTypingIn, d *bus.Deferred[Answer]) {

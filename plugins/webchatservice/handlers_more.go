@@ -152,12 +152,17 @@ func (s *Service) resend(ctx context.Context, in MessageIn, d *bus.Deferred[Send
 		d.Reject(err)
 		return
 	}
-	action, ok := ses.unsent(in.MessageID)
-	if !ok {
-		d.Reject(failure(ErrUnknownID, "resend", nil, "only messages that have failed or whose fate is unknown can be sent again"))
-		return
+	ses.rouseSoon()
+	err = ses.resend(ctx, in.MessageID, s.checkLength, func(out SendMessageOut, err error) {
+		if err != nil {
+			d.Reject(err)
+			return
+		}
+		d.Resolve(out)
+	})
+	if err != nil {
+		d.Reject(err)
 	}
-	s.sendMessage(ctx, SendMessageIn{Message: action.Text, Type: action.MessageType, ParentMessageID: LineID(action.ParentID)}, d)
 }
 
 func (s *Service) discard(_ context.Context, in MessageIn) (none struct{}, err error) {

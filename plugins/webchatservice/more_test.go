@@ -191,6 +191,52 @@ func TestResendAndDiscard(t *testing.T) {
 	})
 }
 
+// What cannot be taken in again is kept, and what is unknown can be sent again or discarded, also after a restore.
+func TestResendAcrossARestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		defer sim.Close()
+		opts := onSim(sim)
+		opts.Store, opts.OutboxLimit = webchatservice.NewMemoryStore(), 1
+		r := newRig(t, opts)
+		r.begin()
+		ids := map[string]string{}
+		note := func() {
+			for _, e := range r.take() {
+				if d, ok := e.Data.(webchatservice.MessageStateData); ok {
+					ids[d.Text] = d.MessageID
+				}
+			}
+		}
+		sim.Faults().Add(chatsim.Fault{Op: "send", Late: time.Hour, Times: 2})
+		for _, text := range []string{"unknown", "forget me"} {
+			require.ErrorIs(t, send(r, text), webchatservice.ErrSendUnknown)
+		}
+		note()
+		busy := sim.Faults().Add(chatsim.Fault{Op: "send", Status: 503, Times: -1})
+		waiting := start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "waiting"})
+		_, err := call(r, webchatservice.Resend, webchatservice.MessageIn{MessageID: ids["unknown"]})
+		require.ErrorIs(t, err, webchatservice.ErrOutboxFull)
+		_, err = call(r, webchatservice.Discard, webchatservice.MessageIn{MessageID: ids["forget me"]})
+		require.NoError(t, err)
+		busy.Remove()
+		_, err = waiting.Result(t.Context())
+		require.NoError(t, err)
+		r.stop()
+
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		_, err = call(r, webchatservice.Resend, webchatservice.MessageIn{MessageID: ids["forget me"]})
+		require.ErrorIs(t, err, webchatservice.ErrUnknownID)
+		out, err := call(r, webchatservice.Resend, webchatservice.MessageIn{MessageID: ids["unknown"]})
+		require.NoError(t, err)
+		assert.NotEqual(t, ids["unknown"], out.MessageID)
+		assert.Equal(t, []string{"waiting", "unknown"}, sim.Chats()[0].Lines(chatsim.Client))
+	})
+}
+
 func TestOutboxIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := chattest.NewMemory(nil)

@@ -388,15 +388,26 @@ func (s *session) dropUnsentLocked(id string) *item {
 	return it
 }
 
-// unsent hands out a message that has failed or whose fate is unknown, to be sent again under a new id.
-func (s *session) unsent(id string) (chat.Action, bool) {
+// resend sends a message again, under a new id, that has failed or whose fate is unknown. Where it cannot be taken in it
+// stays what it was. check says whether its text may be sent now.
+func (s *session) resend(ctx context.Context, id string, check func(string) error, settle func(SendMessageOut, error)) error {
+	s.mu.Lock()
+	it := s.dropUnsentLocked(id)
+	s.unlock()
+	if it == nil {
+		return failure(ErrUnknownID, "resend", nil, "only messages that have failed or whose fate is unknown can be sent again")
+	}
+	a := it.action
+	err := check(a.Text)
+	if err == nil {
+		err = s.enqueue(ctx, SendMessageIn{Message: a.Text, Type: a.MessageType, ParentMessageID: LineID(a.ParentID)}, settle)
+	}
 	s.mu.Lock()
 	defer s.unlock()
-	it := s.dropUnsentLocked(id)
-	if it == nil {
-		return chat.Action{}, false
+	if s.dirtyLocked(); err != nil && it.state != MessageSent { // it may have shown up meanwhile
+		s.box.unsent = append(s.box.unsent, it)
 	}
-	return it.action, true
+	return err
 }
 
 // discard takes a message back that waits, or forgets one that has failed or whose fate is unknown.
@@ -404,6 +415,7 @@ func (s *session) discard(id string) bool {
 	s.mu.Lock()
 	defer s.unlock()
 	if s.dropUnsentLocked(id) != nil {
+		s.dirtyLocked()
 		return true
 	}
 	i := slices.IndexFunc(s.box.queue, func(it *item) bool { return it.id == id && !it.inFlight })

@@ -330,3 +330,57 @@ func TestCloseUnderWay(t *testing.T) {
 		assert.True(t, err == nil || errors.Is(err, chatsim.ErrClosed))
 	})
 }
+
+// Each code that is known can be the answer, to whatever was asked, and nothing is carried out then.
+func TestFaultEveryCode(t *testing.T) {
+	for _, code := range []int{
+		chatsim.CodeBadRequest, chatsim.CodeNoFirstName, chatsim.CodeNoLastName, chatsim.CodeNoName,
+		chatsim.CodeTooManyFiles, chatsim.CodeFileSize, chatsim.CodeFileType, chatsim.CodeTooLong,
+		chatsim.CodeCannotStart, chatsim.CodeUnknownService, chatsim.CodeBadEmail,
+		chatsim.CodeNoSuchUser, chatsim.CodeLoggedOut, chatsim.CodeBadKey,
+	} {
+		faulty(t, chatsim.Fault{Errors: []chatsim.Error{{Code: code, Advice: "as you like it"}}}, func(t *testing.T, sim *chatsim.Server, v *visitor) {
+			r := v.do("send", "message", "a")
+			assert.Equal(t, http.StatusBadRequest, r.Status)
+			assert.Equal(t, 2, r.StatusCode)
+			assert.Equal(t, code, r.code())
+			assert.Equal(t, "as you like it", r.Errors[0].Advice)
+			assert.Empty(t, said(v))
+		})
+	}
+	several := []chatsim.Error{{Code: chatsim.CodeNoFirstName}, {Code: chatsim.CodeNoLastName}}
+	faulty(t, chatsim.Fault{Errors: several, Status: http.StatusOK}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
+		r := v.do("send", "message", "a")
+		assert.Equal(t, http.StatusOK, r.Status)
+		assert.Len(t, r.Errors, 2)
+	})
+}
+
+// What a gateway in front of the server may say.
+func TestFaultGateway(t *testing.T) {
+	for name, fault := range map[string]chatsim.Fault{
+		"429":                  {Status: 429},
+		"429 with Retry-After": {Status: 429, Header: http.Header{"Retry-After": {"3"}}},
+		"503":                  {Status: 503},
+		"503 with a date":      {Status: 503, Header: http.Header{"Retry-After": {"Fri, 31 Dec 1999 23:59:59 GMT"}}},
+		"HTML for JSON":        {Status: 200, Body: []byte("<html>Please log in</html>")},
+		"statusCode 2":         {StatusCode: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faulty(t, fault, func(t *testing.T, _ *chatsim.Server, v *visitor) {
+				r := v.do("send", "message", "a")
+				want := fault.Status
+				if fault.StatusCode != 0 {
+					want = http.StatusOK
+					assert.Equal(t, fault.StatusCode, r.StatusCode)
+					assert.False(t, r.ended())
+				} else {
+					assert.Equal(t, string(fault.Body), r.Body)
+				}
+				assert.Equal(t, want, r.Status)
+				assert.Equal(t, fault.Header.Get("Retry-After"), r.Header.Get("Retry-After"))
+				assert.Empty(t, said(v))
+			})
+		})
+	}
+}
