@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -101,7 +102,7 @@ func onTLS(t *testing.T, sim *chatsim.Server, config *tls.Config) string {
 	t.Helper()
 	front := httptest.NewUnstartedServer(sim.Handler())
 	front.TLS = config
-	front.Config.ErrorLog = nil
+	front.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are what it is for
 	front.StartTLS()
 	t.Cleanup(front.Close)
 	return "https://" + front.Listener.Addr().String() + "/genesys/2/chat/customer-support"

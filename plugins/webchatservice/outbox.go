@@ -315,17 +315,15 @@ func (s *session) doubtLocked(it *item) {
 			s.settleLocked(it, MessageSent, nil)
 			return
 		}
-		// A line that the server took belatedly shows within doubtGrace. After an interruption the
-		// first events show what was missed.
-		until := it.doubt.Add(s.env.limits.doubt)
+		// What was taken shows at once. What hung somewhere on its way is taken belatedly: that time
+		// runs anew after an interruption, which may have held the request up, too. Giving up sooner
+		// would let later messages overtake this one.
 		if s.state == StateInterrupted {
 			since = time.Time{}
 		} else if since.IsZero() {
 			since = time.Now()
 		}
-		if after := since.Add(time.Second); !since.IsZero() && after.After(until) {
-			until = after
-		}
+		until := since.Add(s.env.limits.doubt)
 		if !since.IsZero() && !time.Now().Before(until) {
 			s.settleLocked(it, MessageUnknown, failure(ErrSendUnknown, "sendMessage", it.last,
 				"look at the transcript before sending it again"))

@@ -55,7 +55,7 @@ type Options struct {
 	// OutboxAge is how long one may wait. 0 means 5 min.
 	OutboxAge time.Duration
 	// SettleWithin is how long the transcript may take to show a message whose request broke,
-	// before it is called unknown. 0 means 15 s.
+	// before it is called unknown; counted anew after an interruption. 0 means 15 s.
 	SettleWithin time.Duration
 	// AgentTypingLimit is how long an agent is believed to type without a further sign. 0 means
 	// 30 s.
