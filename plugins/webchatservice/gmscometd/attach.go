@@ -170,6 +170,12 @@ func (c *conn) reattach(link int) {
 			return
 		}
 	}
+	c.mu.Lock()
+	current := c.links == link
+	c.mu.Unlock()
+	if !current {
+		return
+	}
 	c.client.giveUp(&chat.Error{Code: chat.CodeTimeout, Op: op, Text: "the server does not answer for the chat"})
 }
 

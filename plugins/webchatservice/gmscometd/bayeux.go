@@ -157,7 +157,7 @@ func (c *client) handshake() *chat.Error {
 	if !c.setLocked(stateHandshaking) {
 		c.setLocked(stateRehandshaking)
 	}
-	c.id, c.stale = "", false
+	c.id, c.stale, c.given = "", false, nil
 	c.mu.Unlock()
 	c.ack, c.acks, c.proven, c.told = -1, false, false, false
 	c.down()
@@ -234,10 +234,13 @@ func (c *client) connectMessage(op string) (*outgoing, *socket, *chat.Error) {
 	if c.state == stateHandshaken {
 		c.setLocked(stateConnecting)
 	}
-	id, stale := c.id, c.stale
+	id := c.id
 	c.mu.Unlock()
-	if stale {
+	switch stale, given := c.givenUp(); {
+	case stale:
 		return nil, nil, c.renew(nil)
+	case given != nil:
+		return nil, nil, given
 	}
 	s, e := c.socket(op)
 	if e != nil {
@@ -263,14 +266,22 @@ func (c *client) connectMessage(op string) (*outgoing, *socket, *chat.Error) {
 	return m, s, nil
 }
 
+// givenUp reports whether the server does not know the session, and why the link was given up, which is said once.
+func (c *client) givenUp() (stale bool, given *chat.Error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	given, c.given = c.given, nil
+	return c.stale, given
+}
+
 // connected takes in the reply to a connect, or its failure.
 func (c *client) connected(op string, s *socket, r *message, e *chat.Error) *chat.Error {
-	c.mu.Lock()
-	stale := c.stale
-	c.mu.Unlock()
+	stale, given := c.givenUp()
 	switch {
 	case e != nil && stale && c.life.Err() == nil:
 		return c.renew(e)
+	case given != nil: // whatever became of the connect
+		return given
 	case e != nil && s != nil && !s.heard && !c.onSocket && c.life.Err() == nil:
 		c.bar(e) // the session goes on where it came from
 		return nil

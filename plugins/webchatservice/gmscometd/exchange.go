@@ -119,11 +119,11 @@ func (c *client) forgotten() {
 func (c *client) giveUp(e *chat.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.sock != nil:
-		c.sock.abandon(e)
-	case c.cut != nil:
-		c.given = e
+	c.given = e // for the goroutine, which may be between two connects
+	if c.cut != nil {
 		c.cut()
+	}
+	if c.sock != nil {
+		c.sock.abandon(e)
 	}
 }

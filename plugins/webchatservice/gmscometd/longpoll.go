@@ -34,18 +34,12 @@ func (c *client) overPost(op string, m *outgoing, unit []byte, pause, limit time
 	defer cancel()
 	c.mu.Lock()
 	c.cut = cancel
-	stale := c.stale
+	useless := c.stale || c.given != nil
 	c.mu.Unlock()
-	if stale && m.Channel == metaConnect {
+	if useless && m.Channel == metaConnect {
 		return nil, staleError(op)
 	}
 	r, e := c.post(ctx, op, m.Channel[len("/meta"):], unit, limit, m.ID)
-	c.mu.Lock()
-	if e != nil && c.given != nil {
-		e = c.given
-	}
-	c.given = nil
-	c.mu.Unlock()
 	if e != nil && (e.Code == chat.CodeNetwork || e.Code == chat.CodeTimeout) {
 		c.barred = time.Time{} // it is not the websocket's fault
 	}
