@@ -10,11 +10,17 @@ import (
 )
 
 // receive takes in what the server says, for as long as the session lives.
-func (s *session) receive() {
+func (s *session) receive() { s.receiveOn(false) }
+
+// receiveOn is receive; called tells that the connection has called for it.
+func (s *session) receiveOn(called bool) {
 	var held *chat.Event // waits for lines before it that could not be asked for
-	for {
+	for ; ; called = false {
 		var err error
 		if held == nil {
+			if !called && s.rest() {
+				return
+			}
 			held, err = s.next()
 		}
 		var gaps []TranscriptGapData
@@ -35,7 +41,27 @@ func (s *session) receive() {
 	}
 }
 
-// next waits for an event. A session waits here for most of its life: it has a stack of its own size for that, the
+// rest reports whether the goroutine may end for now: the connection calls for another one.
+func (s *session) rest() bool {
+	w, ok := s.conn.(chat.Waker)
+	return ok && w.Await(s.wakeUp)
+}
+
+// wakeUp is the goroutine that the connection has called for.
+func (s *session) wakeUp() {
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.wg.Add(1)
+	}
+	s.unlock()
+	if !closed {
+		defer s.wg.Done()
+		s.receiveOn(true)
+	}
+}
+
+// next waits for an event, where there is no other way to wait. A session waits here for most of its life: it has a stack of its own size for that, the
 // smaller the less is on it.
 func (s *session) next() (*chat.Event, error) {
 	ev, err := s.conn.Receive(s.life)

@@ -77,6 +77,16 @@ type Conn interface {
 // The interfaces below are abilities that some connections have. A caller finds them by asserting
 // the Conn's type; a wire without one does not implement it. They obey the rules of Conn.
 
+// Waker is a Conn for which nobody needs to wait inside of Receive while nothing happens: with many chats it is the
+// stacks of those who wait that take the memory.
+type Waker interface {
+	// Await has f called, once, in a goroutine of its own, as soon as Receive has something to do or to
+	// return; it reports false, and f is not called, if it has now. Until f is called Receive must not be. To the Receive that
+	// follows it is as if it had waited: it does what the wire needs to get events, and returns the
+	// errors that came meanwhile. After Close f may be called or not.
+	Await(f func()) bool
+}
+
 // Poller is a Conn that polls. Polling goes on inside of Receive; a new connection polls. The pace
 // is the protocol's: from the shortest interval, each poll multiplies it, up to the longest; activity in
 // either direction (a request of the visitor, a line of another party) sets it back.

@@ -49,6 +49,7 @@ var cases = []struct {
 	{"FileDeleted", fileDeleted},
 	{"FilesBesideLines", filesBesideLines},
 	{"Refetch", refetch},
+	{"Await", await},
 	{"PushURL", pushURL},
 	{"Nickname", nickname},
 	{"ReadMark", readMark},

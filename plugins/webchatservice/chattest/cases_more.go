@@ -3,6 +3,7 @@ package chattest
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -174,4 +175,50 @@ func authorization(r *run) {
 	assert.Equal(r, []string{"Hello"}, server.VisitorLines(conns[0].Session().ID))
 	server.Demand("")
 	r.send(conns[0], "at last")
+}
+
+// Who does not want to wait inside of Receive is called, once, when it is worth it: for a line, and for the loss of the
+// connection. Nothing is missed meanwhile.
+func await(r *run) {
+	conn := r.open()
+	waker, ok := conn.(chat.Waker)
+	if !ok {
+		return // there is no other way to wait then
+	}
+	id := conn.Session().ID
+	assert.False(r, waker.Await(func() { r.Error("called, though Await said that it would not be") }), "before the first event")
+	r.server.AgentJoin(id, "Ann")
+	r.lines(conn, saw(chat.KindParticipantJoined, chat.RoleAgent))
+
+	// until calls Receive when it is called for, and no more, until it has what is wanted.
+	until := func(done func(chat.Event, error) bool) {
+		for {
+			called := make(chan struct{}, 2)
+			if waker.Await(func() { called <- struct{}{} }) {
+				select {
+				case <-called:
+				case <-r.ctx().Done():
+					require.Fail(r, "nobody called")
+				}
+			}
+			ev, err := conn.Receive(r.ctx())
+			assert.Empty(r, called, "called twice")
+			if done(ev, err) {
+				return
+			}
+		}
+	}
+	r.server.AgentSay(id, "Ann", "one")
+	until(func(ev chat.Event, err error) bool { require.NoError(r, err); return said("one")(ev.Messages) })
+	go func() {
+		time.Sleep(10 * time.Second)
+		r.server.AgentSay(id, "Ann", "two")
+	}()
+	until(func(ev chat.Event, err error) bool { require.NoError(r, err); return said("two")(ev.Messages) })
+	r.server.Partition()
+	until(func(_ chat.Event, err error) bool { return err != nil })
+	r.server.Heal()
+	r.server.EndChat(id)
+	until(func(_ chat.Event, err error) bool { return err == io.EOF }) //nolint:errorlint // as it is
+	assert.False(r, waker.Await(func() { r.Error("called after the end") }))
 }

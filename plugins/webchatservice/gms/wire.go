@@ -304,9 +304,9 @@ func notAuthorized(op string, err error) *chat.Error {
 type attempt struct {
 	w       *Wire
 	op      string
-	ctx     context.Context // the caller's
-	limited context.Context // with the limits
-	stop    context.CancelCauseFunc
+	ctx     context.Context         // the caller's
+	limited context.Context         // with the limits
+	stop    context.CancelCauseFunc // nil without watch
 	timer   context.CancelFunc
 	stall   *time.Timer // nil without watch
 	timeout time.Duration
@@ -318,16 +318,18 @@ var errStalled = errors.New("nothing moved for a while")
 
 // attempt prepares a request that takes at most timeout, if that is more than 0. End it.
 func (w *Wire) attempt(ctx context.Context, op string, timeout time.Duration) *attempt {
-	a := &attempt{w: w, op: op, ctx: ctx, timeout: timeout, timer: func() {}}
-	a.limited, a.stop = context.WithCancelCause(ctx)
+	a := &attempt{w: w, op: op, ctx: ctx, timeout: timeout}
 	if timeout > 0 {
-		a.limited, a.timer = context.WithTimeout(a.limited, timeout)
+		a.limited, a.timer = context.WithTimeout(ctx, timeout)
+	} else {
+		a.limited, a.timer = context.WithCancel(ctx)
 	}
 	return a
 }
 
 // watch ends the attempt once nothing has moved for a while.
 func (a *attempt) watch() {
+	a.limited, a.stop = context.WithCancelCause(a.limited)
 	a.stall = time.AfterFunc(chat.TransferStall, func() { a.stop(errStalled) })
 }
 
@@ -349,7 +351,9 @@ func (a *attempt) rest() {
 func (a *attempt) end() {
 	a.rest()
 	a.timer()
-	a.stop(nil)
+	if a.stop != nil {
+		a.stop(nil)
+	}
 }
 
 // do makes the request. length is that of body, -1 if it is not known.

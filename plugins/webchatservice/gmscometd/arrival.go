@@ -157,7 +157,7 @@ func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
 	}
 	c.queue = append(c.queue, queued{ev, c.book.Next})
 	c.quiet = a.StatusCode == gms.StatusRetry // then it will be told that the chat server is back
-	signal(c.wake)
+	c.wakeLocked()
 	if c.book.Over && !over {
 		c.overLocked()
 	}

@@ -110,7 +110,7 @@ func (c *conn) lost(e *chat.Error) {
 	c.trouble, c.quiet = e, true
 	c.losses++
 	c.downLocked()
-	signal(c.wake)
+	c.wakeLocked()
 }
 
 // down is told by the client that the Bayeux session is no more, and that another one is on its way.

@@ -52,6 +52,9 @@ type conn struct {
 	trouble  *chat.Error   // of the last attempt to connect; nil: it is well, or under way
 	quiet    bool          // the last that was told is that the link, or the chat server behind it, is lost
 	losses   int           // failures so far
+	waker    func()        // of Await, until it is called
+	awaited  bool          // Await was called since the last Receive
+	since    int           // losses at that time
 	linked   bool          // the Bayeux session is there
 	links    int           // how often that changed
 	changed  chan struct{} // closed and replaced when attached, trouble or the end change
@@ -129,6 +132,9 @@ func (c *conn) Close() error {
 func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
 	c.mu.Lock()
 	losses := c.losses
+	if c.awaited {
+		c.awaited, losses = false, c.since
+	}
 	c.mu.Unlock()
 	for {
 		if q, err := c.next(ctx, losses); err != nil {
@@ -173,6 +179,29 @@ func (c *conn) next(ctx context.Context, losses int) (*queued, error) {
 	return nil, nil
 }
 
+// Await implements [chat.Waker].
+func (c *conn) Await(f func()) bool {
+	if c.client.stopped() {
+		c.client.resume()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life.Err() != nil || len(c.queue) > 0 || c.book.Over && len(c.early) == 0 {
+		return false
+	}
+	c.waker, c.awaited, c.since = f, true, c.losses
+	return true
+}
+
+// wakeLocked tells who waits that there is something for Receive.
+func (c *conn) wakeLocked() {
+	signal(c.wake)
+	if f := c.waker; f != nil {
+		c.waker = nil
+		go f() // it is the waiter's, and the wait is over
+	}
+}
+
 // await waits until there may be something for Receive. A chat waits here for most of its life: so little is on the stack.
 func (c *conn) await(ctx context.Context) {
 	select {
@@ -182,4 +211,7 @@ func (c *conn) await(ctx context.Context) {
 	}
 }
 
-var _ chat.Conn = (*conn)(nil)
+var (
+	_ chat.Conn  = (*conn)(nil)
+	_ chat.Waker = (*conn)(nil)
+)

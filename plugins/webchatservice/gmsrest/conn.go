@@ -35,8 +35,10 @@ type conn struct {
 	polling bool
 	busy    bool // a poll is under way
 	preview func() string
-	refused string // preview that the server found too long
-	missing int    // answers in a row that point to a chat that is gone
+	refused string      // preview that the server found too long
+	waker   func()      // of Await, until it is called
+	alarm   *time.Timer // calls it when the next poll is due
+	missing int         // answers in a row that point to a chat that is gone
 }
 
 // queued is an event with where a reader stands after it.
@@ -82,6 +84,12 @@ func (c *conn) Position() chat.Position {
 // Close implements [chat.Conn].
 func (c *conn) Close() error {
 	c.stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waker = nil
+	if c.alarm != nil {
+		c.alarm.Stop()
+	}
 	return nil
 }
 
@@ -371,10 +379,15 @@ func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
 	c.signal()
 }
 
+// signal tells who waits that there may be something for Receive, with mu held.
 func (c *conn) signal() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
+	}
+	if f := c.waker; f != nil {
+		c.waker = nil
+		go f() // it is the waiter's, and the wait is over
 	}
 }
 
@@ -388,6 +401,7 @@ func canceledError(ctx context.Context, op string) *chat.Error {
 
 var (
 	_ chat.Conn        = (*conn)(nil)
+	_ chat.Waker       = (*conn)(nil)
 	_ chat.Poller      = (*conn)(nil)
 	_ chat.Typer       = (*conn)(nil)
 	_ chat.DataUpdater = (*conn)(nil)

@@ -2,7 +2,8 @@
 //
 // Every request is a POST of a form, every answer a JSON object; events are polled. A connection
 // starts no goroutine, but for the content of an upload: it polls inside of Receive, at the pace of
-// wire-gms A.8, so an idle chat costs the goroutine that receives and nothing else. At most two
+// wire-gms A.8, so an idle chat costs the goroutine that receives and nothing else, and with Await a timer
+// and no goroutine. At most two
 // requests of a connection are under way at once, one of them a poll; transfers of files come on top.
 //
 // An answer is at most 8 MiB long unless configured otherwise, and is refused as a whole when it is

@@ -61,6 +61,39 @@ func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
 	}
 }
 
+// Await implements [chat.Waker].
+func (c *conn) Await(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life.Err() != nil || len(c.queue) > 0 || c.book.Over {
+		return false
+	}
+	if c.polling && !c.busy {
+		wait := time.Until(c.pace.due())
+		if wait <= 0 {
+			return false
+		}
+		if c.alarm == nil {
+			c.alarm = time.AfterFunc(wait, c.ring)
+		} else {
+			c.alarm.Reset(wait)
+		}
+	}
+	c.waker = f
+	return true
+}
+
+// ring is called when a poll is due.
+func (c *conn) ring() {
+	c.mu.Lock()
+	f := c.waker
+	c.waker = nil
+	c.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
 // poll makes one poll. The caller has set busy.
 func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) {
 	begun := time.Now()
