@@ -43,6 +43,7 @@ func strange(unit []byte) []byte {
 // A start that meets nonsense ends in time, with an error that says what is wrong and what to look at, or works all
 // the same. "" means that it works.
 func TestOpenMeetsNonsense(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fault chatsim.Fault
 		code  string // "" for success
@@ -124,6 +125,7 @@ func (s *server) connected() (held []string) {
 
 // In the midst of a chat nonsense costs a reconnection at most: what is said meanwhile comes out.
 func TestChatMeetsNonsense(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]chatsim.Fault{
 		"not JSON":       {Op: connect, Rewrite: func([]byte) []byte { return []byte("nonsense") }},
 		"not UTF-8":      {Op: connect, Rewrite: func([]byte) []byte { return []byte("[\"\xff\"]") }},

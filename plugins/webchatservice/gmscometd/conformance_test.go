@@ -35,6 +35,7 @@ const (
 
 // TestConformance runs the suite over both carriers, against servers of each kind that exists.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for name, quirks := range map[string]chatsim.Quirks{
 		"Usual": {},
 		"Old": {

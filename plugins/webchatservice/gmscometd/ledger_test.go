@@ -95,6 +95,7 @@ func whole(s chatsim.Snapshot) []int64 {
 // once, and in order, after holes were seen and filled; the server has every line that was confirmed
 // exactly once, and every other at most once. The bubble sees to it that no goroutine is left.
 func TestLedgerUnderFaults(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(6)
 	if os.Getenv("SOAK") == "1" {
 		seeds = 300

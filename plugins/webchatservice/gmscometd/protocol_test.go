@@ -445,6 +445,7 @@ func TestGoroutines(t *testing.T) {
 
 // A receiver that stays away does not make memory grow without end: the reading stops, and goes on with it.
 func TestReceiverStaysAway(t *testing.T) {
+	t.Parallel()
 	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		id := conn.Session().ID
