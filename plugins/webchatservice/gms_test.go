@@ -365,10 +365,10 @@ func TestRestoreOverREST(t *testing.T) {
 
 func TestSecretsStaySecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{APIKey: "canary-api-key"})
+		sim := chatsim.New(&chatsim.Options{APIKey: "CANARY-api-key"})
 		defer sim.Close()
 		opts := onSim(sim)
-		opts.Config.APIKey = webchatservice.NewKey("canary-api-key")
+		opts.Config.APIKey = webchatservice.NewKey("CANARY-api-key")
 		r := newRig(t, opts)
 		defer r.stop()
 		_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
@@ -385,7 +385,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		require.NoError(t, err2)
 		seen := printed(t, r.take(), err, opts.Config, data)
 		assert.NotContains(t, seen, key)
-		assert.NotContains(t, seen, "canary-api-key")
+		assert.NotContains(t, seen, "CANARY-api-key")
 		after, err := call(r, webchatservice.GetSessionData, struct{}{})
 		require.NoError(t, err)
 		assert.Equal(t, webchatservice.SessionData{}, after)

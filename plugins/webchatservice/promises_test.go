@@ -404,9 +404,13 @@ func promises() []promise {
 			require.NoError(t, err)
 			require.NoError(t, end(two))
 			require.Error(t, send(one, "hello?"))
+			if _, err = call(one, webchatservice.UpdateUserData, map[string]any{"a": "b"}); err != nil {
+				assert.ErrorIs(t, err, webchatservice.ErrNoSession)
+			}
+			time.Sleep(10 * time.Second)
+			assert.Equal(t, 1, count(one.told(), "ended"))
 			_, err = call(one, webchatservice.UpdateUserData, map[string]any{"a": "b"})
 			assert.NoError(t, err, "it is for the next session")
-			assert.Equal(t, 1, count(one.told(), "ended"))
 		}},
 		{"6.2", []int{5}, "`updateUserData` hangs during a session (P)", "it rejects on wires that cannot", func(t *testing.T) {
 			_, err := call(bareRig(t, nil), webchatservice.UpdateUserData, map[string]any{"a": "b"})

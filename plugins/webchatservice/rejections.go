@@ -24,7 +24,7 @@ func Rejections() map[string][]*bus.Error {
 		"discard":                    list(ErrUnknownID),
 		"sendCustomNotice":           list(ErrNoSession, ErrNoNotice, ErrRequest),
 		"sendTyping":                 list(ErrNoSession, ErrNoTyping, ErrInterrupted, ErrRequest),
-		"updateUserData":             list(ErrNoUserData, ErrRequest),
+		"updateUserData":             list(ErrNoSession, ErrNoUserData, ErrRequest),
 		"updateInteractionData":      list(ErrNoInteractionData),
 		"addPrefilter":               list(ErrFilters),
 		"removePrefilter":            list(ErrUnknownID),

@@ -193,6 +193,18 @@ func rejections(dir string) []rejection {
 			return r.by("sendTyping", `{}`)
 		}},
 
+		{"updateUserData", webchatservice.ErrNoSession, noSession, func(t *testing.T) error {
+			r, sim := simRig(t, nil)
+			require.NoError(t, r.by("stopPoll", `{}`))
+			time.Sleep(5 * time.Second)
+			data, err := call(r, webchatservice.GetSessionData, struct{}{})
+			require.NoError(t, err)
+			other := rigFor(t, onSim(sim))
+			_, err = call(other, webchatservice.Restore, webchatservice.RestoreIn{SessionData: keysOf(data)})
+			require.NoError(t, err)
+			require.NoError(t, end(other))
+			return r.by("updateUserData", `{"a": "b"}`) // that it is over is not known here
+		}},
 		{"updateUserData", webchatservice.ErrNoUserData, "This transport doesn't support updating userData during an active chat session.", bare("updateUserData", `{"a": "b"}`)},
 		{"updateUserData", webchatservice.ErrRequest, "request failed", refused("updateUserData", `{"a": "b"}`, "updateData")},
 		{"updateInteractionData", webchatservice.ErrNoInteractionData, "This transport doesn't support updating interactionData during an active chat session.", active("updateInteractionData", `{}`)},

@@ -50,7 +50,7 @@ func TestAuthorizationAsksOnceForAll(t *testing.T) {
 // A failure is for all who waited; who comes later asks again.
 func TestAuthorizationSharesFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cause := errors.New("canary-token refused")
+		cause := errors.New("CANARY-token refused")
 		asked := 0
 		a := chat.NewAuthorization(func(context.Context, chat.Secret) (chat.Secret, error) {
 			asked++
@@ -70,7 +70,7 @@ func TestAuthorizationSharesFailures(t *testing.T) {
 					assert.Equal(t, chat.CodeUnauthorized, e.Code)
 				}
 				assert.ErrorIs(t, err, cause)
-				assert.NotContains(t, err.Error(), "canary")
+				assert.NotContains(t, err.Error(), "CANARY-")
 			})
 		}
 		wg.Wait()

@@ -440,8 +440,8 @@ func TestRequestLog(t *testing.T) {
 		req, err := http.NewRequest("POST", v.root+"updateData", strings.NewReader(values("secureKey", v.start.SecureKey, "userData[k]", "v").Encode()))
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", formType)
-		req.Header.Set("apikey", "canary-1")
-		req.Header.Set("Authorization", "canary-2")
+		req.Header.Set("apikey", "CANARY-1")
+		req.Header.Set("Authorization", "CANARY-2")
 		resp, err := sim.Client().Do(req)
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
@@ -454,7 +454,7 @@ func TestRequestLog(t *testing.T) {
 		assert.Equal(t, map[string]string{"secureKey": "[redacted]"}, last.Params)
 		assert.Equal(t, map[string]string{"k": "v"}, last.UserData)
 		assert.Equal(t, http.StatusOK, last.Status)
-		assert.NotContains(t, last.Header.Get("Apikey")+last.Header.Get("Authorization"), "canary")
+		assert.NotContains(t, last.Header.Get("Apikey")+last.Header.Get("Authorization"), "CANARY-")
 		for range 10 {
 			v.do("refresh")
 		}

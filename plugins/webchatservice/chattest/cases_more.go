@@ -134,7 +134,7 @@ func authorization(r *run) {
 	server, ok := r.server.(AuthServer)
 	require.True(r, ok, "the harness has no AuthServer")
 	var refusals []string
-	token := func(n int) string { return fmt.Sprintf("Bearer canary-token-%d", n) }
+	token := func(n int) string { return fmt.Sprintf("Bearer CANARY-token-%d", n) }
 	a := chat.NewAuthorization(func(_ context.Context, refused chat.Secret) (chat.Secret, error) {
 		time.Sleep(100 * time.Millisecond)
 		refusals = append(refusals, refused.Reveal())
@@ -170,7 +170,7 @@ func authorization(r *run) {
 	e := r.outcome(err, chat.Rejected)
 	assert.Equal(r, chat.CodeUnauthorized, e.Code)
 	assert.False(r, e.Retryable())
-	assert.NotContains(r, printed(err)+printed(driver)+printed(conns[0])+printed(a), "canary")
+	assert.NotContains(r, printed(err)+printed(driver)+printed(conns[0])+printed(a), "CANARY-")
 	assert.Len(r, refusals, 3)
 	assert.Equal(r, []string{"Hello"}, server.VisitorLines(conns[0].Session().ID))
 	server.Demand("")

@@ -62,7 +62,7 @@ func TestDownloadAnswers(t *testing.T) {
 		"odd name":               {fault: body(200, "x", "Content-Disposition", `attachment; filename*=UTF-8''..%2F%E2%80%AE%C5%BC.txt`), want: "x", name: "ż.txt"},
 		"unreadable name":        {fault: body(200, "x", "Content-Disposition", `attachment; filename="a`), want: "x"},
 		"gone":                   {fault: body(404, ""), outcome: chat.Rejected, code: chat.CodeNotFound},
-		"login page":             {fault: body(302, "", "Location", "https://login.example.net/?token=canary"), outcome: chat.Rejected, code: chat.CodeRedirect},
+		"login page":             {fault: body(302, "", "Location", "https://login.example.net/?token=CANARY-"), outcome: chat.Rejected, code: chat.CodeRedirect},
 		"other encoding":         {fault: body(200, "x", "Content-Encoding", "br"), code: chat.CodeBadAnswer, text: "encoded"},
 		"compressed":             {fault: body(200, string(zip(t, strings.NewReader("hello"))), "Content-Encoding", "gzip"), want: "hello"},
 		"size told":              {fault: body(200, "123456"), limit: 5, code: chat.CodeTooLarge},
@@ -94,7 +94,7 @@ func TestDownloadAnswers(t *testing.T) {
 				assert.Equal(t, c.code, e.Code)
 				assert.Equal(t, c.outcome.String(), e.Outcome.String())
 				assert.Contains(t, err.Error(), c.text)
-				assert.NotContains(t, err.Error(), "canary")
+				assert.NotContains(t, err.Error(), "CANARY-")
 				_, err = conn.Send(t.Context(), chat.Action{Text: "the chat goes on"})
 				require.NoError(t, err)
 			})
@@ -213,13 +213,13 @@ func TestUploadWithNewCredentials(t *testing.T) {
 			n := 0
 			a := chat.NewAuthorization(func(context.Context, chat.Secret) (chat.Secret, error) {
 				n++
-				return chat.NewSecret(fmt.Sprintf("Bearer canary-%d", n)), nil
+				return chat.NewSecret(fmt.Sprintf("Bearer CANARY-%d", n)), nil
 			})
-			s.Demand("Bearer canary-1")
+			s.Demand("Bearer CANARY-1")
 			conn, err := s.AuthorizedDriver(a).Open(t.Context(), chat.Request{Nickname: "Ada"})
 			require.NoError(t, err)
 			defer conn.Close()
-			s.Demand("Bearer canary-2")
+			s.Demand("Bearer CANARY-2")
 			content := strings.NewReader("skip: abc")
 			_, err = content.Seek(6, io.SeekStart)
 			require.NoError(t, err)
@@ -239,7 +239,7 @@ func TestUploadWithNewCredentials(t *testing.T) {
 			require.ErrorAs(t, err, &e)
 			assert.Equal(t, chat.Rejected, e.Outcome)
 			assert.Equal(t, chat.CodeUnauthorized, e.Code)
-			assert.NotContains(t, fmt.Sprintf("%+v", e), "canary")
+			assert.NotContains(t, fmt.Sprintf("%+v", e), "CANARY-")
 			assert.Empty(t, s.Files(conn.Session().ID))
 		})
 	}

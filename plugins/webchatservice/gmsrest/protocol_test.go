@@ -460,15 +460,15 @@ func TestResumeOffline(t *testing.T) {
 func TestAnswersShowNoCredentials(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		c := s.config()
-		c.APIKey = chat.NewSecret("canary-api-key")
-		c.Headers = headers("authorization", "Bearer canary-token")
+		c.APIKey = chat.NewSecret("CANARY-api-key")
+		c.Headers = headers("authorization", "Bearer CANARY-token")
 		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
 		require.NoError(t, err)
-		s.Faults().Add(body(403, `{"errors":[{"code":"canary-api-key","advice":"Bearer canary-token, or canary-token"}]}`))
+		s.Faults().Add(body(403, `{"errors":[{"code":"CANARY-api-key","advice":"Bearer CANARY-token, or CANARY-token"}]}`))
 		_, err = d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		var e *chat.Error
 		require.ErrorAs(t, err, &e)
-		assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s", err, e, e, e.Answer), "canary")
+		assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s", err, e, e, e.Answer), "CANARY-")
 		assert.Len(t, e.Errors, 1)
 	})
 }
