@@ -129,8 +129,10 @@ func jobs() []job {
 		},
 		{
 			name: "long-polling", text: "lines by long-polling, to a subscriber of the same bus", unit: "line",
-			entries: []entry{{"service", 1000, serviceLongPolling}, {"net/http, same decode", 1000, rawLongPolling(sameDeliveries, sameValid)}},
-			bars:    []bar{{what: cpu, against: "net/http, same decode", times: 1.3}},
+			entries: []entry{{"service", 1000, serviceLongPolling}, {"net/http, encoding/json", 1000, rawLongPolling(deliveries, plain)}, {"net/http, same decode", 1000, rawLongPolling(sameDeliveries, sameValid)}},
+			bars: []bar{
+				{what: cpu, against: "net/http, encoding/json", times: 1.3}, {what: cpu, against: "net/http, same decode", times: 1.3, free: true},
+			},
 		},
 	}
 }
