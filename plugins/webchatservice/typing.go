@@ -2,6 +2,7 @@ package webchatservice
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -151,7 +152,7 @@ func (s *session) setPreview(text string) {
 
 // requestError is what a failed request means to the one who asked for it.
 func (s *session) requestError(op string, err error) error {
-	if chat.OutcomeOf(err) == chat.Gone {
+	if chat.OutcomeOf(err) == chat.Gone || errors.Is(err, chat.ErrClosed) { // it ended while the request was under way
 		return failure(ErrNoSession, op, err, "")
 	}
 	return failure(ErrRequest, op, err, "")
@@ -163,7 +164,7 @@ func (s *session) request(ctx context.Context, op string, f func(ctx context.Con
 	s.mu.Lock()
 	defer s.unlock()
 	if err != nil {
-		if e := wireError(err); e.Code != chat.CodeBusy {
+		if e := wireError(err); e.Code != chat.CodeBusy && e.Code != chat.CodeClosed {
 			s.reportLocked(err)
 		}
 		return Answer{}, s.requestError(op, err)
