@@ -32,7 +32,7 @@ func Example() {
 	eb.Publish("calculator:add", 1, 2)
 
 	fmt.Println(b.Close(context.Background()))
-	// Output:
+	// Unordered output:
 	// 60
 	// 3
 	// Legacy.calculator:add [1 2]
