@@ -102,17 +102,20 @@ func (d *desk) note(ctx context.Context, c *chatsim.Chat) {
 }
 
 // control makes the agents of all visitors whose names begin with who say n lines,
-// one each interval.
+// one each interval, once there are as many agents as of says.
 func (d *desk) control(w http.ResponseWriter, r *http.Request) {
 	who, n, every := r.FormValue("who"), atoi(r.FormValue("n")), time.Duration(atoi(r.FormValue("every")))
-	var seats []*chatsim.Seat
-	d.mu.Lock()
-	for name, seat := range d.seats {
-		if strings.HasPrefix(name, who) {
-			seats = append(seats, seat)
+	seats := d.at(who)
+	for of := atoi(r.FormValue("of")); len(seats) < of; seats = d.at(who) {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-r.Context().Done():
+			return
 		}
 	}
-	d.mu.Unlock()
+	if n == 0 {
+		return
+	}
 	t := time.NewTicker(every)
 	defer t.Stop()
 	for i := range n {
@@ -125,6 +128,18 @@ func (d *desk) control(w http.ResponseWriter, r *http.Request) {
 		<-t.C
 	}
 	fmt.Fprintln(w, len(seats)*n)
+}
+
+// at returns the seats of the agents of the visitors whose names begin with who.
+func (d *desk) at(who string) (seats []*chatsim.Seat) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, seat := range d.seats {
+		if strings.HasPrefix(name, who) {
+			seats = append(seats, seat)
+		}
+	}
+	return seats
 }
 
 func atoi(s string) int {

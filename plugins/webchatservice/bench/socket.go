@@ -213,9 +213,13 @@ const (
 	pollEvery    = 10 * time.Millisecond // between two lines of a session
 )
 
+// sayLines has the agents of the visitors whose names begin with who speak, once all of them are there.
 func sayLines(ctx context.Context, m *meter, to peers, who string, perSession int, count *tally) (sample, error) {
+	if err := ask(ctx, to, fmt.Sprintf("say?who=%s&of=%d&n=0", who, pollSessions)); err != nil {
+		return sample{}, err
+	}
 	m.begin()
-	if err := ask(ctx, to, fmt.Sprintf("say?who=%s&n=%d&every=%d", who, perSession, pollEvery)); err != nil {
+	if err := ask(ctx, to, fmt.Sprintf("say?who=%s&of=%d&n=%d&every=%d", who, pollSessions, perSession, pollEvery)); err != nil {
 		return sample{}, err
 	}
 	if err := count.wait(ctx); err != nil {
@@ -224,11 +228,15 @@ func sayLines(ctx context.Context, m *meter, to peers, who string, perSession in
 	return m.end(perSession * pollSessions), nil
 }
 
+// visitors returns what the names of an entry's visitors begin with, and nobody else's: chats that an earlier one
+// left behind are still there.
+func visitors(kind string) string { return kind + strconv.FormatInt(time.Now().UnixNano(), 36) + "-" }
+
 // perSession is how many lines each session gets of n.
 func perSession(n int) int { return max(1, n/pollSessions) }
 
 func serviceLongPolling(ctx context.Context, m *meter, to peers, n int) (sample, error) {
-	each := perSession(n)
+	each, who := perSession(n), visitors("service")
 	count := newTally(each * pollSessions)
 	noSocket := func(c *webchatservice.Config) {
 		c.CometD.Enabled, c.CometD.WebsocketEnabled = true, new(bool)
@@ -241,12 +249,12 @@ func serviceLongPolling(ctx context.Context, m *meter, to peers, n int) (sample,
 		}
 	})
 	if err == nil {
-		err = p.start(ctx, "service")
+		err = p.start(ctx, who)
 	}
 	if err != nil {
 		return sample{}, err
 	}
-	s, err := sayLines(ctx, m, to, "service", each, count)
+	s, err := sayLines(ctx, m, to, who, each, count)
 	return s, errors.Join(err, p.close())
 }
 
@@ -283,7 +291,7 @@ func rawLongPolling(split splitter, decode decoder) func(context.Context, *meter
 		if err != nil {
 			return sample{}, err
 		}
-		each := perSession(n)
+		each, who := perSession(n), visitors("raw")
 		count := newTally(each * pollSessions)
 		var running atomic.Int64
 		var all [pollSessions]*rawLongPoll
@@ -299,7 +307,7 @@ func rawLongPolling(split splitter, decode decoder) func(context.Context, *meter
 			}
 			buses[i] = b
 			running.Add(1)
-			all[i], err = pollRaw(ctx, transport, to.CometD, fmt.Sprint("raw", i), split, func(data []byte) error {
+			all[i], err = pollRaw(ctx, transport, to.CometD, fmt.Sprint(who, i), split, func(data []byte) error {
 				lines1, last, err := decode(data)
 				if err != nil {
 					return err
@@ -311,7 +319,7 @@ func rawLongPolling(split splitter, decode decoder) func(context.Context, *meter
 		if err != nil {
 			return sample{}, err
 		}
-		s, err := sayLines(ctx, m, to, "raw", each, count)
+		s, err := sayLines(ctx, m, to, who, each, count)
 		errs := []error{err}
 		for i := range all {
 			all[i].close()
