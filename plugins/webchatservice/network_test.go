@@ -191,6 +191,8 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *gate) tunnel(w http.ResponseWriter, address string) {
+	g.lines.Add(1) // the server waits for this call no longer than until Hijack
+	defer g.lines.Done()
 	there, err := (&net.Dialer{}).Dial("tcp", address)
 	if err != nil {
 		http.Error(w, "cannot", http.StatusBadGateway)
