@@ -27,11 +27,7 @@ func (g *boxGroup[T]) push(ctx context.Context, e Event[T], boxed *any) error {
 		}
 	}
 	g.add(e, boxed)
-	wake := mb.wakeLocked()
-	mb.mu.Unlock()
-	if wake {
-		go mb.run()
-	}
+	mb.queued()
 	return nil
 }
 
@@ -45,11 +41,7 @@ func (g *boxGroup[T]) force(e Event[T], boxed *any) error {
 		return err
 	}
 	g.add(e, boxed)
-	wake := mb.wakeLocked()
-	mb.mu.Unlock()
-	if wake {
-		go mb.run()
-	}
+	mb.queued()
 	return nil
 }
 
@@ -77,11 +69,7 @@ func (g *boxGroup[T]) addDropping(e Event[T], boxed *any) {
 			s.put(e, boxed)
 		}
 	}
-	wake := mb.wakeLocked()
-	mb.mu.Unlock()
-	if wake {
-		go mb.run()
-	}
+	mb.queued()
 }
 
 func (s *boxSub[T]) subscription() *Subscription {

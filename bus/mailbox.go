@@ -55,14 +55,17 @@ type runner interface {
 	subscription(n int) *Subscription
 }
 
-// wakeLocked reports whether the caller must start the consumer once it has
-// unlocked.
-func (mb *mailbox) wakeLocked() bool {
-	if mb.running || len(mb.fill) == 0 {
-		return false
+// queued unlocks mu after something was queued, and starts the consumer if it does
+// not run.
+func (mb *mailbox) queued() {
+	wake := !mb.running && len(mb.fill) > 0
+	if wake {
+		mb.running = true
 	}
-	mb.running = true
-	return true
+	mb.mu.Unlock()
+	if wake {
+		go mb.run()
+	}
 }
 
 // room waits until n more events fit below the soft limit, or decides that the

@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -227,4 +228,26 @@ func TestManifestConcurrently(t *testing.T) {
 		all.Wait()
 		require.NoError(t, b.Close(context.WithoutCancel(t.Context())))
 	}
+}
+
+// Names that nobody has declared cannot crowd out those of a manifest, nor their types.
+func TestManifestAmongManyNames(t *testing.T) {
+	ctx := t.Context()
+	b := bus.New(nil)
+	p := &lamp{}
+	require.NoError(t, b.Start(ctx, p))
+	app, err := b.Register("App")
+	require.NoError(t, err)
+	for i := range bus.MaxStrays + 1 {
+		for range 2 { // a name is remembered when it comes again
+			require.NoError(t, app.Publish(ctx, "stray"+strconv.Itoa(i), nil))
+		}
+	}
+	var got []any
+	_, err = app.Subscribe("*.broken", func(_ context.Context, e bus.Event[any]) { got = append(got, e.Data) }, bus.Inline())
+	require.NoError(t, err)
+	require.ErrorIs(t, p.self.Publish(ctx, "broken", 5), bus.ErrWrongType)
+	require.NoError(t, p.self.Publish(ctx, "broken", "once"))
+	assert.Equal(t, []any{"once"}, got)
+	require.NoError(t, b.Close(context.WithoutCancel(ctx)))
 }

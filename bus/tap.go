@@ -102,11 +102,7 @@ func (w *watch) record(r Record) {
 		mb := t.sub.box
 		mb.mu.Lock()
 		t.lane.put(r, nil)
-		wake := mb.wakeLocked()
-		mb.mu.Unlock()
-		if wake {
-			go mb.run()
-		}
+		mb.queued()
 	}
 }
 
