@@ -16,7 +16,7 @@ type arrival struct {
 	raw    json.RawMessage
 }
 
-// first is the lowest index of a line that has not come out yet, 0 if there is none.
+// firstLocked is the lowest index of a line that has not come out yet, 0 if there is none.
 func (c *conn) firstLocked(a *gms.Answer) int64 {
 	for _, m := range a.Messages {
 		if m.HasIndex && c.book.New(m) {
@@ -31,26 +31,43 @@ func (c *conn) deliver(m *message) {
 	if m.channel != c.d.channel {
 		return
 	}
-	c.mu.Lock()
-	for len(c.queue) >= MaxQueue && c.life.Err() == nil {
-		c.mu.Unlock()
-		select {
-		case <-c.room:
-		case <-c.life.Done():
-		}
-		c.mu.Lock()
+	if err := c.deliverData(m.data); err != nil {
+		c.d.log.Warn("a delivery cannot be read", "error", gms.Unreadable(err))
 	}
+}
+
+func (c *conn) deliverData(data []byte) error {
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	a, err := gms.ParseValid(m.data, false, c.secretsLocked()...) // as all that parseUnit gives out is
+	a, err := gms.ParseValid(data, false, c.secretsLocked()...) // as all that parseUnit gives out is
 	if err == nil && !a.StatusTold && len(a.Errors) == 0 {
 		err = gms.ErrNoStatus
 	}
 	if err != nil {
-		c.d.log.Warn("a delivery cannot be read", "error", gms.Unreadable(err))
 		c.unreadableLocked(err)
-		return
+		return err
 	}
 	c.answerLocked(a)
+	return nil
+}
+
+// awaitRoom waits while too much waits for Receive, and reports whether it had to. Close and the end of the client end
+// the wait.
+func (c *conn) awaitRoom() (waited bool) {
+	for {
+		c.mu.Lock()
+		full := len(c.queue) >= MaxQueue
+		c.mu.Unlock()
+		if !full || c.life.Err() != nil || c.client.life.Err() != nil {
+			return waited
+		}
+		waited = true
+		select {
+		case <-c.room:
+		case <-c.life.Done():
+		case <-c.client.life.Done():
+		}
+	}
 }
 
 // answerLocked says what an answer means for what is under way, and takes it in.

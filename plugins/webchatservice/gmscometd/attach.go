@@ -15,7 +15,7 @@ func (c *conn) start(ctx context.Context, op string, data []byte) *chat.Error {
 	if e := c.begin(ctx, f, data); e != nil {
 		return e
 	}
-	c.client.keep(true)
+	c.client.keep()
 	return nil
 }
 

@@ -38,11 +38,14 @@ type client struct {
 
 	// secrets are what no text of the server must show.
 	secrets func() []chat.Secret
+	// room waits until more can be delivered, and reports whether it had to. The client's goroutine, which calls it before
+	// it asks for more, is all that waits: who publishes is not held up.
+	room func() (waited bool)
 	// deliver gets messages with data. On long-polling it may be called from several goroutines at once.
 	deliver func(*message)
-	// up is told that the session is connected: after each handshake and after each loss. down is told that the server
-	// does not know the session and another one is made, lost each failure of a handshake or a connect. All are
-	// called by the client's goroutine, which waits for them.
+	// up is told that the session is connected: after each handshake, after each loss, and after it went over to a
+	// websocket in vain. down is told that the server does not know the session and another one is made, lost each
+	// failure of a handshake or a connect. All are called by the client's goroutine, which waits for them.
 	up   func()
 	down func()
 	lost func(*chat.Error)
@@ -112,11 +115,11 @@ func (c *client) start() {
 	go c.run()
 }
 
-// keep says whether there is a chat that is missed while the link is lost.
-func (c *client) keep(live bool) {
+// keep says that there is a chat, which is missed while the link is lost.
+func (c *client) keep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.live = live
+	c.live = true
 }
 
 // run keeps the session until close.
@@ -196,8 +199,8 @@ func (c *client) handshake() *chat.Error {
 	case s == nil && len(r.types) > 0 && !slices.Contains(r.types, typeLongPoll):
 		c.plan = planStop
 		return &chat.Error{
-			Outcome: chat.Rejected, Code: chat.CodeUnsupported, Op: op, Text: "the server offers no way to reach it but " + fmt.Sprintf("%q", r.types),
-			Hint: c.hint(),
+			Outcome: chat.Rejected, Code: chat.CodeUnsupported, Op: op,
+			Text: "the server offers no way to reach it but " + c.hide(fmt.Sprintf("%q", r.types)), Hint: c.hint(),
 		}
 	}
 	c.acks, c.onSocket = string(r.ack) == "true", s != nil
@@ -283,7 +286,8 @@ func (c *client) connected(op string, s *socket, r *message, e *chat.Error) *cha
 	case given != nil: // whatever became of the connect
 		return given
 	case e != nil && s != nil && !s.heard && !c.onSocket && c.life.Err() == nil:
-		c.bar(e) // the session goes on where it came from
+		c.bar(e) // the session goes on where it came from, but what was pushed into the websocket may be lost
+		c.told = false
 		return nil
 	case e != nil:
 		return e

@@ -1,9 +1,14 @@
 package gmscometd_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"crypto/sha1" // RFC 6455 4.2.2
+	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -315,5 +321,81 @@ func TestAttachedWhereItStands(t *testing.T) {
 		assert.Equal(t, want, positions)
 		assert.Equal(t, 5, s.ops()[handshake])
 		assert.Len(t, l.texts(), 4)
+	})
+}
+
+// What was pushed into a websocket that was tried beside long-polling, and broke, comes all the same, from servers without
+// the acknowledge extension, too.
+func TestNothingIsLostOnTrial(t *testing.T) {
+	for name, quirks := range map[string]chatsim.Quirks{"Acks": {}, "NoAcks": {NoAcks: true}} {
+		t.Run(name, func(t *testing.T) {
+			bubbleOn(t, websockets, chatsim.Options{Quirks: quirks, SilenceLimit: -1}, func(t *testing.T, s *server) {
+				refused := s.Faults().Add(always(chatsim.Fault{Op: "upgrade", Status: 403}))
+				conn := s.open(t.Context())
+				id := conn.Session().ID
+				s.AgentJoin(id, "Ann")
+				l := listen(t, conn)
+				refused.Remove()
+				slow := s.Faults().Add(chatsim.Fault{Op: "upgrade", Delay: time.Second})
+				cut := s.Faults().Add(chatsim.Fault{Match: func(r chatsim.Request) bool { return r.Op == connect && r.Method == http.MethodGet }, Cut: 5})
+				for slow.Hits() == 0 {
+					time.Sleep(100 * time.Millisecond)
+				}
+				s.AgentSay(id, "Ann", "into the hole") // there is no connect now: it goes with the reply to the next
+				time.Sleep(5 * time.Second)
+				assert.Equal(t, 1, cut.Hits())
+				assert.Equal(t, []string{"long-polling"}, s.carriers())
+				assert.Equal(t, []string{"into the hole"}, l.texts())
+				assert.Zero(t, l.failures())
+				assert.Equal(t, 1, s.ops()[handshake])
+			})
+		})
+	}
+}
+
+// A 402 that comes late is for the session that was: the one that was made meanwhile stays.
+func TestLateForgotten(t *testing.T) {
+	bubbleOn(t, longPolling, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		id := conn.Session().ID
+		s.AgentJoin(id, "Ann")
+		l := listen(t, conn)
+		time.Sleep(40 * time.Second) // a connect is held, and will be for a while
+		s.Faults().Add(chatsim.Fault{Op: "customNotice", Unsuccessful: "402::Unknown client", DelayAnswer: 2 * time.Second})
+		s.Faults().Add(chatsim.Fault{Op: connect, Unsuccessful: "402::Unknown client"})
+		var sent error
+		var wg sync.WaitGroup
+		wg.Go(func() { _, sent = conn.(chat.Notifier).CustomNotice(t.Context(), "refused", nil) })
+		time.Sleep(time.Second)
+		s.AgentSay(id, "Ann", "x") // ends the connect that is held
+		wg.Wait()
+		assert.Equal(t, chat.Rejected, chat.OutcomeOf(sent), sent)
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"x"}, l.texts())
+		assert.Zero(t, l.failures())
+		assert.Equal(t, 2, s.ops()[handshake])
+	})
+}
+
+// A server that pings and does not read makes no memory grow.
+func TestPingsOfTheDeaf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		answered := make(chan error, 1)
+		go func() {
+			r, err := http.ReadRequest(bufio.NewReader(far))
+			if err == nil {
+				sum := sha1.Sum([]byte(r.Header.Get("Sec-Websocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+				_, err = io.WriteString(far, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+					"Sec-WebSocket-Accept: "+base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
+			}
+			answered <- err
+		}()
+		dialer := websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil }}
+		conn, _, err := dialer.Dial("ws://gms.example.net/", nil)
+		require.NoError(t, err)
+		require.NoError(t, <-answered)
+		assert.LessOrEqual(t, gmscometd.Pinged(conn, 1000), 1)
+		require.NoError(t, far.Close())
 	})
 }

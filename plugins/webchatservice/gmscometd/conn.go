@@ -77,7 +77,7 @@ func newConn(d *Driver, jar http.CookieJar, s chat.Session, next int64) *conn {
 	}
 	c.client = newClient(d.wire.WithCookies(jar), d.dialer, d.log)
 	c.client.secrets = c.secrets
-	c.client.deliver, c.client.up, c.client.down, c.client.lost = c.deliver, c.up, c.down, c.lost
+	c.client.room, c.client.deliver, c.client.up, c.client.down, c.client.lost = c.awaitRoom, c.deliver, c.up, c.down, c.lost
 	return c
 }
 
@@ -181,15 +181,16 @@ func (c *conn) next(ctx context.Context, losses int) (*queued, error) {
 
 // Await implements [chat.Waker].
 func (c *conn) Await(f func()) bool {
-	if c.client.stopped() {
-		c.client.resume()
-	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.life.Err() != nil || len(c.queue) > 0 || c.book.Over && len(c.early) == 0 {
+		c.mu.Unlock()
 		return false
 	}
 	c.waker, c.awaited, c.since = f, true, c.losses
+	c.mu.Unlock()
+	if c.client.stopped() { // if it stops from now on, it tells that
+		c.client.resume()
+	}
 	return true
 }
 

@@ -4,7 +4,7 @@
 // Each connection has a Bayeux session of its own, on a websocket if there can be one, else by long-polling. It
 // starts one goroutine, which keeps that session: it reads the socket or holds the poll, and follows the server's
 // advice. Others live as long as what they do: one that writes while there is something to write, one that attaches
-// the chat again after a loss. Close waits for all of them.
+// the chat again after a loss, one that leaves the server once the chat is over. Close waits for all of them.
 //
 // A request is settled by what the transcript shows, not by having been written: a line by itself coming back, an
 // end by the end, a refusal by the delivery that says so. While nothing shows, a line that Bayeux took is a

@@ -77,7 +77,7 @@ func (c *client) publish(ctx context.Context, op, channel string, data ...json.R
 		ids[i] = c.idLocked()
 		all[i] = outgoing{ID: ids[i], Channel: channel, ClientID: c.id, Data: d}
 	}
-	s := c.sock
+	id, s := c.id, c.sock
 	c.mu.Unlock()
 	unit, err := encode(all...)
 	if err != nil {
@@ -92,18 +92,18 @@ func (c *client) publish(ctx context.Context, op, channel string, data ...json.R
 	}
 	for _, r := range replies {
 		if !r.success && r.code() == "402" {
-			c.forgotten()
+			c.forgotten(id)
 		}
 	}
 	return replies, e
 }
 
-// forgotten takes in that the server does not know the session (wire-gms D.6): what is under way ends, and another
-// handshake follows.
-func (c *client) forgotten() {
+// forgotten takes in that the server does not know a session (wire-gms D.6). If that is still the one there is, what is
+// under way ends, and another handshake follows.
+func (c *client) forgotten(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.id == "" || c.stale {
+	if c.id != id || id == "" || c.stale {
 		return
 	}
 	c.stale = true

@@ -4,7 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strconv"
+	"sync"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
@@ -79,6 +83,40 @@ func ClientID(conn chat.Conn) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.id
+}
+
+// Lose stops a connection's client, as an advice of none does.
+func Lose(conn chat.Conn) {
+	c := inner(conn)
+	c.client.mu.Lock()
+	c.client.state = stateDisconnected
+	c.client.mu.Unlock()
+	c.lost(&chat.Error{Code: chat.CodeNetwork, Op: "receive", Text: "lost"})
+}
+
+// Idle returns a connection whose client does nothing as if it were connected, and a function that reports whether the
+// client was asked to go on after having stopped.
+func (d *Driver) Idle() (conn chat.Conn, asked func() bool) {
+	c := newConn(d, nil, chat.Session{}, 1)
+	c.client.state = stateConnected
+	return c, func() bool { return len(c.client.more) > 0 }
+}
+
+// Pinged is how many frames wait to be written on a websocket after so many pings of a peer that reads nothing.
+func Pinged(conn *websocket.Conn, n int) int {
+	var writers sync.WaitGroup
+	s := newSocket(&dialer{maxAnswer: 1 << 10}, conn, &writers, nil)
+	for i := range n {
+		if err := conn.PingHandler()(strconv.Itoa(i)); err != nil {
+			return -1
+		}
+	}
+	s.mu.Lock()
+	waiting := len(s.queue)
+	s.mu.Unlock()
+	s.abandon(closedError("receive"))
+	writers.Wait()
+	return waiting
 }
 
 func inner(conn chat.Conn) *chatConn {

@@ -27,7 +27,8 @@ func (c *client) post(ctx context.Context, op, suffix string, unit []byte, limit
 
 // overPost is exchange by long-polling.
 func (c *client) overPost(op string, m *outgoing, unit []byte, pause, limit time.Duration) (*message, *chat.Error) {
-	if c.pause(pause); c.life.Err() != nil {
+	c.pause(pause)
+	if c.room(); c.life.Err() != nil {
 		return nil, closedError(op)
 	}
 	ctx, cancel := context.WithCancel(c.life)

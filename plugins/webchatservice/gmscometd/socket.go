@@ -65,7 +65,7 @@ func newSocket(d *dialer, conn *websocket.Conn, wg *sync.WaitGroup, hide func(st
 	})
 	conn.SetPingHandler(func(data string) error {
 		s.alive()
-		s.send(frame{kind: websocket.PongMessage, data: []byte(data)})
+		s.pong([]byte(data))
 		return nil
 	})
 	s.pinger = time.AfterFunc(pingEvery, s.ping)
@@ -153,10 +153,28 @@ func (s *socket) ping() {
 	s.send(frame{kind: websocket.PingMessage})
 }
 
+// pong answers a ping. One answer waits at most, to the last ping (RFC 6455 5.5.3): a server that pings and does not read
+// makes no memory grow.
+func (s *socket) pong(data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.queue {
+		if s.queue[i].kind == websocket.PongMessage {
+			s.queue[i].data = data
+			return
+		}
+	}
+	s.sendLocked(frame{kind: websocket.PongMessage, data: data})
+}
+
 // send queues a frame.
 func (s *socket) send(f frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sendLocked(f)
+}
+
+func (s *socket) sendLocked(f frame) {
 	if s.dead != nil {
 		return
 	}

@@ -91,8 +91,10 @@ func (c *conn) operate(
 	return r, e
 }
 
-// relinked waits until the link is another one than it was.
+// relinked waits until the link is another one than it was, if that is soon.
 func (c *conn) relinked(ctx context.Context, link int) bool {
+	t := time.NewTimer(c.client.delay)
+	defer t.Stop()
 	for {
 		c.mu.Lock()
 		links, changed := c.links, c.changed
@@ -105,6 +107,8 @@ func (c *conn) relinked(ctx context.Context, link int) bool {
 		case <-ctx.Done():
 			return false
 		case <-c.life.Done():
+			return false
+		case <-t.C:
 			return false
 		}
 	}

@@ -75,6 +75,10 @@ func (c *client) overSocket(s *socket, op, id string, unit []byte, pause, limit 
 	}
 	s.waits = time.Now().Add(pause + limit)
 	for {
+		if c.room() { // the server was not heard meanwhile, and cannot help that
+			s.waits = time.Now().Add(limit)
+			s.alive()
+		}
 		s.deadline()
 		kind, from, err := s.conn.NextReader() // here a session is for most of its life
 		var r *message
