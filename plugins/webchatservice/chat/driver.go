@@ -81,9 +81,9 @@ type Conn interface {
 // stacks of those who wait that take the memory.
 type Waker interface {
 	// Await has f called, once, in a goroutine of its own, as soon as Receive has something to do or to
-	// return; it reports false, and f is not called, if it has now. Until f is called Receive must not be. To the Receive that
-	// follows it is as if it had waited: it does what the wire needs to get events, and returns the
-	// errors that came meanwhile. After Close f may be called or not.
+	// return; it reports false, and f is not called, if it has now. Until f is called Receive must not be
+	// called either. To the Receive that follows it is as if it had waited: it does what the wire needs to
+	// get events, and returns the errors that came meanwhile. After Close f may be called or not.
 	Await(f func()) bool
 }
 

@@ -157,7 +157,7 @@ func (v *visitor) chat() *chatsim.Chat {
 	return c
 }
 
-// bubble runs a test in fake time with a server of its own.
+// bubble runs f in a synctest bubble with a server of its own: what sleeps in f sleeps in fake time.
 func bubble(t *testing.T, opts *chatsim.Options, f func(t *testing.T, sim *chatsim.Server)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

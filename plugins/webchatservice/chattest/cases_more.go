@@ -170,6 +170,7 @@ func authorization(r *run) {
 	e := r.outcome(err, chat.Rejected)
 	assert.Equal(r, chat.CodeUnauthorized, e.Code)
 	assert.False(r, e.Retryable())
+	synctest.Wait() // as in secretsNeverPrinted
 	assert.NotContains(r, printed(err)+printed(driver)+printed(conns[0])+printed(a), "CANARY-")
 	assert.Len(r, refusals, 3)
 	assert.Equal(r, []string{"Hello"}, server.VisitorLines(conns[0].Session().ID))
@@ -182,8 +183,9 @@ func authorization(r *run) {
 func await(r *run) {
 	conn := r.open()
 	waker, ok := conn.(chat.Waker)
+	require.Equal(r, r.features.Wakes, ok, "declared and actual ability to wake")
 	if !ok {
-		return // there is no other way to wait then
+		return
 	}
 	id := conn.Session().ID
 	assert.False(r, waker.Await(func() { r.Error("called, though Await said that it would not be") }), "before the first event")

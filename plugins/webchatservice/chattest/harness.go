@@ -26,6 +26,7 @@ type Features struct {
 	Types    bool // connections are chat.Typers
 	Updates  bool // connections are chat.DataUpdaters
 	Notifies bool // connections are chat.Notifiers
+	Wakes    bool // connections are chat.Wakers
 
 	Files     bool // connections are chat.Filers; the Server is a [FileServer]
 	Refetches bool // connections are chat.Refetchers

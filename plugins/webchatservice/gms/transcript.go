@@ -28,8 +28,8 @@ func NewTranscript(s chat.Session, from int64) Transcript {
 	return Transcript{Session: s, told: s, from: from, Next: from}
 }
 
-// Take takes in what an answer brought, whose lines it takes for the event. raw is the envelope for the event; with one there is always an
-// event, without only if there is something to tell.
+// Take takes in what an answer brought, whose lines are then the event's. raw is the envelope for the event; with one
+// there is always an event, without only if there is something to tell.
 func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool) {
 	if t.Over {
 		return chat.Event{}, false

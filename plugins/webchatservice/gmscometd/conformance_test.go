@@ -23,7 +23,7 @@ import (
 // features is what this wire can do. On a websocket, credentials are asked for when it opens, and no more.
 func features(carrier string) chattest.Features {
 	return chattest.Features{
-		Confirms: true, Indexes: true, Resumes: true, Types: true, Updates: true, Notifies: true,
+		Confirms: true, Indexes: true, Resumes: true, Types: true, Updates: true, Notifies: true, Wakes: true,
 		Files: true, Refetches: true, Pushes: true, Renames: true, MarksRead: true, Authorizes: carrier == longPolling,
 	}
 }

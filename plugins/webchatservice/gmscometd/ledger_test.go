@@ -18,13 +18,14 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
-// bubble runs a test over each carrier, in a bubble with a simulator.
+// bubble runs f over each carrier, in a synctest bubble with a simulator: what sleeps in f sleeps in fake time.
 func bubble(t *testing.T, opts chatsim.Options, f func(*testing.T, *server)) {
 	for _, carrier := range []string{websockets, longPolling} {
 		t.Run(carrier, func(t *testing.T) { bubbleOn(t, carrier, opts, f) })
 	}
 }
 
+// bubbleOn is bubble over one carrier.
 func bubbleOn(t *testing.T, carrier string, opts chatsim.Options, f func(*testing.T, *server)) {
 	synctest.Test(t, func(t *testing.T) {
 		if opts.Script == nil {

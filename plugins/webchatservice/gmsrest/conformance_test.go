@@ -20,7 +20,7 @@ import (
 
 // features is what this wire can do.
 var features = chattest.Features{
-	Confirms: true, Indexes: true, Resumes: true, Polls: true, Types: true, Updates: true, Notifies: true,
+	Confirms: true, Indexes: true, Resumes: true, Polls: true, Types: true, Updates: true, Notifies: true, Wakes: true,
 	Files: true, Refetches: true, Pushes: true, Renames: true, MarksRead: true, Authorizes: true,
 }
 

@@ -24,7 +24,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
-// bubble runs f with a server that has nobody at its desk.
+// bubble runs f in a synctest bubble with a server that has nobody at its desk.
 func bubble(t *testing.T, opts chatsim.Options, f func(t *testing.T, s *server)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
