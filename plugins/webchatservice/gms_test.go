@@ -337,6 +337,23 @@ func TestConfigureMovesToAnotherServer(t *testing.T) {
 	})
 }
 
+// A configuration that no chat can begin with changes nothing.
+func TestWrongConfigurationChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(nil)
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		for _, wrong := range []webchatservice.Config{{}, {DataURL: sim.GMSURL(), PollRateMin: 1}} {
+			_, err := call(r, webchatservice.Configure, wrong)
+			require.ErrorIs(t, err, webchatservice.ErrInvalidConfig)
+			r.begin()
+			require.NoError(t, end(r))
+		}
+		assert.Len(t, sim.Chats(), 2)
+	})
+}
+
 func TestRestoreOverREST(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := chatsim.New(nil)

@@ -66,13 +66,7 @@ var manifest = bus.NewManifest(Namespace,
 )
 
 func (s *Service) configure(_ context.Context, cfg Config) (none struct{}, err error) {
-	if err := s.accept(cfg); err != nil {
-		return none, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err = s.driverLocked() // so that a missing address is reported here
-	return none, err
+	return none, s.accept(cfg, true)
 }
 
 func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error) {
@@ -109,7 +103,7 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 	s.userData = merged(s.userData, formData, data)
 	r.UserData = merged(s.cfg.UserData, s.userData)
 	r.Interaction = merged(s.cfg.Transport.InteractionData, s.routing, r.Interaction)
-	ses := s.next()
+	ses := s.next(StateStarting)
 	ses.async = r.Async
 	s.cur = ses
 	s.mu.Unlock()

@@ -130,7 +130,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 		hooks: &hooks{},
 		caps:  &capabilities{},
 	}
-	if err := s.accept(cfg); err != nil {
+	if err := s.accept(cfg, false); err != nil {
 		return err
 	}
 	return c.Declare(manifest, s)
@@ -144,8 +144,9 @@ func or[N int | time.Duration](v, def N) N {
 	return v
 }
 
-// accept makes cfg the configuration, from the next session on.
-func (s *Service) accept(cfg Config) error {
+// accept makes cfg the configuration, from the next session on. whole says that it must do to begin one with: a missing
+// address is an error then. After an error all is as it was.
+func (s *Service) accept(cfg Config, whole bool) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
@@ -165,17 +166,23 @@ func (s *Service) accept(cfg Config) error {
 	if err != nil {
 		return err // never: Validate has looked
 	}
+	var driver chat.Driver
+	if whole {
+		if driver, err = s.newDriver(&cfg, client); err != nil {
+			return err
+		}
+	}
 	s.env.hooks.setMasks(append(masks, s.opts.Masks...))
 	if unused := cfg.unused(); len(unused) > 0 {
 		s.env.log.Warn("options are set that are for another transport", "options", unused)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cfg, s.http = cfg, client
-	s.driver = nil // made when it is needed
 	for _, c := range s.idle {
 		c.CloseIdleConnections()
 	}
+	s.cfg, s.http = cfg, client
+	s.useLocked(driver) // nil: made when it is needed
 	if made != nil {
 		s.idle = append(s.idle, made)
 	}
@@ -209,7 +216,25 @@ func (s *Service) driverLocked() (chat.Driver, error) {
 	if s.driver != nil {
 		return s.driver, nil
 	}
-	wire, err := s.cfg.wire()
+	d, err := s.newDriver(&s.cfg, s.http)
+	if err != nil {
+		return nil, err
+	}
+	s.useLocked(d)
+	return d, nil
+}
+
+// useLocked makes d the driver for the configuration.
+func (s *Service) useLocked(d chat.Driver) {
+	s.driver = d
+	if c, ok := d.(chat.IdleCloser); ok {
+		s.idle = append(s.idle, c)
+	}
+}
+
+// newDriver makes a driver for cfg, which has its defaults.
+func (s *Service) newDriver(cfg *Config, client *http.Client) (chat.Driver, error) {
+	wire, err := cfg.wire()
 	if err != nil {
 		return nil, err
 	}
@@ -217,10 +242,10 @@ func (s *Service) driverLocked() (chat.Driver, error) {
 	if f == nil {
 		return nil, s.noDriver(wire)
 	}
-	if wire.Headers, err = s.headers(wire.Headers); err != nil {
+	if wire.Headers, err = s.headers(cfg, wire.Headers); err != nil {
 		return nil, err
 	}
-	d, err := f.New(wire, chat.Options{Client: s.http, Dial: s.opts.Dial, Authorization: s.opts.Authorization, Logger: s.env.log.With("wire", f.Name)})
+	d, err := f.New(wire, chat.Options{Client: client, Dial: s.opts.Dial, Authorization: s.opts.Authorization, Logger: s.env.log.With("wire", f.Name)})
 	if err != nil {
 		hint := ""
 		if wire.DataURL == "" && wire.ServerURL == "" && !wire.CometD.Enabled {
@@ -228,20 +253,16 @@ func (s *Service) driverLocked() (chat.Driver, error) {
 		}
 		return nil, failure(ErrInvalidConfig, "", err, hint)
 	}
-	s.driver = d
-	if c, ok := d.(chat.IdleCloser); ok {
-		s.idle = append(s.idle, c)
-	}
 	return d, nil
 }
 
-// headers adds the program's headers to those of the configuration.
-func (s *Service) headers(configured map[string]chat.Secret) (map[string]chat.Secret, error) {
+// headers adds the program's headers to those that cfg has.
+func (s *Service) headers(cfg *Config, configured map[string]chat.Secret) (map[string]chat.Secret, error) {
 	all := maps.Clone(configured)
 	given := false
 	for name, value := range s.opts.Headers {
 		if http.CanonicalHeaderKey(name) == "Authorization" {
-			if given = true; !s.cfg.EnableCustomHeader {
+			if given = true; !cfg.EnableCustomHeader {
 				continue
 			}
 		}
@@ -250,14 +271,14 @@ func (s *Service) headers(configured map[string]chat.Secret) (map[string]chat.Se
 		}
 		all[name] = value
 	}
-	if s.cfg.EnableCustomHeader && !given {
+	if cfg.EnableCustomHeader && !given {
 		return nil, failure(ErrInvalidConfig, "", errors.New("webchat.enableCustomHeader: the program gives no header Authorization"), "leave the option out")
 	}
 	return all, nil
 }
 
 // Stop implements [bus.Stopper]. A session is ended on the server; or left to be restored, where there is
-// a [Store]. Stop waits for all goroutines of the service, for as long as ctx lives.
+// a [Store], unless it is being ended already. Stop waits for all goroutines of the service, for as long as ctx lives.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
