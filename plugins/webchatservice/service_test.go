@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -560,6 +562,38 @@ func TestTyping(t *testing.T) {
 		require.NoError(t, err)
 		told = slices.DeleteFunc(r.told(), func(s string) bool { return s == "messageReceived" })
 		assert.Equal(t, []string{"clientTypingStarted", "clientTypingStopped"}, told)
+	})
+}
+
+// What the server was not told is not reported as told, and is told once it can be.
+func TestTypingThatTheServerWasNotTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		r.begin()
+		sim.Faults().Add(chatsim.Fault{Op: "startTyping", Status: http.StatusBadRequest})
+		told := func() (n int) {
+			for _, q := range sim.Requests() {
+				if q.Op == "startTyping" {
+					n++
+				}
+			}
+			return n
+		}
+		for i := range 40 {
+			_, err := call(r, webchatservice.SendTyping, webchatservice.SendTypingIn{})
+			if i < 20 {
+				require.ErrorIs(t, err, webchatservice.ErrRequest, i)
+				require.Equal(t, 1, told(), "not with every key")
+			} else {
+				require.NoError(t, err, i)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		assert.Equal(t, 2, told())
+		assert.True(t, sim.Chats()[0].Typing)
 	})
 }
 

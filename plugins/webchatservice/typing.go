@@ -14,13 +14,16 @@ type typing struct {
 	timer *time.Timer // ends it after typingQuiet
 	gen   int         // of the timer
 
-	told    bool // the server thinks that the visitor types
-	running bool // a goroutine tells it
+	told    bool      // the server was told last that the visitor types
+	heard   bool      // and has answered
+	err     error     // why it has not
+	notTill time.Time // it is not told again before that
+	running bool      // a goroutine tells it
 	waiting []func(Answer, error)
 }
 
-// keyPress takes in a key press. settle is called once: at once when the server knows already, else when
-// it was told.
+// keyPress takes in a key press. settle is called once: at once when the server knows already, or could not be told a
+// moment ago, else when it was told.
 func (s *session) keyPress(preview string, settle func(Answer, error)) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -47,8 +50,11 @@ func (s *session) keyPress(preview string, settle func(Answer, error)) {
 	switch {
 	case s.state == StateInterrupted:
 		s.after = append(s.after, func() { settle(Answer{}, failure(ErrInterrupted, "sendTyping", nil, "")) })
-	case t.told && len(t.waiting) == 0:
+	case t.told && t.heard && len(t.waiting) == 0:
 		s.after = append(s.after, func() { settle(Answer{}, nil) })
+	case t.told && !t.running && time.Now().Before(t.notTill):
+		err := t.err
+		s.after = append(s.after, func() { settle(Answer{}, err) })
 	default:
 		t.waiting = append(t.waiting, settle)
 		s.tellTypingLocked()
@@ -94,32 +100,40 @@ func (s *session) tellTypingLocked() {
 	}
 }
 
-// tellTyping tells the server until it knows. A failure is not tried again: typing is of the moment.
+// tellTyping tells the server until it knows. After a failure it takes a key press, some time later, to try again:
+// typing is of the moment.
 func (s *session) tellTyping() {
 	for {
 		s.mu.Lock()
 		t := &s.typing
 		waiting := t.waiting
 		t.waiting = nil
-		if t.told == t.on || s.state.Final() {
+		if s.state.Final() || t.told == t.on && (t.heard || time.Now().Before(t.notTill)) {
 			t.running = false
-			s.after = append(s.after, func() { settleAll(waiting, Answer{}, nil) })
+			err := t.err
+			if s.state.Final() {
+				err = failure(ErrNoSession, "sendTyping", nil, "")
+			}
+			s.after = append(s.after, func() { settleAll(waiting, Answer{}, err) })
 			s.unlock()
 			return
 		}
 		on := t.on
-		t.told = on
+		t.told, t.heard, t.err = on, false, nil
 		s.unlock()
 
 		receipt, err := s.conn.(chat.Typer).Typing(s.life, on, s.preview())
 
 		s.mu.Lock()
 		if err == nil {
+			t.heard = true
 			s.answeredLocked(receipt.Answer)
 			s.after = append(s.after, func() { settleAll(waiting, s.answer(receipt.Answer), nil) })
 		} else {
 			s.reportLocked(err)
-			s.after = append(s.after, func() { settleAll(waiting, Answer{}, s.requestError("sendTyping", err)) })
+			failed := s.requestError("sendTyping", err)
+			t.err, t.notTill = failed, time.Now().Add(max(typingQuiet, wireError(err).RetryAfter))
+			s.after = append(s.after, func() { settleAll(waiting, Answer{}, failed) })
 		}
 		s.unlock()
 	}
