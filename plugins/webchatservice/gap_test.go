@@ -70,12 +70,18 @@ func TestLinesBehindAGapWaitForIt(t *testing.T) {
 					return len(say(t, ann, "one", "two", "three")) == 3
 				}})
 				sim.Faults().Add(broken)
+				seen := map[string]int{}
+				_, err := call(r, webchatservice.RegisterPreProcessor, webchatservice.RegisterPreProcessorIn{
+					PreProcessor: func(m webchatservice.Message) *webchatservice.Message { seen[m.Text]++; return nil },
+				})
+				require.NoError(t, err)
 				time.Sleep(2 * time.Second)
 				assert.Empty(t, texts(r.take()))
 				time.Sleep(time.Minute)
 				events := r.take()
 				assert.Equal(t, []string{"one", "two", "three"}, texts(events))
 				assert.Empty(t, gaps(events))
+				assert.Equal(t, map[string]int{"one": 1, "two": 1, "three": 1}, seen)
 			})
 		})
 	}

@@ -77,8 +77,9 @@ func keep(ev chat.Event) *chat.Event { return &ev }
 // failedReceive takes in that receiving failed, and reports whether and after how long to try again. held, if not
 // nil, is what was received and waits for the lines of gaps.
 func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGapData) (again bool, wait time.Duration) {
+	now := time.Now()
 	var lines []line
-	if held != nil {
+	if held != nil && s.givesUp(now) { // not before: pre-processors see each line once
 		lines = s.prepare(held, false)
 	}
 	s.mu.Lock()
@@ -103,7 +104,6 @@ func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGa
 	case e.Code == chat.CodeClosed:
 		return false, 0
 	}
-	now := time.Now()
 	if s.down.IsZero() {
 		s.down = now
 	}
@@ -115,7 +115,7 @@ func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGa
 		s.emitLocked("error", errorData(err))
 	}
 	s.trouble = e.Code
-	if now.Sub(s.down) >= s.env.limits.giveUp {
+	if s.givesUpLocked(now) {
 		s.emitLocked("chatServerTimeout", struct{}{})
 		if held != nil { // at least that
 			s.gapsLocked(gaps)
@@ -125,6 +125,17 @@ func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGa
 		return false, 0
 	}
 	return true, s.backOffLocked(e.RetryAfter)
+}
+
+// givesUp reports whether the server has been out of reach for too long.
+func (s *session) givesUp(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.givesUpLocked(now)
+}
+
+func (s *session) givesUpLocked(now time.Time) bool {
+	return !s.down.IsZero() && now.Sub(s.down) >= s.env.limits.giveUp
 }
 
 // backOffLocked returns how long to wait after a failure. There is one back-off for all that a session tries
