@@ -25,7 +25,7 @@ func (s *session) finishLocked(why EndReason, told bool) {
 	s.abortLocked(failure(ErrNoSession, "", nil, ""))
 	s.emitLocked("ended", EndedData{Reason: why, ServerTold: told})
 	s.goLocked(StateEnded)
-	s.after = append(s.after, s.forget, s.env.hooks.clearFilters)
+	s.after = append(s.after, s.env.hooks.clearFilters, s.forget) // the store may take its time
 }
 
 // end ends the session, as the visitor wishes, and returns what became of that. Several callers get

@@ -186,8 +186,12 @@ func (s *session) abortLocked(why error) {
 }
 
 // leaveOutboxLocked tells the callers that nobody here will know what becomes of their messages. These
-// are in the store, and restore goes on with them.
-func (s *session) leaveOutboxLocked() {
+// are in the store, unless that failed with err, and restore goes on with them.
+func (s *session) leaveOutboxLocked(err error) {
+	hint := "the message is kept, and restore goes on with it"
+	if err != nil {
+		hint = "the message may not be kept: the store failed"
+	}
 	for _, it := range s.box.queue {
 		if it.unwatch != nil {
 			it.unwatch()
@@ -195,7 +199,7 @@ func (s *session) leaveOutboxLocked() {
 		if settle := it.settle; settle != nil {
 			it.settle = nil
 			s.after = append(s.after, func() {
-				settle(SendMessageOut{}, failure(bus.ErrStopped, "sendMessage", nil, "the message is kept, and restore goes on with it"))
+				settle(SendMessageOut{}, failure(bus.ErrStopped, "sendMessage", err, hint))
 			})
 		}
 	}
@@ -402,7 +406,8 @@ func (s *session) resend(ctx context.Context, id string, check func(string) erro
 	}
 	s.mu.Lock()
 	defer s.unlock()
-	if s.dirtyLocked(); err != nil && it.state != MessageSent { // it may have shown up meanwhile
+	s.dirtyLocked()
+	if err != nil && it.state != MessageSent { // it may have shown up meanwhile
 		s.box.unsent = append(s.box.unsent, it)
 	}
 	return err

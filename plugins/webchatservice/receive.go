@@ -168,7 +168,7 @@ func (s *session) take(ev *chat.Event, gaps []TranscriptGapData) bool {
 	over := s.state.Final()
 	s.unlock()
 	if save && !over {
-		s.save()
+		_ = s.save(s.life) // told by an event
 	}
 	return over
 }

@@ -66,15 +66,16 @@ func parseRecord(b []byte) (*record, error) {
 	return &r, nil
 }
 
-// save stores the session.
-func (s *session) save() {
-	err := s.env.keeper.save(s.life, s, func() *record {
+// save stores the session, and reports a failure as an event, too.
+func (s *session) save(ctx context.Context) error {
+	err := s.env.keeper.save(ctx, s, func() *record {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.saved = time.Now()
 		return s.recordLocked()
 	})
 	s.storeResult(err)
+	return err
 }
 
 // forget takes the session out of the store.
@@ -135,9 +136,8 @@ func (s *session) dirtyLocked() {
 					s.unlock()
 					return
 				}
-				s.box.dirty = false
 				s.unlock()
-				s.save()
+				_ = s.save(s.life) // which takes dirty back
 			}
 		})
 	}
@@ -146,7 +146,7 @@ func (s *session) dirtyLocked() {
 // saveOutbox stores the session now.
 func (s *session) saveOutbox() {
 	if s.env.keeper.store != nil {
-		s.save()
+		_ = s.save(s.life) // told by an event
 	}
 }
 

@@ -52,11 +52,15 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 		return Answer{}, err
 	}
 	resumer, ok := driver.(chat.Resumer)
-	if !ok || s.stopped {
+	switch {
+	case s.stopped: // while the store was asked
+		s.mu.Unlock()
+		return Answer{}, bus.ErrStopped
+	case !ok:
 		s.mu.Unlock()
 		return Answer{}, failure(ErrNoRestore, "restore", nil, "")
 	}
-	ses, before := s.next(), s.cur
+	ses, before := s.next(StateRestoring), s.cur
 	s.cur = ses
 	data := merged(s.cfg.UserData, s.userData)
 	s.mu.Unlock()
@@ -67,7 +71,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 		return answer, nil
 	}
 	s.mu.Lock()
-	if s.cur == ses && before != nil {
+	if s.cur == ses && before != nil && ses.current().Final() { // else it is being ended still
 		s.cur = before // whose transcript is still to be had
 	}
 	s.mu.Unlock()

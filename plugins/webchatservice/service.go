@@ -287,7 +287,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	var err error
 	if cur != nil {
 		if s.opts.Store != nil {
-			cur.release()
+			cur.release(ctx)
 		}
 		if !cur.current().Final() { // also one that has not begun yet
 			_, err = cur.end(ctx)
@@ -372,15 +372,17 @@ func (s *Service) last() *session {
 	return s.cur
 }
 
-// next makes a session that is about to begin; the caller holds mu and has made the driver.
-func (s *Service) next() *session {
+// next makes a session that begins as how says; the caller holds mu and has made the driver.
+func (s *Service) next(how State) *session {
 	e := s.env
 	if s.driver != nil {
 		e.resumer, _ = s.driver.(chat.Resumer)
 	}
 	e.sleeps = s.cfg.SleepEnabled || s.cfg.Transport.SleepEnabled
 	e.page = s.cfg.Async.MaxMessagePageSize
-	return newSession(&e)
+	ses := newSession(&e)
+	ses.goLocked(how) // now, so that it can be ended before anything is asked of the server
+	return ses
 }
 
 var (

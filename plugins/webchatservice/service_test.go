@@ -741,6 +741,33 @@ func TestRestoreOfAnUnreachableServerKeepsTheSession(t *testing.T) {
 	})
 }
 
+// A restore that is given up goes on until the server knows, and is the session until then.
+func TestRestoreThatIsGivenUpIsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		other := newRig(t, onMemory(m))
+		defer other.stop()
+		other.begin()
+		data, err := call(other, webchatservice.GetSessionData, struct{}{})
+		require.NoError(t, err)
+		keys := &webchatservice.SessionKeys{SessionID: data.SessionID, UserID: data.UserID, Alias: data.Alias, SecureKey: data.SecureKey}
+
+		r := newRig(t, onMemory(m))
+		r.begin()
+		require.NoError(t, end(r)) // so that there is a session before
+		m.Delay(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err = start(r, ctx, webchatservice.Restore, webchatservice.RestoreIn{SessionData: keys}).Result(t.Context())
+		require.Error(t, err)
+		synctest.Wait()
+		_, err = call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
+		assert.ErrorIs(t, err, webchatservice.ErrSessionActive)
+		r.stop()
+		assert.True(t, m.Ended(id))
+	})
+}
+
 func TestStopWithoutAStoreEndsTheChat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := chattest.NewMemory(nil)

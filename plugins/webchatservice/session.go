@@ -194,7 +194,6 @@ func (s *session) begin(ctx context.Context, how State, dial dialer) (Answer, er
 	}
 	result := make(chan outcome, 1)
 	s.mu.Lock()
-	s.goLocked(how)
 	started := s.spawnLocked(func() {
 		answer, err := s.connect(how, dial)
 		result <- outcome{answer, err}
@@ -308,7 +307,7 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 	s.spawnLocked(s.receive)
 	s.unlock()
 	if save {
-		s.save()
+		_ = s.save(s.life) // told by an event
 	}
 	return s.answer(raw), nil
 }
@@ -352,20 +351,24 @@ func (s *session) undo(how State) error {
 }
 
 // release gives the session up without ending it: it stays on the server and in the store. Nothing is
-// published.
-func (s *session) release() {
+// published. One that is being ended is left to that.
+func (s *session) release(ctx context.Context) {
 	s.mu.Lock()
-	if s.state.CanBecome(StateReleased) {
-		s.stopTypingLocked(true)
+	defer s.unlock()
+	if !s.state.live() {
+		return
 	}
-	s.unlock()
-	s.save()
-	s.mu.Lock()
-	if s.state.CanBecome(StateReleased) {
-		s.leaveOutboxLocked()
+	s.stopTypingLocked(true)
+	var err error
+	for s.box.dirty = true; s.box.dirty && err == nil && s.state.live(); { // what comes meanwhile is kept, too
+		s.unlock()
+		err = s.save(ctx)
+		s.mu.Lock()
+	}
+	if s.state.live() {
+		s.leaveOutboxLocked(err)
 		s.goLocked(StateReleased)
 	}
-	s.unlock()
 }
 
 // close ends all goroutines of the session and waits for them, for as long as ctx lives.

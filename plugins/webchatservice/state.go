@@ -20,8 +20,8 @@ const (
 	// StateInterrupted: the server knows the session and cannot be reached; messages wait. Goes as
 	// StateActive does, and back to it.
 	StateInterrupted
-	// StateEnding: endChat is under way; no more messages are taken. Goes to ended, to failed if there was
-	// no session yet, or to released.
+	// StateEnding: endChat is under way; no more messages are taken. Goes to ended, or to failed if there was
+	// no session yet.
 	StateEnding
 	// StateEnded: over; final. The event ended is published on the way here and nowhere else.
 	StateEnded
@@ -38,7 +38,7 @@ var ways = [...][]State{
 	StateRestoring:   {StateActive, StateFailed, StateEnding},
 	StateActive:      {StateInterrupted, StateEnding, StateEnded, StateReleased},
 	StateInterrupted: {StateActive, StateEnding, StateEnded, StateReleased},
-	StateEnding:      {StateEnded, StateFailed, StateReleased},
+	StateEnding:      {StateEnded, StateFailed},
 	StateEnded:       nil,
 	StateFailed:      nil,
 	StateReleased:    nil,

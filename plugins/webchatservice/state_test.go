@@ -42,7 +42,6 @@ func TestStatePairs(t *testing.T) {
 		{interrupted, released}: "the service stops",
 		{ending, ended}:         "the end",
 		{ending, failed}:        "the end of what never began",
-		{ending, released}:      "the service stops",
 	}
 	states := webchatservice.States()
 	assert.Len(t, states, 9)

@@ -76,9 +76,11 @@ type keeper struct {
 	calls sync.WaitGroup // those of the store, also the one left behind
 
 	turn  chan struct{} // cap 1: holds a token during a call; guards what follows. Not a mutex: waiting for a disk takes fake time, too
-	owner *session      // whose record it is; nil after forget
 	left  chan struct{} // closed when the call left behind has returned; nil when there is none
 	hangs bool          // it was waited for in vain
+
+	mu    sync.Mutex // guards owner
+	owner *session   // whose record it is; nil after forget
 }
 
 // errStoreHangs is what calls fail with while one that was left behind has not returned.
@@ -97,6 +99,11 @@ func (k *keeper) call(ctx context.Context, f func(context.Context) error) error 
 	k.calls.Go(func() {
 		defer cancel()
 		defer close(returned)
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("store panicked: %v", p)
+			}
+		}()
 		err = f(ctx)
 	})
 	select {
@@ -147,14 +154,39 @@ func (k *keeper) wait(ctx context.Context) error {
 	}
 }
 
-// adopt makes s the session whose record is kept.
+// adopt makes s the session whose record is kept. It never waits for the store.
 func (k *keeper) adopt(s *session) {
-	if k.store == nil {
-		return
-	}
-	k.turn <- struct{}{}
-	defer func() { <-k.turn }()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.owner = s
+}
+
+// keeps reports whether the record is s's.
+func (k *keeper) keeps(s *session) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.owner == s
+}
+
+// disown makes the record nobody's if it is s's, and reports whether it was.
+func (k *keeper) disown(s *session) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.owner != s {
+		return false
+	}
+	k.owner = nil
+	return true
+}
+
+// take waits for the turn to call the store.
+func (k *keeper) take(ctx context.Context) error {
+	select {
+	case k.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // save stores what snapshot returns, if the record is s's.
@@ -162,9 +194,11 @@ func (k *keeper) save(ctx context.Context, s *session, snapshot func() *record) 
 	if k.store == nil {
 		return nil
 	}
-	k.turn <- struct{}{}
+	if err := k.take(ctx); err != nil {
+		return err
+	}
 	defer func() { <-k.turn }()
-	if k.owner != s {
+	if !k.keeps(s) {
 		return nil
 	}
 	b, err := json.Marshal(snapshot())
@@ -179,12 +213,13 @@ func (k *keeper) forget(ctx context.Context, s *session) error {
 	if k.store == nil {
 		return nil
 	}
-	k.turn <- struct{}{}
+	if err := k.take(ctx); err != nil {
+		return err
+	}
 	defer func() { <-k.turn }()
-	if k.owner != s {
+	if !k.disown(s) {
 		return nil
 	}
-	k.owner = nil
 	return k.call(ctx, func(ctx context.Context) error { return k.store.Delete(ctx, k.key) })
 }
 
@@ -193,7 +228,9 @@ func (k *keeper) load(ctx context.Context) (*record, error) {
 	if k.store == nil {
 		return nil, nil
 	}
-	k.turn <- struct{}{}
+	if err := k.take(ctx); err != nil {
+		return nil, err
+	}
 	defer func() { <-k.turn }()
 	var b []byte
 	err := k.call(ctx, func(ctx context.Context) (err error) {

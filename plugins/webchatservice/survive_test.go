@@ -3,6 +3,7 @@ package webchatservice_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,36 +100,112 @@ func TestStopKeepsWhatWaits(t *testing.T) {
 	})
 }
 
+// A chat that is being ended when the bus stops is ended, and not left to be restored.
+func TestStopDuringEndChat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		opts.Store = webchatservice.NewMemoryStore()
+		r := newRig(t, opts)
+		r.begin()
+		m.Delay(time.Second)
+		f := start(r, t.Context(), webchatservice.EndChat, struct{}{})
+		synctest.Wait()
+		r.stop()
+		_, err := f.Result(t.Context())
+		assert.NoError(t, err)
+		assert.True(t, m.Ended(id))
+		assert.Equal(t, 1, count(r.told(), "ended"))
+		record, err := opts.Store.Load(t.Context(), "")
+		require.NoError(t, err)
+		assert.Nil(t, record)
+	})
+}
+
+// slowStore takes its time to save, unless its context ends first.
+type slowStore struct {
+	webchatservice.MemoryStore
+	slow time.Duration
+}
+
+func (s *slowStore) Save(ctx context.Context, key string, record []byte) error {
+	select {
+	case <-time.After(s.slow):
+		return s.MemoryStore.Save(ctx, key, record)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// What is said while the service saves for the last time is kept, too.
+func TestStopKeepsWhatIsSaidMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		store := &slowStore{}
+		opts.Store = store
+		r := newRig(t, opts)
+		r.begin()
+		m.Partition()
+		synctest.Wait()
+		store.slow = time.Second
+		stopped := make(chan error, 1)
+		go func() { stopped <- r.bus.Close(t.Context()) }()
+		time.Sleep(500 * time.Millisecond)
+		f := start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "later"})
+		require.NoError(t, <-stopped)
+		_, err := f.Result(t.Context())
+		assert.ErrorIs(t, err, bus.ErrStopped)
+		assert.ErrorContains(t, err, "restore goes on with it")
+		m.Heal()
+
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		time.Sleep(10 * time.Second)
+		assert.Equal(t, []string{"later"}, m.VisitorLines(id))
+	})
+}
+
 // brokenStore fails from some moment on.
 type brokenStore struct {
 	webchatservice.MemoryStore
-	broken bool
+	fail func() error // nil: it works
 }
 
 func (b *brokenStore) Save(ctx context.Context, key string, record []byte) error {
-	if b.broken {
-		return errors.New("no space left on device")
+	if b.fail != nil {
+		return b.fail()
 	}
 	return b.MemoryStore.Save(ctx, key, record)
 }
 
-func TestFullDiskCostsOneEvent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := chattest.NewMemory(nil)
-		opts := onMemory(m)
-		store := &brokenStore{}
-		opts.Store = store
-		r := newRig(t, opts)
-		defer r.stop()
-		r.begin()
-		store.broken = true
-		for range 5 {
-			_, err := call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "hi"})
-			require.NoError(t, err)
-		}
-		d := payload[webchatservice.ErrorData](t, r.take(), "error")
-		assert.Equal(t, "webchat.store", d.Code)
-	})
+func noSpace() error { return errors.New("no space left on device") }
+
+func TestBrokenStoreCostsOneEvent(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"full":   noSpace,
+		"panics": func() error { panic("broken") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := chattest.NewMemory(nil)
+				opts := onMemory(m)
+				store := &brokenStore{}
+				opts.Store = store
+				r := newRig(t, opts)
+				defer r.stop()
+				r.begin()
+				store.fail = fail
+				for range 5 {
+					require.NoError(t, send(r, "hi"))
+				}
+				d := payload[webchatservice.ErrorData](t, r.take(), "error")
+				assert.Equal(t, "webchat.store", d.Code)
+			})
+		})
+	}
 }
 
 // hungStore does not return from some moment on, whatever its context says, as a disk does that is gone.
@@ -142,6 +219,45 @@ func (h *hungStore) Save(ctx context.Context, key string, record []byte) error {
 		<-h.hang
 	}
 	return h.MemoryStore.Save(ctx, key, record)
+}
+
+func (h *hungStore) Delete(ctx context.Context, key string) error {
+	if h.hang != nil {
+		<-h.hang
+	}
+	return h.MemoryStore.Delete(ctx, key)
+}
+
+// A chat that begins while the store still forgets the one before answers, and keeps its filters.
+func TestHungDiskDoesNotHoldTheNextChat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		store := &hungStore{}
+		opts.Store = store
+		r := newRig(t, opts)
+		defer r.stop()
+		r.begin()
+		hang := make(chan struct{})
+		store.hang = hang
+		start(r, t.Context(), webchatservice.EndChat, struct{}{})
+		time.Sleep(time.Second)
+		begun := time.Now()
+		start(r, t.Context(), webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
+		synctest.Wait()
+		_, err := call(r, webchatservice.GetTranscript, struct{}{})
+		require.NoError(t, err)
+		_, err = call(r, webchatservice.AddPrefilter, webchatservice.AddPrefilterIn{
+			Filters: webchatservice.Filters{{Regexp: regexp.MustCompile("secret")}},
+		})
+		require.NoError(t, err)
+		assert.Zero(t, time.Since(begun))
+		time.Sleep(20 * time.Second)
+		m.AgentSay("chat-2", "Bob", "a secret")
+		m.AgentSay("chat-2", "Bob", "hello")
+		assert.Equal(t, []string{"hello"}, texts(r.take()))
+		close(hang)
+	})
 }
 
 func TestHungDiskCostsOneEvent(t *testing.T) {
@@ -205,12 +321,32 @@ func TestHungDiskDoesNotHoldTheEnd(t *testing.T) {
 	})
 }
 
+// Stop does not wait for the store any longer than its context says.
+func TestStopHeedsItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := onMemory(chattest.NewMemory(nil))
+		store := &hungStore{}
+		opts.Store = store
+		r := newRig(t, opts)
+		defer r.stop()
+		r.begin()
+		hang := make(chan struct{})
+		defer close(hang)
+		store.hang = hang
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		assert.ErrorContains(t, r.svc.Stop(ctx), "store still works")
+		assert.Equal(t, time.Second, time.Since(begun))
+	})
+}
+
 // A store that never works, as on a disk that is read-only from the start, costs one event, too.
 func TestReadOnlyDiskCostsOneEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := chattest.NewMemory(nil)
 		opts := onMemory(m)
-		opts.Store = &brokenStore{broken: true}
+		opts.Store = &brokenStore{fail: noSpace}
 		r := newRig(t, opts)
 		defer r.stop()
 		_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
