@@ -16,18 +16,20 @@ type boxSub[T any] struct {
 	any   *lane[any]
 }
 
-// push queues e for the subscriptions of one mailbox.
-func (g *boxGroup[T]) push(ctx context.Context, e Event[T], boxed *any) error {
+// push queues e for the subscriptions of one mailbox, and leaves starting its consumer to tail, if there is one.
+func (g *boxGroup[T]) push(ctx context.Context, e Event[T], boxed *any, tail *Tail) error {
 	mb := g.box
 	mb.mu.Lock()
 	if mb.counted+g.counted > mb.soft && g.counted > 0 {
+		// It is perhaps what has to make room.
+		tail.part()
 		if err := mb.room(ctx, g.counted, e.m.topic); err != nil { // which has unlocked
 			g.addDropping(e, boxed)
 			return err
 		}
 	}
 	g.add(e, boxed)
-	mb.queued()
+	mb.queued(tail)
 	return nil
 }
 
@@ -41,7 +43,7 @@ func (g *boxGroup[T]) force(e Event[T], boxed *any) error {
 		return err
 	}
 	g.add(e, boxed)
-	mb.queued()
+	mb.queued(nil)
 	return nil
 }
 
@@ -69,7 +71,7 @@ func (g *boxGroup[T]) addDropping(e Event[T], boxed *any) {
 			s.put(e, boxed)
 		}
 	}
-	mb.queued()
+	mb.queued(nil)
 }
 
 func (s *boxSub[T]) subscription() *Subscription {

@@ -134,7 +134,7 @@ func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
 				f.runFrom(0, Event[T]{v, p.meta}, r)
 				return nil
 			}
-		} else if f.one != nil && f.one.post(v, p.meta) {
+		} else if f.one != nil && f.one.post(v, p.meta, nil) {
 			return nil
 		}
 	}
@@ -165,7 +165,8 @@ func (p *Publisher[T]) ClearRetained() { p.topic().clearRetained() }
 
 // Subscribe calls h for every event described by d, in the order they were
 // published. By default h runs from c's mailbox: one handler of c at a time,
-// in a goroutine of its own, with a context that ends when c is taken down.
+// in a goroutine of c's own, or one that a publisher gives up for it ([Tail]),
+// with a context that ends when c is taken down. It may take its time.
 // The plugin that publishes the event need not exist yet. The same function
 // may be subscribed twice and is then called twice.
 //

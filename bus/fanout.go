@@ -166,7 +166,7 @@ func (f *fanout[T]) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.
 				f.runFrom(0, Event[T]{p, m}, r)
 				return nil
 			}
-		} else if f.one != nil && f.one.post(p, m) {
+		} else if f.one != nil && f.one.post(p, m, nil) {
 			return nil
 		}
 	}
@@ -176,16 +176,24 @@ func (f *fanout[T]) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.
 // publish is the whole path; boxed is the payload as an interface if it is at
 // hand.
 func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error {
+	tail, ok := ctx.(*Tail)
+	if ok {
+		ctx = tail.Context
+	}
 	chain := Correlation(ctx)
 	if f.plain {
 		e := Event[T]{v, &t.meta}
 		if chain != 0 {
 			e.m = newMeta(t, false, chain)
 		}
+		if len(f.inline) > 0 {
+			tail.part()
+		}
 		f.runInline(e)
 		return nil
 	}
 	if f.keeps {
+		tail.part()
 		return t.publishKept(v, f.timed, chain)
 	}
 	e := Event[T]{v, &t.meta}
@@ -195,20 +203,23 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	var first error
 	for i := range f.boxes {
 		g := &f.boxes[i]
-		if g.one != nil && g.one.post(v, e.m) {
+		if g.one != nil && g.one.post(v, e.m, tail) {
 			continue
 		}
-		if err := g.push(ctx, e, &boxed); err != nil {
+		if err := g.push(ctx, e, &boxed, tail); err != nil {
 			first = errors.Join(first, err)
 		}
 	}
 	switch {
 	case f.mixed != nil:
+		tail.part()
 		f.runMixed(e, boxed)
 	case len(f.inline) > 0:
+		tail.part()
 		f.runInline(e)
 	}
 	if first != nil {
+		tail.part()
 		t.bus.overflowed(first)
 	}
 	return first

@@ -49,8 +49,9 @@ func (l *lane[T]) subscription(n int) *Subscription {
 }
 
 // post queues a payload for a subscription that never drops, if there is room
-// for it without waiting. It is the short way of put.
-func (l *lane[T]) post(v T, m *meta) bool {
+// for it without waiting. It is the short way of put. A consumer that does not run
+// is started, or left to tail.
+func (l *lane[T]) post(v T, m *meta, tail *Tail) bool {
 	mb, calls := l.box, 1
 	if l.crowd != nil {
 		calls = len(l.subs)
@@ -77,7 +78,7 @@ func (l *lane[T]) post(v T, m *meta) bool {
 	mb.running = true
 	mb.mu.Unlock()
 	if wake {
-		go mb.run()
+		mb.start(tail)
 	}
 	return true
 }

@@ -55,16 +55,16 @@ type runner interface {
 	subscription(n int) *Subscription
 }
 
-// queued unlocks mu after something was queued, and starts the consumer if it does
-// not run.
-func (mb *mailbox) queued() {
+// queued unlocks mu after something was queued, and starts the consumer, or leaves
+// that to t, if it does not run.
+func (mb *mailbox) queued(t *Tail) {
 	wake := !mb.running && len(mb.fill) > 0
 	if wake {
 		mb.running = true
 	}
 	mb.mu.Unlock()
 	if wake {
-		go mb.run()
+		mb.start(t)
 	}
 }
 

@@ -60,6 +60,10 @@ func (c *Client) publishOnce(ctx context.Context, name string, payload any) erro
 	if len(subs) == 0 {
 		return nil
 	}
+	if tail, ok := ctx.(*Tail); ok { // names that are used once are worth no goroutine spared
+		tail.part()
+		ctx = tail.Context
+	}
 	t := &topic{bus: b, name: name, namespace: c.namespace}
 	t.meta.topic = t
 	e := Event[any]{payload, &t.meta}
@@ -78,14 +82,14 @@ func (c *Client) publishOnce(ctx context.Context, name string, payload any) erro
 			continue
 		}
 		l := s.lane.(*lane[any])
-		if s.limit == 0 && l.post(payload, e.m) {
+		if s.limit == 0 && l.post(payload, e.m, nil) {
 			continue
 		}
 		g := boxGroup[any]{box: s.box, subs: []boxSub[any]{{typed: l}}}
 		if s.limit == 0 {
 			g.counted = 1
 		}
-		first = errors.Join(first, g.push(ctx, e, &e.Data))
+		first = errors.Join(first, g.push(ctx, e, &e.Data, nil))
 	}
 	if inline {
 		r := b.readers.enter()

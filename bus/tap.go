@@ -102,7 +102,7 @@ func (w *watch) record(r Record) {
 		mb := t.sub.box
 		mb.mu.Lock()
 		t.lane.put(r, nil)
-		mb.queued()
+		mb.queued(nil)
 	}
 }
 
