@@ -10,7 +10,7 @@ func AddLines(lines []Message) (fresh []Message, view Transcript) {
 	var t transcript
 	for _, m := range lines {
 		if t.mark(&m) {
-			t.insert(m)
+			t.insert(&m)
 			fresh = append(fresh, m)
 		}
 	}

@@ -22,6 +22,9 @@ func (s *session) fill(ev *chat.Event) ([]TranscriptGapData, error) {
 	high, info := s.high, s.info
 	s.mu.Unlock()
 	holes := missing(high, ev.Messages)
+	if holes == nil { // as almost always
+		return nil, nil
+	}
 	wait := newBackoff(250 * time.Millisecond)
 	confirmed := 0
 	for try := 1; holes != nil; try++ {

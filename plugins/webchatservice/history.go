@@ -43,7 +43,7 @@ func (s *session) fetchPage(ctx context.Context) (Answer, error) {
 		s.reportLocked(err)
 		return Answer{}, s.requestError(op, err)
 	}
-	lines := s.prepare(&chat.Event{Messages: found}, false)
+	lines := s.prepare(found, false)
 	s.mu.Lock()
 	defer s.unlock()
 	s.oldest = from
@@ -52,32 +52,29 @@ func (s *session) fetchPage(ctx context.Context) (Answer, error) {
 }
 
 // pageLocked takes in older lines: they are news of what was, and not of what is.
-func (s *session) pageLocked(lines []line) {
+func (s *session) pageLocked(l lines) {
 	d := MessageReceivedData{SessionData: s.namesLocked(), OldMessages: true}
-	for i := range lines {
-		m := &lines[i].message
-		if !s.script.mark(m) || lines[i].hidden {
+	for i := range slices.Backward(l.messages) { // newest first (webchatservice 4.2)
+		m := &l.messages[i]
+		if _, hidden := l.hidden[i]; !s.script.mark(m) || hidden {
 			continue
 		}
-		s.script.insert(*m)
+		s.script.insert(m)
 		d.Messages = append(d.Messages, *m)
-		d.OriginalMessages = append(d.OriginalMessages, m.Original)
 	}
 	if len(d.Messages) == 0 {
 		return
 	}
-	slices.Reverse(d.Messages) // newest first (webchatservice 4.2)
-	slices.Reverse(d.OriginalMessages)
-	s.people.remember(s.script.messages, s.oldest > 1)
+	d.OriginalMessages = originals(d.Messages)
+	s.people.remember(s.script.lines, s.oldest > 1)
 	s.emitLocked("messageReceived", d)
 }
 
 // remember makes the roster what all lines known say, which are not from the beginning if cut. Nobody comes or
 // goes by that.
-func (p *people) remember(lines []Message, cut bool) {
+func (p *people) remember(lines []*Message, cut bool) {
 	var whole people
-	for i := range lines {
-		m := &lines[i]
+	for _, m := range lines {
 		if m.From.Type == chat.RoleClient {
 			continue
 		}

@@ -261,47 +261,58 @@ func (h *hooks) maskValue(v any) (masked any, changed bool) {
 	return v, changed
 }
 
-// line is a line of the wire on its way to the subscribers.
-type line struct {
-	wire    *chat.Message
-	message Message
-	hidden  bool // a filter hides it; it counts for participants only
+// lines are those of an event on their way to the subscribers.
+type lines struct {
+	wire     []chat.Message
+	messages []Message        // what is made of each
+	hidden   map[int]struct{} // those that a filter hides; they count for participants only
 }
 
 // prepare normalises the lines of an event, hides and changes them. It holds no lock, since
 // pre-processors are other people's code.
-func (s *session) prepare(ev *chat.Event, restoring bool) []line {
-	if len(ev.Messages) == 0 {
-		return nil
+func (s *session) prepare(wire []chat.Message, restoring bool) (l lines) {
+	if len(wire) == 0 {
+		return l
 	}
 	h := s.env.hooks
 	h.mu.Lock()
 	filters, processors := h.filters, h.processors
 	h.mu.Unlock()
 
-	lines := make([]line, len(ev.Messages))
-	for i := range ev.Messages {
-		l := &lines[i]
-		l.wire = &ev.Messages[i]
-		l.message = normalise(l.wire, restoring)
+	l = lines{wire: wire, messages: make([]Message, len(wire))}
+	for i := range wire {
+		w, m := &wire[i], &l.messages[i]
+		normalise(m, w, restoring)
 		if h.masks.Load() != nil {
-			l.message.Text = h.mask(l.message.Text)
-			l.message.Original = h.maskJSON(l.message.Original)
-			l.message.UserData, l.message.FileDetails = h.maskMap(l.message.UserData), h.maskMap(l.message.FileDetails)
+			m.Text = h.mask(m.Text)
+			m.Original = h.maskJSON(m.Original)
+			m.UserData, m.FileDetails = h.maskMap(m.UserData), h.maskMap(m.FileDetails)
 		}
-		if l.wire.Kind == chat.KindMessage {
-			l.hidden = coBrowse.MatchString(l.wire.Text)
-			for _, f := range filters {
-				l.hidden = l.hidden || f.MatchString(l.wire.Text)
+		if w.Kind == chat.KindMessage && hides(filters, w.Text) {
+			if l.hidden == nil {
+				l.hidden = make(map[int]struct{})
 			}
+			l.hidden[i] = struct{}{}
+			continue
 		}
 		for _, p := range processors {
-			if !l.hidden {
-				s.process(p.f, &l.message)
-			}
+			s.process(p.f, m)
 		}
 	}
-	return lines
+	return l
+}
+
+// hides reports whether a line with that text is not for the visitor.
+func hides(filters map[string]Filter, text string) bool {
+	if coBrowse.MatchString(text) {
+		return true
+	}
+	for _, f := range filters {
+		if f.MatchString(text) {
+			return true
+		}
+	}
+	return false
 }
 
 // process lets one pre-processor change a line. One that panics changes nothing.

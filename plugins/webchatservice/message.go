@@ -114,9 +114,9 @@ func (e *Elapsed) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*int64)(e))
 }
 
-// normalise turns a line of the wire into a Message.
-func normalise(m *chat.Message, restoring bool) Message {
-	out := Message{
+// normalise makes a Message of a line of the wire.
+func normalise(out *Message, m *chat.Message, restoring bool) {
+	*out = Message{
 		Type:      m.Kind,
 		ID:        m.ID,
 		Text:      m.Text,
@@ -141,7 +141,6 @@ func normalise(m *chat.Message, restoring bool) Message {
 			}
 		}
 	}
-	return out
 }
 
 // stamp is t as the vendor gives times: ms since 1970, and 0 for none.

@@ -6,29 +6,52 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
 // receive takes in what the server says, for as long as the session lives.
-func (s *session) receive() { s.receiveOn(false) }
+func (s *session) receive() {
+	tail := s.env.out.tail()
+	defer tail.Go() // close waits for this goroutine, and must not wait for handlers
+	s.receiveOn(tail, false)
+}
 
-// receiveOn is receive; called tells that the connection has called for it.
-func (s *session) receiveOn(called bool) {
+// receiveOn is receive; called tells that the connection has called for it. What it publishes wakes mailboxes that are
+// the caller's to run. If other people's code ends the goroutine, another one receives.
+func (s *session) receiveOn(tail *bus.Tail, called bool) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.mu.Lock()
+			s.spawnLocked(s.receive)
+			s.unlock()
+		}
+	}()
+	s.receiveAll(tail, called)
+	returned = true
+}
+
+func (s *session) receiveAll(tail *bus.Tail, called bool) {
 	var held *chat.Event // waits for lines before it that could not be asked for
+	ev := new(chat.Event)
 	for ; ; called = false {
 		var err error
 		if held == nil {
 			if !called && s.rest() {
 				return
 			}
-			held, err = s.next()
+			tail.Go() // what follows may wait
+			if *ev, err = s.conn.Receive(s.life); err == nil {
+				held = ev
+			}
 		}
 		var gaps []TranscriptGapData
 		if err == nil {
 			gaps, err = s.fill(held)
 		}
 		if err == nil || held != nil && s.current() == StateEnding { // then it is now or never
-			if s.take(held, gaps) {
+			if s.take(tail, held, gaps) {
 				return
 			}
 			held = nil
@@ -55,32 +78,22 @@ func (s *session) wakeUp() {
 		s.wg.Add(1)
 	}
 	s.unlock()
-	if !closed {
-		defer s.wg.Done()
-		s.receiveOn(true)
+	if closed {
+		return
 	}
+	tail := s.env.out.tail()
+	defer tail.Run()
+	defer s.wg.Done()
+	s.receiveOn(tail, true)
 }
-
-// next waits for an event, where there is no other way to wait. A session waits here for most of its life: it has a stack of its own size for that, the
-// smaller the less is on it.
-func (s *session) next() (*chat.Event, error) {
-	ev, err := s.conn.Receive(s.life)
-	if err != nil {
-		return nil, err
-	}
-	return keep(ev), nil
-}
-
-//go:noinline
-func keep(ev chat.Event) *chat.Event { return &ev }
 
 // failedReceive takes in that receiving failed, and reports whether and after how long to try again. held, if not
 // nil, is what was received and waits for the lines of gaps.
 func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGapData) (again bool, wait time.Duration) {
 	now := time.Now()
-	var lines []line
+	var l lines
 	if held != nil && s.givesUp(now) { // not before: pre-processors see each line once
-		lines = s.prepare(held, false)
+		l = s.prepare(held.Messages, false)
 	}
 	s.mu.Lock()
 	defer s.unlock()
@@ -119,7 +132,7 @@ func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGa
 		s.emitLocked("chatServerTimeout", struct{}{})
 		if held != nil { // at least that
 			s.gapsLocked(gaps)
-			s.linesLocked(held, lines, false)
+			s.linesLocked(held, l, false)
 		}
 		s.finishLocked(EndLost, false)
 		return false, 0
@@ -161,13 +174,14 @@ func (s *session) reason(by chat.EndReason, ending bool) EndReason {
 }
 
 // take takes in one event and reports whether the session is over.
-func (s *session) take(ev *chat.Event, gaps []TranscriptGapData) bool {
-	lines := s.prepare(ev, false)
+func (s *session) take(tail *bus.Tail, ev *chat.Event, gaps []TranscriptGapData) bool {
+	l := s.prepare(ev.Messages, false)
 	s.mu.Lock()
-	save := s.takeLocked(ev, lines, gaps, false)
+	save := s.takeLocked(ev, l, gaps, false)
 	over := s.state.Final()
-	s.unlock()
-	if save && !over {
+	s.unlockWith(tail)
+	if save && !over && s.env.keeper.store != nil {
+		tail.Go()          // the store may take its time
 		_ = s.save(s.life) // told by an event
 	}
 	return over
@@ -181,7 +195,7 @@ func (s *session) gapsLocked(gaps []TranscriptGapData) {
 }
 
 // takeLocked takes in one event and reports whether the session should be saved.
-func (s *session) takeLocked(ev *chat.Event, lines []line, gaps []TranscriptGapData, restoring bool) (save bool) {
+func (s *session) takeLocked(ev *chat.Event, l lines, gaps []TranscriptGapData, restoring bool) (save bool) {
 	if s.state.Final() {
 		return false
 	}
@@ -198,8 +212,8 @@ func (s *session) takeLocked(ev *chat.Event, lines []line, gaps []TranscriptGapD
 		s.info, save = *ev.Session, true
 	}
 	s.gapsLocked(gaps) // before the lines behind them
-	if len(lines) > 0 {
-		s.linesLocked(ev, lines, restoring)
+	if len(l.messages) > 0 {
+		s.linesLocked(ev, l, restoring)
 		save = true
 	}
 	if restoring { // restoredOffline comes behind the lines (webchatservice 4.7)
@@ -253,10 +267,9 @@ func (s *session) statusLocked(code int, restoring bool) {
 }
 
 // linesLocked takes in the lines of an event.
-func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
+func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
 	d := MessageReceivedData{
-		Messages:          make([]Message, 0, len(lines)),
-		OriginalMessages:  make([]json.RawMessage, 0, len(lines)),
+		Messages:          l.messages[:0], // what is left of them
 		Restoring:         restoring,
 		SessionData:       s.namesLocked(),
 		IdleTimeCountDown: ev.IdleTimerExpire,
@@ -268,18 +281,17 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 	// not come as if they were new.
 	old := d
 	old.OldMessages = true
-	old.Messages, old.OriginalMessages = nil, nil
+	old.Messages = nil
 	var out []emission
-	for i := range lines {
-		l := &lines[i]
-		m := &l.message
+	for i := range l.messages {
+		w, m := &l.wire[i], &l.messages[i]
 		if !s.script.mark(m) {
 			continue
 		}
 		late := !restoring && m.Index != 0 && m.Index < s.high
 		s.high = max(s.high, m.Index)
-		if l.wire.Own && l.wire.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
-			s.echoLocked(l.wire)
+		if w.Own && w.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
+			s.echoLocked(w)
 		}
 		if s.oldest < 0 && m.Index > 0 {
 			s.oldest = m.Index
@@ -293,17 +305,16 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 		case chat.KindMessage, chat.KindPushURL, chat.KindFileUploaded:
 			s.activeLocked(false)
 		}
-		if l.hidden {
+		if _, hidden := l.hidden[i]; hidden {
 			continue
 		}
-		s.script.insert(*m)
 		if late { // newest first, as older lines always come
 			old.Messages = slices.Insert(old.Messages, 0, *m)
-			old.OriginalMessages = slices.Insert(old.OriginalMessages, 0, m.Original)
+			s.script.insert(ptr(*m))
 			continue
 		}
 		d.Messages = append(d.Messages, *m)
-		d.OriginalMessages = append(d.OriginalMessages, m.Original)
+		s.script.insert(&d.Messages[len(d.Messages)-1])
 	}
 	if restoring {
 		out = s.people.present(out)
@@ -314,9 +325,13 @@ func (s *session) linesLocked(ev *chat.Event, lines []line, restoring bool) {
 	s.watchTypingLocked()
 	s.aloneLocked()
 	if len(old.Messages) > 0 {
+		old.OriginalMessages = originals(old.Messages)
 		s.emitLocked("messageReceived", old)
 	}
 	if len(d.Messages) > 0 {
+		clear(l.messages[len(d.Messages):])
+		d.Messages = slices.Clip(d.Messages)
+		d.OriginalMessages = originals(d.Messages)
 		s.emitLocked("messageReceived", d)
 	}
 }

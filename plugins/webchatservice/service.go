@@ -116,7 +116,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 	}
 	s.client = c
 	s.env = env{
-		out:    &outlet{publish: s.publish},
+		out:    &outlet{ctx: c.Context(), publish: s.publish},
 		keeper: &keeper{store: s.opts.Store, key: s.opts.SessionKey, turn: make(chan struct{}, 1)},
 		log:    c.Logger(),
 		limits: limits{
@@ -309,8 +309,7 @@ func (s *Service) Stop(ctx context.Context) error {
 }
 
 // publish hands an event to the bus. It never waits.
-func (s *Service) publish(e emission) {
-	ctx := s.client.Context()
+func (s *Service) publish(ctx context.Context, e emission) {
 	publish := s.client.Publish
 	if e.event == "ajaxResponse" {
 		publish = s.client.PublishDirect // frequent, and of little interest (webchatservice 4.1)
@@ -320,7 +319,7 @@ func (s *Service) publish(e emission) {
 	case err == nil:
 		if gap := s.overflow; gap != nil { // who missed lines has room again
 			s.overflow = nil
-			s.publish(emission{"transcriptGap", *gap})
+			s.publish(ctx, emission{"transcriptGap", *gap})
 		}
 		return
 	case errors.Is(err, bus.ErrStopped), errors.Is(err, bus.ErrClosed):

@@ -30,6 +30,8 @@ type rig struct {
 	svc *webchatservice.Service
 	app *bus.Client
 
+	ears *bus.Subscription // of the application, to all events
+
 	mu     sync.Mutex
 	events []bus.Event[any]
 }
@@ -42,7 +44,7 @@ func newRig(t *testing.T, opts *webchatservice.Options) *rig {
 	r.app, err = r.bus.Register("App")
 	require.NoError(t, err)
 	r.app.Ready()
-	_, err = r.app.Subscribe("WebChatService.*", func(_ context.Context, e bus.Event[any]) {
+	r.ears, err = r.app.Subscribe("WebChatService.*", func(_ context.Context, e bus.Event[any]) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.events = append(r.events, e)

@@ -115,14 +115,17 @@ func newSession(e *env) *session {
 
 // unlock lets go of mu, then does what must not be done while holding it: settling callers and
 // publishing.
-func (s *session) unlock() {
+func (s *session) unlock() { s.unlockWith(s.env.out.ctx) }
+
+// unlockWith is unlock that publishes with ctx: see outlet.
+func (s *session) unlockWith(ctx context.Context) {
 	after := s.after
 	s.after = nil
 	s.mu.Unlock()
 	for _, f := range after {
 		f()
 	}
-	s.env.out.flush()
+	s.env.out.flushWith(ctx)
 }
 
 // emitLocked queues an event. A session that is over says nothing more.
@@ -264,7 +267,7 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 	if err != nil {
 		s.env.log.Debug("missing lines could not be asked for", "error", err)
 	}
-	lines := s.prepare(&first, how == StateRestoring)
+	l := s.prepare(first.Messages, how == StateRestoring)
 	polling := false
 	if p, ok := conn.(chat.Poller); ok {
 		p.Preview(s.preview)
@@ -296,7 +299,7 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 		polls()
 	}
 	s.capsLocked()
-	save := s.takeLocked(&first, lines, gaps, how == StateRestoring)
+	save := s.takeLocked(&first, l, gaps, how == StateRestoring)
 	if how == StateRestoring && s.state.live() { // behind the lines (webchatservice 4.7)
 		polls()
 	}

@@ -6,13 +6,12 @@ import (
 )
 
 // transcript keeps the lines of a session in order, each once. Lines are known by their index, else
-// by their id; what has neither is taken to be new, since the driver promises so. The slices it gives
-// out are never written to again.
+// by their id; what has neither is taken to be new, since the driver promises so. The lines are those
+// of the events, which are never written to again.
 type transcript struct {
-	messages  []Message
-	originals []json.RawMessage
-	indices   ranges
-	ids       map[string]struct{}
+	lines   []*Message
+	indices ranges
+	ids     map[string]struct{}
 }
 
 // mark notes that a line was seen and reports whether it is new.
@@ -33,40 +32,42 @@ func (t *transcript) mark(m *Message) bool {
 }
 
 // insert puts a new line in its place.
-func (t *transcript) insert(m Message) {
-	at := len(t.messages)
+func (t *transcript) insert(m *Message) {
+	at := len(t.lines)
 	// A late line goes before the first one of a higher index; those without an index stay behind the
 	// line that they followed.
-	for i := len(t.messages) - 1; i >= 0 && m.Index != 0; i-- {
-		if index := t.messages[i].Index; index > m.Index {
+	for i := len(t.lines) - 1; i >= 0 && m.Index != 0; i-- {
+		if index := t.lines[i].Index; index > m.Index {
 			at = i
 		} else if index != 0 {
 			break
 		}
 	}
-	if at == len(t.messages) {
-		t.messages = append(t.messages, m)
-		t.originals = append(t.originals, m.Original)
-		return
-	}
-	t.messages = slices.Insert(slices.Clone(t.messages), at, m) // readers hold the old ones
-	t.originals = slices.Insert(slices.Clone(t.originals), at, m.Original)
+	t.lines = slices.Insert(t.lines, at, m)
 }
 
-// view returns the lines so far.
+// view returns the lines so far: empty lists, not nil ones, which are null in JSON.
 func (t *transcript) view() Transcript {
-	n := len(t.messages)
-	v := Transcript{Messages: t.messages[:n:n], OriginalMessages: t.originals[:n:n]}
-	if n == 0 { // an empty list, not null, in JSON
-		v = Transcript{Messages: []Message{}, OriginalMessages: []json.RawMessage{}}
+	all := make([]Message, len(t.lines))
+	for i, m := range t.lines {
+		all[i] = *m
 	}
-	return v
+	return Transcript{Messages: all, OriginalMessages: originals(all)}
+}
+
+// originals returns lines as the server sent them.
+func originals(lines []Message) []json.RawMessage {
+	all := make([]json.RawMessage, len(lines))
+	for i := range lines {
+		all[i] = lines[i].Original
+	}
+	return all
 }
 
 // span returns the times of the first and the last line that have one.
 func (t *transcript) span() (first, last int64) {
-	for i := range t.messages {
-		s := t.messages[i].Timestamp
+	for _, m := range t.lines {
+		s := m.Timestamp
 		if s == 0 {
 			continue
 		}

@@ -80,9 +80,10 @@ type Conn interface {
 // Waker is a Conn for which nobody needs to wait inside of Receive while nothing happens: with many chats it is the
 // stacks of those who wait that take the memory.
 type Waker interface {
-	// Await has f called, once, in a goroutine of its own, as soon as Receive has something to do or to
-	// return; it reports false, and f is not called, if it has now. Until f is called Receive must not be
-	// called either. To the Receive that follows it is as if it had waited: it does what the wire needs to
+	// Await has f called, once, as soon as Receive has something to do or to return, in a goroutine that
+	// is f's for as long as it likes and that nobody waits for; it reports false, and f is not called, if
+	// it has now. No lock is held meanwhile: f may call the connection, and close it. Until f is called
+	// Receive must not be called either. To the Receive that follows it is as if it had waited: it does what the wire needs to
 	// get events, and returns the errors that came meanwhile. After Close f may be called or not.
 	Await(f func()) bool
 }

@@ -28,8 +28,8 @@ type Event struct {
 	// IdleTimerExpire is the server's idle count-down as it came; nil when there is none.
 	IdleTimerExpire json.RawMessage
 	// Raw is the server's envelope as it came, less its secrets. It is nil when the batch came
-	// with the answer to a request, whose [Receipt] has the envelope. The first event of a
-	// connection carries the answer to Open or Resume.
+	// with the answer to a request, whose [Receipt] has the envelope, and when the server pushed
+	// it unasked. The first event of a connection carries the answer to Open or Resume.
 	Raw json.RawMessage
 }
 
