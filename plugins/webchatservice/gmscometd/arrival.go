@@ -13,7 +13,8 @@ import (
 // arrival is an answer on its way into the transcript.
 type arrival struct {
 	answer gms.Answer
-	raw    json.RawMessage
+	raw    json.RawMessage // the answer as it came, if that is worth an event whatever is in it
+	asked  bool            // it answers a request
 }
 
 // firstLocked is the lowest index of a line that has not come out yet, 0 if there is none.
@@ -26,7 +27,7 @@ func (c *conn) firstLocked(a *gms.Answer) int64 {
 	return 0
 }
 
-// deliver takes in what the server says (wire-gms B.3).
+// deliver takes in what the server says (wire-gms B.3). The caller wakes who waits for that: see waiting.
 func (c *conn) deliver(m *message) {
 	if m.channel != c.d.channel {
 		return
@@ -47,7 +48,9 @@ func (c *conn) deliverData(data []byte) error {
 		c.unreadableLocked(err)
 		return err
 	}
+	c.hold = true
 	c.answerLocked(a)
+	c.hold = false
 	return nil
 }
 
@@ -56,7 +59,7 @@ func (c *conn) deliverData(data []byte) error {
 func (c *conn) awaitRoom() (waited bool) {
 	for {
 		c.mu.Lock()
-		full := len(c.queue) >= MaxQueue
+		full := c.queue.lines >= MaxQueue
 		c.mu.Unlock()
 		if !full || c.life.Err() != nil || c.client.life.Err() != nil {
 			return waited
@@ -88,9 +91,10 @@ func (c *conn) answerLocked(a gms.Answer) {
 			c.changedLocked()
 		}
 	}
+	mine := false
 	if f := c.flight; f != nil && !f.settled {
-		mine, taken := c.judgeLocked(f, &a, other)
-		if taken {
+		var taken bool
+		if mine, taken = c.judgeLocked(f, &a, other); taken {
 			return
 		}
 		if mine && !other {
@@ -103,24 +107,24 @@ func (c *conn) answerLocked(a gms.Answer) {
 	if a.StatusCode == gms.StatusError && slices.ContainsFunc(a.Errors, func(e chat.ServerError) bool { return gms.Gone(e.Code) }) {
 		a.Ended = true
 	}
-	c.arriveLocked(a, raw, whole)
+	c.arriveLocked(arrival{a, raw, mine || other}, whole)
 }
 
 // arriveLocked takes in an answer in its turn: lines that came before those which precede them wait a little.
 // whole says that the answer has all that the server has from where the transcript stands.
-func (c *conn) arriveLocked(a gms.Answer, raw json.RawMessage, whole bool) {
-	first := c.firstLocked(&a)
-	if !whole && (first > c.book.Next || a.Ended && len(c.early) > 0) {
-		c.early = append(c.early, arrival{a, raw})
+func (c *conn) arriveLocked(a arrival, whole bool) {
+	ended := a.answer.Ended
+	if !whole && (c.firstLocked(&a.answer) > c.book.Next || ended && len(c.early) > 0) {
+		c.early = append(c.early, a)
 		if len(c.early) == 1 {
 			c.patience = time.AfterFunc(overtaken, c.waited)
 		}
 		return
 	}
-	if a.Ended {
+	if ended {
 		c.catchUpLocked(true)
 	}
-	c.takeLocked(a, raw)
+	c.takeLocked(a)
 	c.catchUpLocked(whole)
 }
 
@@ -153,27 +157,30 @@ func (c *conn) catchUpLocked(all bool) {
 			return
 		}
 		c.early = c.early[1:]
-		c.takeLocked(e.answer, e.raw)
+		c.takeLocked(e)
 	}
 	c.patience.Stop()
 	c.early = nil
 }
 
 // takeLocked takes in what an answer brought, and queues it if it is worth an event.
-func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
+func (c *conn) takeLocked(a arrival) {
 	over := c.book.Over
-	if !c.quiet && len(a.Messages) > 0 && !slices.ContainsFunc(a.Messages, c.book.New) {
-		raw = nil // it was said before, and tells nothing by being said again
+	if lines := a.answer.Messages; !c.quiet && len(lines) > 0 && !slices.ContainsFunc(lines, c.book.New) {
+		a.raw = nil // it was said before, and tells nothing by being said again
 	}
-	ev, ok := c.book.Take(a, raw)
+	ev, ok := c.book.Take(a.answer, a.raw)
 	if !ok {
 		return
 	}
 	if len(ev.Errors) == 0 {
-		ev.Errors = a.Errors
+		ev.Errors = a.answer.Errors
 	}
-	c.queue = append(c.queue, queued{ev, c.book.Next})
-	c.quiet = a.StatusCode == gms.StatusRetry // then it will be told that the chat server is back
+	if !a.asked {
+		ev.Raw = nil
+	}
+	c.queue.push(&ev, c.book.Next)
+	c.quiet = a.answer.StatusCode == gms.StatusRetry // then it will be told that the chat server is back
 	c.wakeLocked()
 	if c.book.Over && !over {
 		c.overLocked()

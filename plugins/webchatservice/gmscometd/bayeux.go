@@ -43,6 +43,8 @@ type client struct {
 	room func() (waited bool)
 	// deliver gets messages with data. On long-polling it may be called from several goroutines at once.
 	deliver func(*message)
+	// waiting returns what takes in what was delivered, if it waits for that: it is to be called soon.
+	waiting func() func()
 	// up is told that the session is connected: after each handshake, after each loss, and after it went over to a
 	// websocket in vain. down is told that the server does not know the session and another one is made, lost each
 	// failure of a handshake or a connect. All are called by the client's goroutine, which waits for them.
@@ -122,9 +124,8 @@ func (c *client) keep() {
 	c.live = true
 }
 
-// run keeps the session until close.
+// run keeps the session until close, or until another goroutine has taken its place.
 func (c *client) run() {
-	defer c.wg.Done()
 	for c.life.Err() == nil {
 		if c.leaving() {
 			c.linger()
@@ -146,11 +147,20 @@ func (c *client) run() {
 			c.plan = planHandshake
 			continue
 		}
-		if e != nil && c.life.Err() == nil && !c.leaving() {
-			c.failed(e)
+		if e == errRelieved {
+			return
 		}
+		c.settle(e)
 	}
 	c.dropSocket(closedError("receive"))
+	c.wg.Done()
+}
+
+// settle takes in how a handshake or a connect went.
+func (c *client) settle(e *chat.Error) {
+	if e != nil && c.life.Err() == nil && !c.leaving() {
+		c.failed(e)
+	}
 }
 
 // handshake makes a session (wire-gms D.2).
@@ -227,6 +237,9 @@ func (c *client) connect() *chat.Error {
 		pause, limit = 0, c.delay
 	}
 	r, e := c.exchange(op, m, pause, limit)
+	if e == errRelieved {
+		return e
+	}
 	return c.connected(op, s, r, e)
 }
 

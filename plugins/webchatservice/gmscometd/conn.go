@@ -11,9 +11,6 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
-// MaxQueue is how many batches wait for Receive until nothing more is read.
-const MaxQueue = 4096
-
 // Timing of a connection.
 const (
 	// overtaken is how long a line waits for those before it, which another answer may bring.
@@ -39,8 +36,9 @@ type conn struct {
 
 	mu       sync.Mutex // guards everything below
 	book     gms.Transcript
-	read     int64 // where a reader stands after the last event that Receive returned
-	queue    []queued
+	hidden   []chat.Secret // the key, and the driver's
+	read     int64         // where a reader stands after the last event that Receive returned
+	queue    queue
 	early    []arrival   // what overtook lines that are on their way
 	patience *time.Timer // ends the wait for those
 	flight   *flight     // the request under way
@@ -53,17 +51,12 @@ type conn struct {
 	quiet    bool          // the last that was told is that the link, or the chat server behind it, is lost
 	losses   int           // failures so far
 	waker    func()        // of Await, until it is called
+	hold     bool          // whoever holds mu sees to the waker
 	awaited  bool          // Await was called since the last Receive
 	since    int           // losses at that time
 	linked   bool          // the Bayeux session is there
 	links    int           // how often that changed
 	changed  chan struct{} // closed and replaced when attached, trouble or the end change
-}
-
-// queued is an event with where a reader stands after it.
-type queued struct {
-	event chat.Event
-	next  int64
 }
 
 func newConn(d *Driver, jar http.CookieJar, s chat.Session, next int64) *conn {
@@ -77,7 +70,8 @@ func newConn(d *Driver, jar http.CookieJar, s chat.Session, next int64) *conn {
 	}
 	c.client = newClient(d.wire.WithCookies(jar), d.dialer, d.log)
 	c.client.secrets = c.secrets
-	c.client.room, c.client.deliver, c.client.up, c.client.down, c.client.lost = c.awaitRoom, c.deliver, c.up, c.down, c.lost
+	c.client.room, c.client.deliver, c.client.waiting = c.awaitRoom, c.deliver, c.waiting
+	c.client.up, c.client.down, c.client.lost = c.up, c.down, c.lost
 	return c
 }
 
@@ -88,8 +82,12 @@ func (c *conn) secrets() []chat.Secret {
 	return c.secretsLocked()
 }
 
+// The slice is never written to.
 func (c *conn) secretsLocked() []chat.Secret {
-	return append([]chat.Secret{c.book.Session.SecureKey}, c.d.wire.Secrets()...)
+	if key := c.book.Session.SecureKey; len(c.hidden) == 0 || c.hidden[0] != key {
+		c.hidden = append([]chat.Secret{key}, c.d.wire.Secrets()...)
+	}
+	return c.hidden
 }
 
 // public returns the connection with the abilities that it has.
@@ -158,12 +156,8 @@ func (c *conn) next(ctx context.Context, losses int) (*queued, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case len(c.queue) > 0:
-		q := c.queue[0]
-		c.queue[0] = queued{}
-		if c.queue = c.queue[1:]; len(c.queue) == 0 {
-			c.queue = nil
-		}
+	case !c.queue.empty():
+		q := c.queue.pop()
 		c.read = q.next
 		signal(c.room)
 		return &q, nil
@@ -182,7 +176,7 @@ func (c *conn) next(ctx context.Context, losses int) (*queued, error) {
 // Await implements [chat.Waker].
 func (c *conn) Await(f func()) bool {
 	c.mu.Lock()
-	if c.life.Err() != nil || len(c.queue) > 0 || c.book.Over && len(c.early) == 0 {
+	if c.life.Err() != nil || !c.queue.empty() || c.book.Over && len(c.early) == 0 {
 		c.mu.Unlock()
 		return false
 	}
@@ -197,10 +191,25 @@ func (c *conn) Await(f func()) bool {
 // wakeLocked tells who waits that there is something for Receive.
 func (c *conn) wakeLocked() {
 	signal(c.wake)
+	if c.hold {
+		return
+	}
 	if f := c.waker; f != nil {
 		c.waker = nil
 		go f() // it is the waiter's, and the wait is over
 	}
+}
+
+// waiting returns what is to be called since there is something for Receive, nil if there is nothing, or nobody awaits it.
+func (c *conn) waiting() func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.queue.empty() && !c.book.Over {
+		return nil
+	}
+	f := c.waker
+	c.waker = nil
+	return f
 }
 
 // await waits until there may be something for Receive. A chat waits here for most of its life: so little is on the stack.

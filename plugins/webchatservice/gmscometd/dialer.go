@@ -18,21 +18,25 @@ import (
 
 const socketBuffer = 512 // bytes, each way; larger messages pass through it
 
+// What all websockets share: buffers to write from, and what messages are read into.
+var (
+	writers sync.Pool
+	readers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+)
+
 // dialer opens websockets. It is shared by all connections of a driver.
 type dialer struct {
 	address   string
 	socket    websocket.Dialer
 	maxAnswer int64
-	readers   sync.Pool // *bytes.Buffer: what a message is read into
 }
 
 // newDialer returns a dialer that reaches the network as w does.
 func newDialer(w *gms.Wire, o chat.Options) *dialer {
 	d := &dialer{address: "ws" + strings.TrimPrefix(w.Address, "http"), maxAnswer: w.MaxAnswer()}
-	d.readers.New = func() any { return new(bytes.Buffer) }
 	d.socket = websocket.Dialer{
 		Proxy: http.ProxyFromEnvironment, NetDialContext: o.Dial,
-		ReadBufferSize: socketBuffer, WriteBufferSize: socketBuffer, WriteBufferPool: &sync.Pool{},
+		ReadBufferSize: socketBuffer, WriteBufferSize: socketBuffer, WriteBufferPool: &writers,
 	}
 	secure := strings.HasPrefix(d.address, "wss:") // a configuration is not small
 	if t, ok := w.Transport().(*http.Transport); ok {
@@ -70,10 +74,11 @@ func (d *dialer) dial(ctx context.Context, op string, w *gms.Wire, limit time.Du
 		}
 		socket.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dial(ctx, network, address)
-			if reached = err == nil; reached { // gorilla looks at the deadline alone
-				unhook = context.AfterFunc(limited, func() { _ = conn.Close() })
+			if reached = err == nil; !reached {
+				return nil, err
 			}
-			return conn, err
+			unhook = context.AfterFunc(limited, func() { _ = conn.Close() }) // gorilla looks at the deadline alone
+			return &burstConn{Conn: conn}, nil
 		}
 		c, resp, err := socket.DialContext(limited, d.address, header)
 		if err == nil && unhook() {

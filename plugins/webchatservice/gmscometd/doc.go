@@ -6,6 +6,10 @@
 // advice. Others live as long as what they do: one that writes while there is something to write, one that attaches
 // the chat again after a loss, one that leaves the server once the chat is over. Close waits for all of them.
 //
+// Who awaits lines ([chat.Waker]) is called by the goroutine that has read them from the websocket: to wake another one
+// would take longer than everything else. If the call takes longer than 10 ms, or a request is made meanwhile, another
+// goroutine reads on, and the one that is away is its caller's, who may close the connection from there.
+//
 // A request is settled by what the transcript shows, not by having been written: a line by itself coming back, an
 // end by the end, a refusal by the delivery that says so. While nothing shows, a line that Bayeux took is a
 // receipt that is not confirmed, after [chat.Config.AjaxTimeout].
@@ -15,7 +19,8 @@
 // attached again where the transcript stands, so that what was said meanwhile comes out once and in order. Lines that
 // overtake others on their way wait for them for a quarter of a second.
 //
-// A receiver that stays away for [MaxQueue] batches stops the reading until it is back.
+// Lines that are pushed faster than they are received come out together. A receiver that stays away for [MaxQueue]
+// lines stops the reading until it is back.
 //
 // Several connections may share a chat: each gets all of it. What one's own line is then cannot be told from an equal
 // line that another one sends in the same moment, unless lines are marked ([chat.Config.MarkLines]).

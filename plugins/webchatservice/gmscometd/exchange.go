@@ -18,7 +18,7 @@ func (c *client) exchange(op string, m *outgoing, pause, limit time.Duration) (*
 	case e != nil:
 		return nil, e
 	case s != nil:
-		return c.overSocket(s, op, m.ID, unit, pause, limit)
+		return c.overSocket(s, op, m, unit, pause, limit)
 	}
 	return c.overPost(op, m, unit, pause, limit)
 }
@@ -36,11 +36,13 @@ func (c *client) outfit(op string, m *outgoing) ([]byte, *socket, *chat.Error) {
 	return unit, s, nil
 }
 
-// dispatch hands out what came, and returns the reply to the message that is waited for, if it is there.
-func (c *client) dispatch(all []message, want string) (found *message) {
+// dispatch hands out what came, and returns the reply to the message that is waited for, if it is there, and what is to be
+// called as soon as possible: it takes what was delivered.
+func (c *client) dispatch(all []message, want string) (found *message, receive func()) {
 	c.mu.Lock()
 	id, s := c.id, c.sock
 	c.mu.Unlock()
+	delivered := false
 	for i := range all {
 		m := &all[i]
 		switch {
@@ -52,7 +54,20 @@ func (c *client) dispatch(all []message, want string) (found *message) {
 			found = m.keep()
 		case m.data != nil && !m.reply:
 			c.deliver(m)
+			delivered = true
 		}
+	}
+	if delivered {
+		receive = c.waiting()
+	}
+	return found, receive
+}
+
+// handOut is dispatch for those who have no time for what is to be called.
+func (c *client) handOut(all []message, want string) (found *message) {
+	found, receive := c.dispatch(all, want)
+	if receive != nil {
+		go receive() // it is the waiter's, and the wait is over
 	}
 	return found
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"strconv"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ type Parsed struct {
 
 // Parse is the parser of what carriers bring.
 func Parse(body []byte) ([]Parsed, error) {
-	all, err := parseUnit(body)
+	all, err := parseUnit(body, nil)
 	var out []Parsed
 	for _, m := range all {
 		out = append(out, Parsed{
@@ -158,17 +159,37 @@ func NewTaker(key chat.Secret) *Taker {
 	d := &Driver{wire: &gms.Wire{}, channel: defaultChannel, log: slog.New(slog.DiscardHandler)}
 	c := &conn{d: d, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), changed: make(chan struct{}), book: gms.NewTranscript(chat.Session{ID: "c", SecureKey: key}, 1), closed: true}
 	c.life, c.stop = context.WithCancel(context.Background())
-	c.client = &client{deliver: c.deliver, state: stateConnected}
+	c.client = &client{deliver: c.deliver, waiting: c.waiting, state: stateConnected}
 	return &Taker{c}
 }
 
 // Take returns the event of a unit.
 func (t *Taker) Take(ctx context.Context, unit []byte) (chat.Event, error) {
-	t.c.book, t.c.queue = gms.NewTranscript(t.c.book.Session, 1), nil // each counts as new
-	all, err := parseUnit(unit)
+	t.c.book, t.c.queue = gms.NewTranscript(t.c.book.Session, 1), queue{} // each counts as new
+	all, err := parseUnit(unit, nil)
 	if err != nil {
 		return chat.Event{}, err
 	}
 	t.c.client.dispatch(all, "")
 	return t.c.Receive(ctx)
+}
+
+// NewBurst wraps a connection as a websocket's is; dry is called before the network is asked.
+func NewBurst(conn net.Conn, dry func()) net.Conn { return &burstConn{Conn: conn, dry: dry} }
+
+// Merge queues events and gives them out again, each with how many lines waited before.
+func Merge(events []chat.Event) (out []chat.Event, waiting []int) {
+	var q queue
+	for i := range events {
+		q.push(&events[i], events[i].Position.Index)
+	}
+	for !q.empty() {
+		waiting = append(waiting, q.lines)
+		p := q.pop()
+		if p.next != p.event.Position.Index {
+			panic("a reader stands elsewhere")
+		}
+		out = append(out, p.event)
+	}
+	return out, append(waiting, q.lines)
 }

@@ -75,7 +75,7 @@ func (c *client) linger() {
 	}
 	s.waits = time.Now().Add(goodbye)
 	for {
-		if err := s.read(func(all []message) { c.dispatch(all, "") }); err != nil {
+		if err := s.read(func(all []message) { c.handOut(all, "") }); err != nil {
 			s.abandon(s.broken("close", err))
 			return
 		}

@@ -62,7 +62,7 @@ func (c *fileConn) answered(op string, s chat.Session, r *gms.Response, e *chat.
 		e.Outcome, e.Code = chat.Gone, chat.CodeEnded
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.arriveLocked(gms.Answer{Ended: true, StatusCode: a.StatusCode, Errors: a.Errors}, nil, false)
+		c.arriveLocked(arrival{answer: gms.Answer{Ended: true, StatusCode: a.StatusCode, Errors: a.Errors}}, false)
 	}
 	return a, e
 }

@@ -18,7 +18,7 @@ func (c *client) post(ctx context.Context, op, suffix string, unit []byte, limit
 	if e != nil {
 		return nil, e
 	}
-	r := c.dispatch(all, want)
+	r := c.handOut(all, want)
 	if r == nil {
 		return nil, c.missing(op, status)
 	}
@@ -68,7 +68,7 @@ func (c *client) postAll(ctx context.Context, op string, unit []byte, want []str
 			rest = append(rest, m)
 		}
 	}
-	c.dispatch(rest, "")
+	c.handOut(rest, "")
 	replies := make([]*message, len(want))
 	for i, id := range want {
 		r, ok := found[id]
@@ -93,7 +93,7 @@ func (c *client) fetch(ctx context.Context, op, suffix string, unit []byte, limi
 		}
 		return nil, resp.Status, e
 	}
-	all, err := parseUnit(resp.Body)
+	all, err := parseUnit(resp.Body, nil)
 	if err != nil {
 		return nil, resp.Status, &chat.Error{
 			Code: chat.CodeBadAnswer, Op: op, Status: resp.Status, Text: gms.Unreadable(err), Hint: c.hint(), Err: err,

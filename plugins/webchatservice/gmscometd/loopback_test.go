@@ -2,6 +2,7 @@ package gmscometd_test
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -15,18 +16,28 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
-// The same over real sockets and in real time, on each carrier: a conversation, a file, a link that breaks, the end.
+const secureSockets = "Websocket with TLS"
+
+// The same over real sockets and in real time, on each carrier, and with TLS, below which bursts are not seen: a
+// conversation, a file, a link that breaks, lines by the hundred, the end.
 func TestLoopback(t *testing.T) {
-	for _, carrier := range []string{websockets, longPolling} {
-		t.Run(carrier, func(t *testing.T) {
+	for _, way := range []string{websockets, secureSockets, longPolling} {
+		t.Run(way, func(t *testing.T) {
+			carrier, scheme, serve := way, "http:", httptest.NewServer
+			if way == secureSockets {
+				carrier, scheme, serve = websockets, "https:", httptest.NewTLSServer
+			}
 			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{Types: []string{"txt"}}})
-			front := httptest.NewServer(sim.Handler())
+			front := serve(sim.Handler())
 			defer front.Close()
 			defer sim.Close() //nolint:errcheck // it ends what front waits for
 			urls := sim.BaseURLs(front.Listener.Addr().String())
+			for name, url := range urls {
+				urls[name] = scheme + strings.TrimPrefix(url, "http:")
+			}
 			d, err := gmscometd.New(chat.Config{
 				CometD: chat.CometD{Enabled: true, URL: urls["cometd"], APIURL: urls["files"], NoWebsocket: carrier == longPolling},
-			}, chat.Options{})
+			}, chat.Options{Client: &http.Client{Transport: front.Client().Transport}})
 			require.NoError(t, err)
 			defer d.CloseIdleConnections()
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -63,6 +74,27 @@ func TestLoopback(t *testing.T) {
 			_, err = ann.Say("back?")
 			require.NoError(t, err)
 			until("back?")
+			done := make(chan struct{})
+			var called func()
+			called = func() { // takes all there is, and wants to be called again
+				for !conn.(chat.Waker).Await(called) {
+					ev, err := conn.Receive(ctx)
+					if lines = append(lines, ev.Messages...); lines[len(lines)-1].Text == "bye" || ctx.Err() != nil {
+						close(done)
+						return
+					}
+					assert.NoError(t, err)
+				}
+			}
+			called()
+			for range 200 {
+				_, err = ann.Say(strings.Repeat("and so on ", 20))
+				require.NoError(t, err)
+			}
+			_, err = ann.Say("bye")
+			require.NoError(t, err)
+			<-done
+			assert.Equal(t, 207, len(lines))
 			for i, m := range lines {
 				assert.EqualValues(t, i+1, m.Index)
 			}

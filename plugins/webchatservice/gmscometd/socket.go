@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -33,12 +34,19 @@ type frame struct {
 // socket is a websocket that carries the session (wire-gms D.7). The client's goroutine reads; a goroutine that
 // lives while there is something to write writes.
 type socket struct {
-	d     *dialer
-	conn  *websocket.Conn
-	wg    *sync.WaitGroup     // the client's
-	hide  func(string) string // makes a text fit to be shown
-	heard bool                // something came; of the reader
-	waits time.Time           // until when something must come; of the reader
+	d      *dialer
+	conn   *websocket.Conn
+	wg     *sync.WaitGroup     // the client's
+	hide   func(string) string // makes a text fit to be shown
+	heard  bool                // something came; of the reader
+	came   bool                // messages came since the network was asked last; of the reader
+	units  []message           // of the reader: room for the next ones
+	waits  time.Time           // until when something must come; of the reader
+	loan   atomic.Uint64       // number of the loan of the reader, which does something else; 0: it reads
+	loans  uint64              // so far; of the reader
+	lender *listener           // of the reader
+	late   *time.Timer         // ends a loan; of the reader
+	burst  *burstConn          // nil: it is below TLS
 
 	mu      sync.Mutex // guards what follows
 	queue   []frame
@@ -58,6 +66,7 @@ type waiter struct {
 
 func newSocket(d *dialer, conn *websocket.Conn, wg *sync.WaitGroup, hide func(string) string) *socket {
 	s := &socket{d: d, conn: conn, wg: wg, hide: hide, last: time.Now()}
+	s.burst, _ = conn.NetConn().(*burstConn)
 	conn.SetReadLimit(d.maxAnswer)
 	conn.SetPongHandler(func(string) error {
 		s.alive()
@@ -82,13 +91,16 @@ func (s *socket) read(f func([]message)) error {
 	return s.take(kind, r, f)
 }
 
+// more reports whether more has been read from the network than was asked for.
+func (s *socket) more() bool { return s.burst != nil && len(s.burst.rest) > 0 }
+
 // take reads the message that has begun, and hands it out. What f gets lives as long as f runs.
 func (s *socket) take(kind int, r io.Reader, f func([]message)) error {
-	b := s.d.readers.Get().(*bytes.Buffer) //nolint:errcheck // there is nothing else in it
+	b := readers.Get().(*bytes.Buffer) //nolint:errcheck // there is nothing else in it
 	defer func() {
 		if b.Cap() <= 64<<10 {
 			b.Reset()
-			s.d.readers.Put(b)
+			readers.Put(b)
 		}
 	}()
 	if _, err := b.ReadFrom(r); err != nil {
@@ -97,13 +109,21 @@ func (s *socket) take(kind int, r io.Reader, f func([]message)) error {
 	if kind != websocket.TextMessage {
 		return errBinary
 	}
-	all, err := parseUnit(b.Bytes())
+	all, err := parseUnit(b.Bytes(), s.units[:0])
 	if err != nil {
 		return badUnit{err}
 	}
 	s.heard = true
-	s.alive()
+	if s.burst == nil {
+		s.alive()
+	} else {
+		s.came = true // which is noted once for all that was there
+	}
 	f(all)
+	clear(all)
+	if s.units = all; len(all) > 1 { // as is rare
+		s.units = nil
+	}
 	return nil
 }
 
@@ -115,12 +135,23 @@ var errBinary = errors.New("the server sent a binary message")
 // badUnit is what cannot be read.
 type badUnit struct{ error }
 
+// dry is called before the network is asked for more, which may take long: see burstConn.
+func (s *socket) dry() {
+	if s.came {
+		s.came = false
+		s.alive()
+	}
+	s.deadline()
+}
+
 // alive notes that something came.
 func (s *socket) alive() {
 	s.mu.Lock()
 	s.last = time.Now()
 	s.mu.Unlock()
-	s.deadline()
+	if s.burst == nil {
+		s.deadline()
+	}
 }
 
 // deadline sets until when something must come: an answer to a ping, and the reply that is waited for. Only the
@@ -241,6 +272,7 @@ func (s *socket) request(ctx context.Context, op string, unit []byte, ids []stri
 	}
 	s.mu.Unlock()
 	s.send(frame{data: unit, ids: ids})
+	s.relieve() // a reply is to be read
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	var replies []*message

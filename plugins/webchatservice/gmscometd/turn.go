@@ -157,7 +157,7 @@ func (c *conn) attempt(
 	if f.end {
 		switch {
 		case e == nil && !f.said: // it is over whatever else the server says (wire-gms A.7.5, B.3)
-			c.arriveLocked(gms.Answer{Ended: true}, nil, true)
+			c.arriveLocked(arrival{answer: gms.Answer{Ended: true}}, true)
 		case e != nil && e.Outcome != chat.Unknown:
 			c.book.Ending = false
 		}

@@ -150,8 +150,8 @@ func (c *conn) withdrawLocked(lines []chat.Message) {
 	for _, m := range lines {
 		given[m.Index] = true
 	}
-	for i := range c.queue {
-		ev := &c.queue[i].event
+	for i := range c.queue.all {
+		ev := &c.queue.all[i].event
 		ev.Messages = slices.DeleteFunc(ev.Messages, func(m chat.Message) bool { return m.HasIndex && given[m.Index] })
 	}
 }

@@ -66,32 +66,124 @@ func (c *client) dropSocket(e *chat.Error) {
 }
 
 // overSocket is exchange on a websocket.
-func (c *client) overSocket(s *socket, op, id string, unit []byte, pause, limit time.Duration) (*message, *chat.Error) {
-	if pause > 0 { // what comes meanwhile is read
-		t := time.AfterFunc(pause, func() { s.send(frame{data: unit}) })
-		defer t.Stop()
+func (c *client) overSocket(s *socket, op string, m *outgoing, unit []byte, pause, limit time.Duration) (*message, *chat.Error) {
+	l := &listener{c: c, s: s, op: op, id: m.ID, limit: limit}
+	l.lends = m.Channel == metaConnect // a handshake is no time to be away
+	if pause > 0 {                     // what comes meanwhile is read
+		l.later = time.AfterFunc(pause, func() { s.send(frame{data: unit}) })
 	} else {
 		s.send(frame{data: unit})
 	}
 	s.waits = time.Now().Add(pause + limit)
+	if s.burst != nil {
+		s.burst.dry = l.dry
+	}
+	return l.listen()
+}
+
+// errRelieved is returned to a goroutine that has been relieved of being the client's.
+var errRelieved = &chat.Error{Op: "receive", Code: chat.CodeClosed, Text: "another goroutine reads"}
+
+// listener waits for the reply to a message.
+type listener struct {
+	c      *client
+	s      *socket
+	op, id string // of the message
+	limit  time.Duration
+	later  *time.Timer // sends the message; nil: it was sent
+	lends  bool        // takeOver may go on in the place of the goroutine that listens
+
+	// Of that goroutine.
+	reply   *message
+	receive func() // to be called soon: it takes in what was delivered
+}
+
+// listen reads until the reply is there. What was delivered is taken in at once, by the goroutine that has read it: one
+// that had to be woken would cost more than most of what there is to do. If that takes time, or the socket is needed for
+// it, another goroutine reads on, and is the client's from then on: this one gets errRelieved.
+func (l *listener) listen() (*message, *chat.Error) {
+	r, e := l.wait()
+	if e != errRelieved && l.later != nil {
+		l.later.Stop()
+	}
+	return r, e
+}
+
+func (l *listener) wait() (*message, *chat.Error) {
+	c, s := l.c, l.s
 	for {
 		if c.room() { // the server was not heard meanwhile, and cannot help that
-			s.waits = time.Now().Add(limit)
+			s.waits = time.Now().Add(l.limit)
 			s.alive()
 		}
-		s.deadline()
-		kind, from, err := s.conn.NextReader() // here a session is for most of its life
-		var r *message
-		if err == nil {
-			err = s.take(kind, from, func(all []message) { r = c.dispatch(all, id) })
-		}
+		err := l.read()
 		switch {
 		case err != nil:
-			return nil, c.brokenSocket(s, op, err)
-		case r != nil:
-			return r, nil
+			l.wake()
+			return nil, c.brokenSocket(s, l.op, err)
+		case l.reply != nil:
+			l.wake()
+			return l.reply, nil
+		case l.receive == nil:
+		case !l.lends:
+			l.wake()
+		default:
+			f := l.receive
+			l.receive = nil
+			if s.lend(f, l) {
+				return nil, errRelieved
+			}
 		}
 	}
+}
+
+// read reads one message and hands it out, and others while they are there already.
+func (l *listener) read() error {
+	s := l.s
+	for {
+		if s.burst == nil {
+			s.deadline()
+		}
+		kind, from, err := s.conn.NextReader() // here a session is for most of its life
+		if err == nil {
+			err = s.take(kind, from, l.take)
+		}
+		if err != nil || l.reply != nil || !s.more() {
+			return err
+		}
+	}
+}
+
+func (l *listener) take(all []message) {
+	r, f := l.c.dispatch(all, l.id)
+	l.reply = r
+	if f != nil {
+		l.receive = f
+	}
+}
+
+// dry is called before the network is asked for more, which may take long.
+func (l *listener) dry() {
+	l.wake()
+	l.s.dry()
+}
+
+// wake has a goroutine of its own take in what was delivered.
+func (l *listener) wake() {
+	if f := l.receive; f != nil {
+		l.receive = nil
+		go f() // it is the waiter's, and the wait is over
+	}
+}
+
+// takeOver is the goroutine that goes on with the connect, and with the session, in the place of one that is lent.
+func (l *listener) takeOver() {
+	r, e := l.listen()
+	if e == errRelieved {
+		return
+	}
+	l.c.settle(l.c.connected(l.op, l.s, r, e))
+	l.c.run()
 }
 
 // brokenSocket takes in that the websocket broke, and says why.

@@ -56,8 +56,8 @@ var (
 )
 
 // parseUnit reads what a carrier brought: an array of messages. An element that is no object is no message; a member
-// of the wrong type costs that member alone.
-func parseUnit(body []byte) ([]message, error) {
+// of the wrong type costs that member alone. The messages are appended to all.
+func parseUnit(body []byte, all []message) ([]message, error) {
 	body = bytes.Trim(body, " \t\r\n") // what is space in JSON
 	switch {
 	case len(body) == 0:
@@ -71,11 +71,10 @@ func parseUnit(body []byte) ([]message, error) {
 		var v json.RawMessage
 		return nil, json.Unmarshal(body, &v) // says where
 	}
-	var all []message
 	if !gms.EachElement(body, func(raw []byte) {
-		var m message
-		if gms.EachMember(raw, m.member) {
-			all = append(all, m)
+		all = append(all, message{})
+		if !gms.EachMember(raw, all[len(all)-1].member) {
+			all = all[:len(all)-1]
 		}
 	}) {
 		return nil, errNotArray

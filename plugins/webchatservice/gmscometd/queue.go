@@ -1,0 +1,81 @@
+package gmscometd
+
+import (
+	"slices"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+)
+
+// MaxQueue is how many lines wait for Receive until nothing more is read.
+const MaxQueue = 4096
+
+// Of a queue.
+const (
+	queueKeeps = 2  // events that it keeps room for when it is empty
+	mergeMost  = 64 // lines of an event that others are merged into
+	mergeRoom  = 32 // lines that there is room for at first in one that others were merged into
+)
+
+// queue is what waits for Receive. Lines that were pushed one after the other, faster than they are received, become one
+// event. The zero queue is empty.
+type queue struct {
+	all   []queued
+	head  int // in all: those before were given out
+	lines int // that wait; an event without one counts as one
+}
+
+// queued is an event with where a reader stands after it.
+type queued struct {
+	event chat.Event
+	next  int64
+	lines int // it counts as
+	merge bool
+}
+
+func (q *queue) empty() bool { return len(q.all) == 0 }
+
+func (q *queue) push(ev *chat.Event, next int64) {
+	n := max(len(ev.Messages), 1)
+	q.lines += n
+	merge := len(ev.Messages) > 0 && ev.StatusCode == gms.StatusOK && !ev.Ended && ev.Session == nil && ev.Raw == nil &&
+		ev.IdleTimerExpire == nil && len(ev.Errors) == 0
+	if merge && len(q.all) > 0 {
+		if last := &q.all[len(q.all)-1]; last.merge && last.lines+n <= mergeMost {
+			last.add(ev, next, n)
+			return
+		}
+	}
+	if q.head > len(q.all)/2 && len(q.all) == cap(q.all) {
+		n := copy(q.all, q.all[q.head:])
+		clear(q.all[n:])
+		q.all, q.head = q.all[:n], 0
+	}
+	q.all = append(q.all, queued{*ev, next, n, merge})
+}
+
+// add takes the lines of a later event into q.
+func (q *queued) add(ev *chat.Event, next int64, lines int) {
+	e := &q.event
+	if len(e.Messages) == cap(e.Messages) && len(e.Messages) < mergeRoom {
+		e.Messages = slices.Grow(e.Messages, mergeRoom-len(e.Messages))
+	}
+	e.Messages = append(e.Messages, ev.Messages...)
+	e.Position = ev.Position
+	q.next = next
+	q.lines += lines
+}
+
+// pop takes the first event out of a queue that is not empty.
+func (q *queue) pop() queued {
+	first := q.all[q.head]
+	q.lines -= first.lines
+	q.all[q.head] = queued{}
+	if q.head++; q.head < len(q.all) {
+		return first
+	}
+	if q.all, q.head = q.all[:0], 0; cap(q.all) > queueKeeps {
+		q.all = nil
+	}
+	return first
+}

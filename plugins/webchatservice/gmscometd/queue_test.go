@@ -1,0 +1,162 @@
+package gmscometd_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
+)
+
+// Events that wait are merged if they have nothing but lines: none is lost, none moves, and what says more than that is
+// an event of its own.
+func TestQueueMergesLinesAlone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var events []chat.Event
+		var lines []int64
+		special := 0
+		for range rapid.IntRange(0, 200).Draw(t, "events") {
+			ev := chat.Event{Position: chat.Position{Index: int64(len(lines) + 1)}}
+			for range rapid.SampledFrom([]int{1, 1, 1, 2, 100, 0}).Draw(t, "lines") {
+				lines = append(lines, int64(len(lines)+1))
+				ev.Messages = append(ev.Messages, chat.Message{Index: int64(len(lines)), HasIndex: true})
+			}
+			ev.Position.Index = int64(len(lines) + 1)
+			switch rapid.IntRange(0, 30).Draw(t, "what") {
+			case 0:
+				ev.StatusCode = 1
+			case 1:
+				ev.Session = &chat.Session{Alias: "2"}
+			case 2:
+				ev.Raw = json.RawMessage("{}")
+			case 3:
+				ev.IdleTimerExpire = json.RawMessage("5")
+			case 4:
+				ev.Errors = []chat.ServerError{{Code: "1"}}
+			case 5:
+				ev.Ended = true
+			default:
+				special--
+			}
+			special++
+			events = append(events, ev)
+		}
+		out, waiting := gmscometd.Merge(events)
+		var got []int64
+		for i, ev := range out {
+			alone := ev.StatusCode != 0 || ev.Session != nil || ev.Raw != nil || ev.IdleTimerExpire != nil || ev.Errors != nil || ev.Ended
+			if alone {
+				special--
+			}
+			for _, m := range ev.Messages {
+				got = append(got, m.Index)
+			}
+			if n := len(got); n > 0 && len(ev.Messages) > 0 {
+				assert.Equal(t, got[n-1]+1, ev.Position.Index)
+			}
+			assert.Equal(t, max(len(ev.Messages), 1), waiting[i]-waiting[i+1])
+		}
+		assert.Equal(t, lines, got)
+		assert.Zero(t, special)
+		assert.Zero(t, waiting[len(waiting)-1])
+	})
+}
+
+// Lines that come faster than they are received come in fewer events.
+func TestLinesThatWaitBecomeOneEvent(t *testing.T) {
+	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
+		conn, id := who(t, s)
+		var want []string
+		for i := range 200 {
+			want = append(want, fmt.Sprint("line ", i))
+			s.AgentSay(id, "Ann", want[i])
+		}
+		synctest.Wait()
+		l := listen(t, conn)
+		synctest.Wait()
+		assert.Equal(t, want, l.texts())
+		assert.Less(t, len(l.events), 20)
+	})
+}
+
+// chunks is a connection that has these pieces to read, and then an error, which may come with the last piece.
+type chunks struct {
+	net.Conn
+	pieces   [][]byte
+	err      error
+	together bool
+	asked    int
+}
+
+func (c *chunks) Read(p []byte) (int, error) {
+	c.asked++
+	if len(c.pieces) == 0 {
+		return 0, c.err
+	}
+	n := copy(p, c.pieces[0])
+	if c.pieces[0] = c.pieces[0][n:]; len(c.pieces[0]) == 0 {
+		c.pieces = c.pieces[1:]
+	}
+	if len(c.pieces) == 0 && c.together {
+		return n, c.err
+	}
+	return n, nil
+}
+
+// Reading in bursts gives the same bytes, whatever the sizes, and the error behind the last of them. Before the network
+// is asked, that is told, each time.
+func TestBurstReadsTheSame(t *testing.T) {
+	broken := errors.New("broken")
+	rapid.Check(t, func(t *rapid.T) {
+		net := &chunks{err: broken, together: rapid.Bool().Draw(t, "together")}
+		var want []byte
+		for range rapid.IntRange(0, 20).Draw(t, "pieces") {
+			n := rapid.SampledFrom([]int{1, 100, 511, 512, 513, 4000, 16383, 16384, 16385, 40000}).Draw(t, "piece")
+			piece := make([]byte, n)
+			for i := range piece {
+				piece[i] = byte(len(want) + i*7)
+			}
+			want = append(want, piece...)
+			net.pieces = append(net.pieces, piece)
+		}
+		told := 0
+		conn := gmscometd.NewBurst(net, func() { told++ })
+		r := bufio.NewReaderSize(conn, 512)
+		var got []byte
+		var err error
+		for err == nil {
+			var n int
+			p := make([]byte, rapid.SampledFrom([]int{1, 2, 300, 512, 600, 20000}).Draw(t, "asked"))
+			n, err = r.Read(p)
+			got = append(got, p[:n]...)
+		}
+		require.ErrorIs(t, err, broken)
+		assert.True(t, string(want) == string(got), "%d bytes, want %d", len(got), len(want))
+		assert.Equal(t, net.asked, told)
+	})
+}
+
+// A burst is read with few calls, and what comes in pieces with none that could be spared: nothing is read ahead.
+func TestBurstSavesCalls(t *testing.T) {
+	far := &chunks{pieces: [][]byte{make([]byte, 100<<10)}, err: io.EOF}
+	n, err := io.Copy(io.Discard, onlyReader{bufio.NewReaderSize(gmscometd.NewBurst(far, nil), 512)})
+	require.NoError(t, err)
+	assert.Equal(t, int64(100<<10), n)
+	assert.Less(t, far.asked, 15)
+}
+
+// onlyReader hides other methods.
+type onlyReader struct{ r *bufio.Reader }
+
+func (o onlyReader) Read(p []byte) (int, error) { return o.r.Read(p[:min(len(p), 300)]) }
