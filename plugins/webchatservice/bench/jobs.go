@@ -104,12 +104,14 @@ func jobs() []job {
 		{
 			name: "socket throughput", text: "lines pushed on a websocket, to a subscriber", unit: "line",
 			entries: []entry{
-				{"service", 100000, serviceFlood}, {"gorilla, same decode", 100000, rawFlood(sameDeliveries, sameValid)},
-				{"gorilla, encoding/json", 100000, rawFlood(deliveries, plain)},
+				{"service", 100000, serviceFlood}, {"gorilla, same decode", 100000, rawFlood(rawBuffer, sameDeliveries, sameValid)},
+				{"gorilla with 4 KB, same decode", 100000, rawFlood(defaultBuffer, sameDeliveries, sameValid)},
+				{"gorilla, encoding/json", 100000, rawFlood(rawBuffer, deliveries, plain)},
 			},
 			bars: []bar{
 				{what: cpu, against: "gorilla, same decode", times: 1.25}, {what: wall, against: "gorilla, same decode", times: 1.25},
-				{what: cpu, against: "gorilla, encoding/json", times: 1.25, free: true}, {what: wall, against: "gorilla, encoding/json", times: 1.25, free: true},
+				{what: cpu, against: "gorilla with 4 KB, same decode", free: true}, {what: wall, against: "gorilla with 4 KB, same decode", free: true},
+				{what: cpu, against: "gorilla, encoding/json", free: true}, {what: wall, against: "gorilla, encoding/json", free: true},
 			},
 		},
 		{

@@ -62,10 +62,10 @@ func serviceFlood(ctx context.Context, m *meter, to peers, n int) (sample, error
 	return s, p.close()
 }
 
-func rawFlood(split splitter, decode decoder) func(context.Context, *meter, peers, int) (sample, error) {
+func rawFlood(buffer int, split splitter, decode decoder) func(context.Context, *meter, peers, int) (sample, error) {
 	return func(ctx context.Context, m *meter, to peers, n int) (sample, error) {
 		count := newTally(n + 1)
-		s, err := dialRaw(ctx, rawDialer(rawBuffer), to.Push, "Ada", split, func(data []byte) error {
+		s, err := dialRaw(ctx, rawDialer(buffer), to.Push, "Ada", split, func(data []byte) error {
 			lines, _, err := decode(data)
 			count.add(lines)
 			return err
@@ -160,8 +160,11 @@ func rawLatency(ctx context.Context, m *meter, to peers, n int) (sample, error) 
 	return s, err
 }
 
-// rawBuffer is the size of a raw websocket's buffers. It is the driver's.
-const rawBuffer = 512
+// Sizes of a raw websocket's buffers.
+const (
+	rawBuffer     = 512     // as the driver's
+	defaultBuffer = 4 << 10 // as gorilla's if nobody says anything
+)
 
 func rawParty(ctx context.Context, address string, n int, f func([]byte) error) ([]*rawSocket, error) {
 	d := rawDialer(rawBuffer)
