@@ -49,6 +49,7 @@ func secretsNeverPrinted(r *run) {
 	keep(conn.Send(r.ctx(), chat.Action{Text: "y"}))
 	r.server.Partition()
 	keep(conn.Send(r.ctx(), chat.Action{Text: "z"}))
+	synctest.Wait() // what the connection does on its own has failed by now
 	r.server.Heal()
 	r.server.EndChat(id)
 	for {

@@ -65,7 +65,6 @@ type client struct {
 	advice   advice
 	ack      int64
 	acks     bool // the server knows the acknowledge extension
-	onSocket bool // the session was made on a websocket
 	proven   bool // a connect was answered since the handshake, and since the last loss
 	told     bool // up was told
 	failures int
@@ -80,6 +79,7 @@ type client struct {
 	id       string // clientId
 	count    uint64 // of message ids
 	live     bool   // there is a chat
+	onSocket bool   // the session was made on a websocket, and cannot be reached without; the goroutine alone writes it
 	stale    bool   // a reply said that the server does not know the session
 	sock     *socket
 	cut      context.CancelFunc // ends the long-polling exchange under way
@@ -213,9 +213,9 @@ func (c *client) handshake() *chat.Error {
 			Text: "the server offers no way to reach it but " + c.hide(fmt.Sprintf("%q", r.types)), Hint: c.hint(),
 		}
 	}
-	c.acks, c.onSocket = string(r.ack) == "true", s != nil
+	c.acks = string(r.ack) == "true"
 	c.mu.Lock()
-	c.id = r.clientID
+	c.id, c.onSocket = r.clientID, s != nil
 	c.setLocked(stateHandshaken)
 	c.mu.Unlock()
 	c.plan = planConnect

@@ -92,8 +92,11 @@ func (c *client) publish(ctx context.Context, op, channel string, data ...json.R
 		ids[i] = c.idLocked()
 		all[i] = outgoing{ID: ids[i], Channel: channel, ClientID: c.id, Data: d}
 	}
-	id, s := c.id, c.sock
+	id, s, lost := c.id, c.sock, c.sock == nil && c.onSocket
 	c.mu.Unlock()
+	if lost {
+		return nil, &chat.Error{Outcome: chat.NotSent, Code: chat.CodeNetwork, Op: op, Text: "the websocket broke off", Err: errDead}
+	}
 	unit, err := encode(all...)
 	if err != nil {
 		return nil, gms.Invalid(op, "the request has no JSON: "+err.Error())

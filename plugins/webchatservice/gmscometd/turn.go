@@ -29,11 +29,12 @@ func (c *conn) ready(ctx context.Context, op string) (chat.Session, *chat.Error)
 	defer t.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	losses := c.losses
-	if c.trouble != nil && !c.book.Over {
-		c.client.retry()
-	}
+	losses, lost := c.losses, false
 	for {
+		if c.trouble != nil && !lost && !c.book.Over { // the loss may become known only now
+			losses, lost = c.losses, true
+			c.client.retry()
+		}
 		switch {
 		case c.life.Err() != nil:
 			return chat.Session{}, closedError(op)
