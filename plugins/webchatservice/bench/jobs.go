@@ -104,9 +104,9 @@ func jobs() []job {
 		{
 			name: "socket throughput", text: "lines pushed on a websocket, to a subscriber", unit: "line",
 			entries: []entry{
-				{"service", 100000, serviceFlood}, {"gorilla, same decode", 100000, rawFlood(rawBuffer, sameDeliveries, sameValid)},
-				{"gorilla with 4 KB, same decode", 100000, rawFlood(defaultBuffer, sameDeliveries, sameValid)},
-				{"gorilla, encoding/json", 100000, rawFlood(rawBuffer, deliveries, plain)},
+				{"service", 300000, serviceFlood}, {"gorilla, same decode", 300000, rawFlood(rawBuffer, sameDeliveries, sameValid)},
+				{"gorilla with 4 KB, same decode", 300000, rawFlood(defaultBuffer, sameDeliveries, sameValid)},
+				{"gorilla, encoding/json", 300000, rawFlood(rawBuffer, deliveries, plain)},
 			},
 			bars: []bar{
 				{what: cpu, against: "gorilla, same decode", times: 1.25}, {what: wall, against: "gorilla, same decode", times: 1.25},

@@ -13,8 +13,7 @@ const MaxQueue = 4096
 // Of a queue.
 const (
 	queueKeeps = 2  // events that it keeps room for when it is empty
-	mergeMost  = 64 // lines of an event that others are merged into
-	mergeRoom  = 32 // lines that there is room for at first in one that others were merged into
+	mergeMost  = 48 // lines of an event that others are merged into: what a burst has, if they are short
 )
 
 // queue is what waits for Receive. Lines that were pushed one after the other, faster than they are received, become one
@@ -57,8 +56,8 @@ func (q *queue) push(ev *chat.Event, next int64) {
 // add takes the lines of a later event into q.
 func (q *queued) add(ev *chat.Event, next int64, lines int) {
 	e := &q.event
-	if len(e.Messages) == cap(e.Messages) && len(e.Messages) < mergeRoom {
-		e.Messages = slices.Grow(e.Messages, mergeRoom-len(e.Messages))
+	if len(e.Messages) == cap(e.Messages) {
+		e.Messages = slices.Grow(e.Messages, mergeMost-len(e.Messages))
 	}
 	e.Messages = append(e.Messages, ev.Messages...)
 	e.Position = ev.Position
