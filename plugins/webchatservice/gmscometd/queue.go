@@ -17,7 +17,7 @@ const (
 )
 
 // queue is what waits for Receive. Lines that were pushed one after the other, faster than they are received, become one
-// event. The zero queue is empty.
+// event, if they are in the order of the transcript. The zero queue is empty.
 type queue struct {
 	all   []queued
 	head  int // in all: those before were given out
@@ -40,7 +40,7 @@ func (q *queue) push(ev *chat.Event, next int64) {
 	merge := len(ev.Messages) > 0 && ev.StatusCode == gms.StatusOK && !ev.Ended && ev.Session == nil && ev.Raw == nil &&
 		ev.IdleTimerExpire == nil && len(ev.Errors) == 0
 	if merge && len(q.all) > 0 {
-		if last := &q.all[len(q.all)-1]; last.merge && last.lines+n <= mergeMost {
+		if last := &q.all[len(q.all)-1]; last.merge && last.lines+n <= mergeMost && follows(ev.Messages, last.event.Messages) {
 			last.add(ev, next, n)
 			return
 		}
@@ -51,6 +51,15 @@ func (q *queue) push(ev *chat.Event, next int64) {
 		q.all, q.head = q.all[:n], 0
 	}
 	q.all = append(q.all, queued{*ev, next, n, merge})
+}
+
+// follows reports whether lines come after those before them.
+func follows(lines, before []chat.Message) bool {
+	if len(before) == 0 {
+		return true
+	}
+	first, last := &lines[0], &before[len(before)-1]
+	return first.HasIndex && last.HasIndex && first.Index > last.Index
 }
 
 // add takes the lines of a later event into q.

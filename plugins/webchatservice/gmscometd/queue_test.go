@@ -19,18 +19,19 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
-// Events that wait are merged if they have nothing but lines: none is lost, none moves, and what says more than that is
-// an event of its own.
+// Events that wait are merged if they have nothing but lines that follow one another: none is lost, none moves, and what
+// says more than that, or comes late, is an event of its own.
 func TestQueueMergesLinesAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var events []chat.Event
 		var lines []int64
-		special := 0
+		special, index := 0, int64(0)
 		for range rapid.IntRange(0, 200).Draw(t, "events") {
 			ev := chat.Event{Position: chat.Position{Index: int64(len(lines) + 1)}}
 			for range rapid.SampledFrom([]int{1, 1, 1, 2, 100, 0}).Draw(t, "lines") {
-				lines = append(lines, int64(len(lines)+1))
-				ev.Messages = append(ev.Messages, chat.Message{Index: int64(len(lines)), HasIndex: true})
+				index++
+				lines = append(lines, index)
+				ev.Messages = append(ev.Messages, chat.Message{Index: index, HasIndex: true})
 			}
 			ev.Position.Index = int64(len(lines) + 1)
 			switch rapid.IntRange(0, 30).Draw(t, "what") {
@@ -51,6 +52,9 @@ func TestQueueMergesLinesAlone(t *testing.T) {
 			}
 			special++
 			events = append(events, ev)
+			if rapid.IntRange(0, 10).Draw(t, "late") == 0 { // the next ones are of lines before
+				index = rapid.Int64Range(0, index).Draw(t, "index")
+			}
 		}
 		out, waiting := gmscometd.Merge(events)
 		var got []int64
@@ -59,11 +63,12 @@ func TestQueueMergesLinesAlone(t *testing.T) {
 			if alone {
 				special--
 			}
-			for _, m := range ev.Messages {
+			for i, m := range ev.Messages {
 				got = append(got, m.Index)
+				assert.False(t, i > 0 && m.Index <= ev.Messages[i-1].Index, "out of order")
 			}
-			if n := len(got); n > 0 && len(ev.Messages) > 0 {
-				assert.Equal(t, got[n-1]+1, ev.Position.Index)
+			if len(ev.Messages) > 0 {
+				assert.EqualValues(t, len(got)+1, ev.Position.Index)
 			}
 			assert.Equal(t, max(len(ev.Messages), 1), waiting[i]-waiting[i+1])
 		}
