@@ -21,8 +21,7 @@ func (g *boxGroup[T]) push(ctx context.Context, e Event[T], boxed *any, tail *Ta
 	mb := g.box
 	mb.mu.Lock()
 	if mb.counted+g.counted > mb.soft && g.counted > 0 {
-		// It is perhaps what has to make room.
-		tail.part()
+		tail.Go()                                                  // it is perhaps what has to make room
 		if err := mb.room(ctx, g.counted, e.m.topic); err != nil { // which has unlocked
 			g.addDropping(e, boxed)
 			return err

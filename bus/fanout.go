@@ -187,13 +187,13 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 			e.m = newMeta(t, false, chain)
 		}
 		if len(f.inline) > 0 {
-			tail.part()
+			tail.Go() // inline handlers may take long, here and below
 		}
 		f.runInline(e)
 		return nil
 	}
 	if f.keeps {
-		tail.part()
+		tail.Go()
 		return t.publishKept(v, f.timed, chain)
 	}
 	e := Event[T]{v, &t.meta}
@@ -212,14 +212,14 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	}
 	switch {
 	case f.mixed != nil:
-		tail.part()
+		tail.Go()
 		f.runMixed(e, boxed)
 	case len(f.inline) > 0:
-		tail.part()
+		tail.Go()
 		f.runInline(e)
 	}
 	if first != nil {
-		tail.part()
+		tail.Go()
 		t.bus.overflowed(first)
 	}
 	return first

@@ -61,7 +61,7 @@ func (c *Client) publishOnce(ctx context.Context, name string, payload any) erro
 		return nil
 	}
 	if tail, ok := ctx.(*Tail); ok { // names that are used once are worth no goroutine spared
-		tail.part()
+		tail.Go()
 		ctx = tail.Context
 	}
 	t := &topic{bus: b, name: name, namespace: c.namespace}

@@ -33,8 +33,11 @@ func (t *Tail) Run() {
 	}
 }
 
-// Go gives each mailbox that woke a goroutine of its own.
+// Go gives each mailbox that woke a goroutine of its own. It does nothing if none woke, or t is nil.
 func (t *Tail) Go() {
+	if t == nil {
+		return
+	}
 	if t.box != nil {
 		go t.box.run()
 	}
@@ -42,13 +45,6 @@ func (t *Tail) Go() {
 		go mb.run()
 	}
 	t.box, t.more = nil, nil
-}
-
-// part is Go before something that may take long. t may be nil.
-func (t *Tail) part() {
-	if t != nil {
-		t.Go()
-	}
 }
 
 // start starts the consumer, or leaves that to t, which may be nil.

@@ -228,18 +228,23 @@ func (h *hungStore) Delete(ctx context.Context, key string) error {
 	return h.MemoryStore.Delete(ctx, key)
 }
 
+// onHungDisk begins a chat whose store hangs from then on.
+func onHungDisk(t *testing.T) (*rig, *chattest.Memory, *hungStore) {
+	t.Helper()
+	m, store := chattest.NewMemory(nil), &hungStore{}
+	opts := onMemory(m)
+	opts.Store = store
+	r := newRig(t, opts)
+	r.begin()
+	store.hang = make(chan struct{})
+	return r, m, store
+}
+
 // A chat that begins while the store still forgets the one before answers, and keeps its filters.
 func TestHungDiskDoesNotHoldTheNextChat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := chattest.NewMemory(nil)
-		opts := onMemory(m)
-		store := &hungStore{}
-		opts.Store = store
-		r := newRig(t, opts)
+		r, m, store := onHungDisk(t)
 		defer r.stop()
-		r.begin()
-		hang := make(chan struct{})
-		store.hang = hang
 		start(r, t.Context(), webchatservice.EndChat, struct{}{})
 		time.Sleep(time.Second)
 		begun := time.Now()
@@ -256,21 +261,14 @@ func TestHungDiskDoesNotHoldTheNextChat(t *testing.T) {
 		m.AgentSay("chat-2", "Bob", "a secret")
 		m.AgentSay("chat-2", "Bob", "hello")
 		assert.Equal(t, []string{"hello"}, texts(r.take()))
-		close(hang)
+		close(store.hang)
 	})
 }
 
 func TestHungDiskCostsOneEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := chattest.NewMemory(nil)
-		opts := onMemory(m)
-		store := &hungStore{}
-		opts.Store = store
-		r := newRig(t, opts)
+		r, m, store := onHungDisk(t)
 		defer r.stop()
-		r.begin()
-		hang := make(chan struct{})
-		store.hang = hang
 		begun := time.Now()
 		require.NoError(t, send(r, "one"))
 		assert.LessOrEqual(t, time.Since(begun), 10*time.Second)
@@ -285,7 +283,7 @@ func TestHungDiskCostsOneEvent(t *testing.T) {
 		assert.Equal(t, "webchat.store", payload[webchatservice.ErrorData](t, events, "error").Code)
 		assert.Len(t, texts(events), 7)
 
-		close(hang)
+		close(store.hang)
 		synctest.Wait()
 		require.NoError(t, send(r, "and again"))
 		time.Sleep(time.Second)
@@ -324,15 +322,9 @@ func TestHungDiskDoesNotHoldTheEnd(t *testing.T) {
 // Stop does not wait for the store any longer than its context says.
 func TestStopHeedsItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		opts := onMemory(chattest.NewMemory(nil))
-		store := &hungStore{}
-		opts.Store = store
-		r := newRig(t, opts)
+		r, _, store := onHungDisk(t)
 		defer r.stop()
-		r.begin()
-		hang := make(chan struct{})
-		defer close(hang)
-		store.hang = hang
+		defer close(store.hang)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begun := time.Now()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -55,6 +56,7 @@ type client struct {
 	life context.Context
 	stop context.CancelFunc
 	wg   sync.WaitGroup
+	term atomic.Uint64 // of the client's goroutine: grows when another takes its place
 	poke chan struct{} // cap 1: try now
 	more chan struct{} // cap 1: go on after having stopped
 	// aside holds a token while there is an HTTP request besides the goroutine's: two connections at most (wire-gms D.4).
@@ -114,7 +116,7 @@ func newClient(w *gms.Wire, d *dialer, log *slog.Logger) *client {
 // start begins with the first handshake.
 func (c *client) start() {
 	c.wg.Add(1)
-	go c.run()
+	go c.run(c.term.Add(1), nil)
 }
 
 // keep says that there is a chat, which is missed while the link is lost.
@@ -124,8 +126,21 @@ func (c *client) keep() {
 	c.live = true
 }
 
-// run keeps the session until close, or until another goroutine has taken its place.
-func (c *client) run() {
+// run keeps the session until close, or until another goroutine has taken its place, which then has its term, and is the
+// one that close waits for. l, if not nil, is what the one before was listening for.
+func (c *client) run(term uint64, l *listener) {
+	defer func() {
+		if c.term.Load() == term {
+			c.wg.Done()
+		}
+	}()
+	if l != nil {
+		r, e := l.listen()
+		if e == errRelieved {
+			return
+		}
+		c.settle(c.connected(l.op, l.s, r, e))
+	}
 	for c.life.Err() == nil {
 		if c.leaving() {
 			c.linger()
@@ -153,7 +168,6 @@ func (c *client) run() {
 		c.settle(e)
 	}
 	c.dropSocket(closedError("receive"))
-	c.wg.Done()
 }
 
 // settle takes in how a handshake or a connect went.

@@ -75,6 +75,22 @@ func who(t *testing.T, s *server) (conn chat.Conn, id string) {
 	return conn, id
 }
 
+// whoThrough is who over a websocket whose connection is wrapped.
+func whoThrough(t *testing.T, s *server, wrap func(net.Conn) net.Conn) (conn chat.Conn, id string) {
+	d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := s.dial(ctx, network, address)
+		return wrap(conn), err
+	}})
+	require.NoError(t, err)
+	conn, err = d.Open(t.Context(), chat.Request{Nickname: "Ada"})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, conn.Close()) })
+	id = conn.Session().ID
+	s.AgentJoin(id, "Ann")
+	synctest.Wait()
+	return conn, id
+}
+
 // Who is called and does not return for long holds up neither replies, nor the link, nor those who come after it.
 func TestReceiverThatHangs(t *testing.T) {
 	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
@@ -140,6 +156,24 @@ func TestReceiverThatCloses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A program's own code that ends the client's goroutine, as when it dials again, does not keep Close waiting.
+func TestDialThatEndsTheGoroutine(t *testing.T) {
+	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
+		var dialled atomic.Int64
+		conn, _ := whoThrough(t, s, func(conn net.Conn) net.Conn {
+			if dialled.Add(1) > 1 {
+				_ = conn.Close()
+				runtime.Goexit()
+			}
+			return conn
+		})
+		s.Network().Reset()
+		time.Sleep(time.Minute)
+		assert.EqualValues(t, 2, dialled.Load())
+		require.NoError(t, conn.Close())
+	})
 }
 
 // Whoever is called may ask for something and wait for the answer.
@@ -273,17 +307,7 @@ func (c *halting) Read(p []byte) (int, error) {
 func TestMessageThatHalts(t *testing.T) {
 	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
 		var halts atomic.Bool
-		d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := s.dial(ctx, network, address)
-			return &halting{Conn: conn, halts: &halts}, err
-		}})
-		require.NoError(t, err)
-		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
-		require.NoError(t, err)
-		defer conn.Close() //nolint:errcheck // it returns nil
-		id := conn.Session().ID
-		s.AgentJoin(id, "Ann")
-		synctest.Wait()
+		conn, id := whoThrough(t, s, func(conn net.Conn) net.Conn { return &halting{Conn: conn, halts: &halts} })
 		const lines = 8
 		var texts []string
 		begun, times, done := time.Now(), make([]time.Duration, 0, lines), make(chan struct{})
@@ -343,16 +367,7 @@ func TestMessageBehindMessage(t *testing.T) {
 	bubbleOn(t, websockets, opts, func(t *testing.T, s *server) {
 		s.Faults().Add(always(chatsim.Fault{Op: "upgrade", NoPong: true})) // a pong would do
 		var lags atomic.Bool
-		d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
-			conn, err := s.dial(ctx, network, address)
-			return &lagging{Conn: conn, lags: &lags}, err
-		}})
-		require.NoError(t, err)
-		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
-		require.NoError(t, err)
-		defer conn.Close() //nolint:errcheck // it returns nil
-		id := conn.Session().ID
-		s.AgentJoin(id, "Ann")
+		conn, id := whoThrough(t, s, func(conn net.Conn) net.Conn { return &lagging{Conn: conn, lags: &lags} })
 		l := listen(t, conn)
 		time.Sleep(34 * time.Second)
 		lags.Store(true)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -34,19 +33,15 @@ type frame struct {
 // socket is a websocket that carries the session (wire-gms D.7). The client's goroutine reads; a goroutine that
 // lives while there is something to write writes.
 type socket struct {
-	d      *dialer
-	conn   *websocket.Conn
-	wg     *sync.WaitGroup     // the client's
-	hide   func(string) string // makes a text fit to be shown
-	heard  bool                // something came; of the reader
-	came   bool                // messages came since the network was asked last; of the reader
-	units  []message           // of the reader: room for the next ones
-	waits  time.Time           // until when something must come; of the reader
-	loan   atomic.Uint64       // number of the loan of the reader, which does something else; 0: it reads
-	loans  uint64              // so far; of the reader
-	lender *listener           // of the reader
-	late   *time.Timer         // ends a loan; of the reader
-	burst  *burstConn          // nil: it is below TLS
+	d     *dialer
+	conn  *websocket.Conn
+	wg    *sync.WaitGroup     // the client's
+	hide  func(string) string // makes a text fit to be shown
+	heard bool                // something came; of the reader
+	came  bool                // messages came since the network was asked last; of the reader
+	units []message           // of the reader: room for the next ones
+	waits time.Time           // until when something must come; of the reader
+	burst *burstConn          // nil: it is below TLS
 
 	mu      sync.Mutex // guards what follows
 	queue   []frame
@@ -55,6 +50,9 @@ type socket struct {
 	pending map[string]*waiter
 	last    time.Time // when something came last
 	pinger  *time.Timer
+	task    *listener   // what the reader does when it is back from a loan, or who takes its place; nil: it is not lent
+	loans   uint64      // so far
+	late    *time.Timer // ends a loan; nil: there was none
 }
 
 // waiter waits for the reply to a message.

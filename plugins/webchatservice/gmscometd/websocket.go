@@ -91,7 +91,7 @@ type listener struct {
 	op, id string // of the message
 	limit  time.Duration
 	later  *time.Timer // sends the message; nil: it was sent
-	lends  bool        // takeOver may go on in the place of the goroutine that listens
+	lends  bool        // another goroutine may go on in the place of the one that listens
 
 	// Of that goroutine.
 	reply   *message
@@ -109,6 +109,7 @@ func (l *listener) listen() (*message, *chat.Error) {
 	return r, e
 }
 
+// wait is listen without what is to be done at the end.
 func (l *listener) wait() (*message, *chat.Error) {
 	c, s := l.c, l.s
 	for {
@@ -174,16 +175,6 @@ func (l *listener) wake() {
 		l.receive = nil
 		go f() // it is the waiter's, and the wait is over
 	}
-}
-
-// takeOver is the goroutine that goes on with the connect, and with the session, in the place of one that is lent.
-func (l *listener) takeOver() {
-	r, e := l.listen()
-	if e == errRelieved {
-		return
-	}
-	l.c.settle(l.c.connected(l.op, l.s, r, e))
-	l.c.run()
 }
 
 // brokenSocket takes in that the websocket broke, and says why.
