@@ -6,6 +6,9 @@
 // with CANARY-; where one turns up in the output, a secret has leaked and the
 // run fails. Nothing but the name of the test is shown then.
 //
+// When nothing was printed for ten seconds, it says on the standard error
+// which tests are running.
+//
 //	suite [flags of go test] packages
 package main
 
@@ -28,6 +31,9 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
+	w := newWatch(stderr)
+	defer w.close()
+	stdout, stderr = w.writer(stdout), w.writer(stderr)
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	errs := &searcher{w: stderr}
 	cmd.Stderr = errs
@@ -39,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "suite: run go test: %v\n", err)
 		return 2
 	}
-	leaks, err := show(out, stdout)
+	leaks, err := show(out, stdout, w.see)
 	if err != nil {
 		fmt.Fprintf(stderr, "suite: read the output of go test: %v\n", err)
 	}
@@ -69,8 +75,8 @@ type event struct {
 }
 
 // show prints the events in r as go test without -v would, and returns the
-// tests whose output holds a canary, sorted.
-func show(r io.Reader, w io.Writer) (leaks []string, err error) {
+// tests whose output holds a canary, sorted. It calls see with each event.
+func show(r io.Reader, w io.Writer, see func(event)) (leaks []string, err error) {
 	type key struct{ pkg, test string }
 	var (
 		held  = map[key][]string{} // output of tests that still run
@@ -89,6 +95,7 @@ func show(r io.Reader, w io.Writer) (leaks []string, err error) {
 				leaks = search(leaks, e, "")
 				continue
 			}
+			see(e)
 			k := key{e.Package, e.Test}
 			switch e.Action {
 			case "build-output":

@@ -73,7 +73,7 @@ func TestShow(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			leaks, err := show(strings.NewReader(tt.in), &out)
+			leaks, err := show(strings.NewReader(tt.in), &out, func(event) {})
 			if err != nil {
 				t.Fatal(err)
 			}
