@@ -2,9 +2,7 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -22,29 +20,26 @@ type Bus struct {
 	topics   table[topic]   // by full name
 	commands table[command] // by full name
 	readers  readers
-	watch    atomic.Pointer[watch]  // hooks and taps; nil while there are none
-	ids      atomic.Uint64          // of calls and chains
-	sights   atomic.Pointer[sights] // undeclared names that were published; nil before the first
+	watch    atomic.Pointer[watch]       // hooks and taps; nil while there are none
+	ids      atomic.Uint64               // of calls and chains
+	recent   atomic.Pointer[recentNames] // undeclared names that were published; nil before the first
 
-	life    context.Context // of the loader
-	end     context.CancelFunc
-	armed   atomic.Bool // the watchdog is set
-	dozing  atomic.Bool // and looks only seldom
-	closing atomic.Bool
-	strays  atomic.Int64  // topics kept only for publishing undeclared names
-	reports atomic.Int32  // incidents being published
-	closed  chan struct{} // closed when Close has finished
+	watchdog watchdog
+
+	life       context.Context // of the loader
+	end        context.CancelFunc
+	closing    atomic.Bool
+	undeclared atomic.Int64  // topics kept only for publishing undeclared names
+	reports    atomic.Int32  // incidents being published
+	closed     chan struct{} // closed when Close has finished
 
 	mu       sync.Mutex // guards what follows
 	clients  map[string]*Client
 	order    []*Client // as registered
 	patterns patterns
 	seq      uint64 // of wildcard subscriptions
-	flights  map[string]*flight
+	loads    map[string]*loading
 	self     *Client // of the namespace Bus, once there is an incident
-	dog      *time.Timer
-	nap      time.Duration // until the watchdog looks again
-	looking  bool          // it does now
 	closeErr error
 }
 
@@ -114,6 +109,7 @@ func New(opts *Options) *Bus {
 	}
 	b.life, b.end = context.WithCancel(context.Background())
 	b.readers.turn = make(chan struct{}, 1)
+	b.watchdog.bus = b
 	return b
 }
 
@@ -167,161 +163,4 @@ func (b *Bus) namespaces() []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-// maxStrays is how many undeclared event names the bus remembers the route of.
-const maxStrays = 4096
-
-// topic returns the topic of a full name. One that is new is made and, if keep
-// is set, entered into the table.
-func (b *Bus) topic(name, namespace string, keep bool) *topic {
-	if t := b.topics.get(name); t != nil {
-		return t
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if t := b.topics.get(name); t != nil {
-		return t
-	}
-	t := newTopic(b, name, namespace)
-	t.loose = !keep
-	if subs := b.patterns.match(name, nil); len(subs) > 0 {
-		t.subs = subs
-		t.rebuild()
-	}
-	if c := b.clients[namespace]; c != nil && keep {
-		c.declareLatent(t)
-	}
-	if keep {
-		b.topics.put(name, t)
-	}
-	return t
-}
-
-// subscribeWild adds a wildcard subscription to the topics there are; those
-// made later pick it up themselves.
-func (b *Bus) subscribeWild(s *Subscription) error {
-	b.mu.Lock()
-	if s.dead.Load() { // the plugin was taken down meanwhile
-		b.mu.Unlock()
-		return s.client.gone("subscribe " + s.name)
-	}
-	b.seq++
-	s.seq = b.seq
-	b.patterns.add(s)
-	var drain []*serial
-	var errs []error
-	for name, t := range b.topics.all() {
-		if s.pattern.matches(name) {
-			d, _, err := t.attach(s, kindOf[any]{})
-			drain, errs = append(drain, d...), append(errs, err)
-		}
-	}
-	b.mu.Unlock()
-	drainAll(drain)
-	return errors.Join(errs...)
-}
-
-// detach takes s out of every topic it is in.
-func (b *Bus) detach(s *Subscription) {
-	if s.tap != nil {
-		b.unwatch(nil, func(t *tap) bool { return t == s.tap })
-		return
-	}
-	if !s.isWild {
-		if t := b.topics.get(s.name); t != nil {
-			t.detach(s)
-			b.collect(t)
-		}
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.patterns.remove(s)
-	for name, t := range b.topics.all() {
-		if s.pattern.matches(name) {
-			t.detach(s)
-		}
-	}
-}
-
-func (t *topic) detach(s *Subscription) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if i := slices.Index(t.subs, s); i >= 0 {
-		t.subs = slices.Concat(t.subs[:i], t.subs[i+1:])
-		t.rebuild()
-	}
-}
-
-// collect forgets a topic that only exact subscriptions had kept, and the last
-// of them has gone. Wildcard ones come back with the name.
-func (b *Bus) collect(t *topic) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	exact := slices.ContainsFunc(t.subs, func(s *Subscription) bool { return !s.isWild })
-	if !exact && !t.declared && !t.cached && !t.keeps && !t.gone {
-		t.gone = true
-		b.topics.drop(t.name, t)
-	}
-}
-
-// Close ends the bus. It stops the plugins in the reverse order of their
-// start, while everything still works, so that what they publish last is
-// delivered; then it refuses new commands, subscriptions and all events but those
-// that handlers still publish, ends every handler's context, lets the mailboxes run empty and waits for the handlers.
-// Whatever comes later gets [ErrClosed].
-//
-// If ctx ends first, Close returns [ErrStillRunning] with a list of what has
-// not stopped; no further handler starts. Called with a handler's own context
-// it leaves that handler out of the wait; what waits in that handler's mailbox
-// is dropped. A second Close waits for the first.
-func (b *Bus) Close(ctx context.Context) error {
-	if !b.closing.CompareAndSwap(false, true) {
-		select {
-		case <-b.closed:
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			return b.closeErr
-		case <-ctx.Done():
-			return ctxError("close", ctx)
-		}
-	}
-	b.mu.Lock()
-	order := slices.Clone(b.order)
-	b.mu.Unlock()
-	slices.Reverse(order)
-	b.end()
-	err := errors.Join(b.shutDown(ctx, order, ErrClosed), b.waitLoader(ctx))
-	b.mu.Lock()
-	b.closeErr = err
-	if b.dog != nil {
-		b.dog.Stop()
-	}
-	if b.self != nil {
-		b.self.state.Store(stateStopped)
-		b.self.flag(flagDown, true)
-	}
-	b.mu.Unlock()
-	close(b.closed)
-	return err
-}
-
-// waitLoader waits until no loader runs.
-func (b *Bus) waitLoader(ctx context.Context) error {
-	ctx, cancel := waitContext(ctx)
-	defer cancel()
-	b.mu.Lock()
-	flights := slices.Collect(maps.Values(b.flights))
-	b.mu.Unlock()
-	for _, f := range flights {
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return ctxError("wait for the loader", ctx)
-		}
-	}
-	return nil
 }

@@ -16,7 +16,7 @@ type Client struct {
 	bus      *Bus          // with flags and events what publishing needs
 	flags    atomic.Uint32 // why publishing is not the ordinary case: flagDown, flagWatched
 	state    atomic.Int32
-	events   table[outlet]          // own events by short name
+	events   table[eventRoute]      // own events by short name
 	routes   table[route]           // commands called by name
 	claimed  atomic.Bool            // somebody takes the plugin down
 	started  atomic.Bool            // Start has succeeded
@@ -29,24 +29,24 @@ type Client struct {
 	plugin    Plugin // nil for a client made by Register
 	log       *slog.Logger
 
-	gate gate
-	box  *mailbox
+	gate    gate
+	mailbox *mailbox
 
-	life      context.Context // of the plugin
-	end       context.CancelCauseFunc
-	lifeCtx   *scope // what Context returns
-	boxCtx    *scope // of mailbox handlers
-	inlineCtx *scope // of inline handlers
+	life       context.Context // of the plugin
+	end        context.CancelCauseFunc
+	lifeCtx    *scope // what Context returns
+	mailboxCtx *scope // of mailbox handlers
+	inlineCtx  *scope // of inline handlers
 
 	hooks *command // stands for the client's before hooks, where what runs is counted
 
-	wake chan struct{} // tells whoever takes the plugin down to look again
-	down chan struct{} // closed once the plugin is down
+	recheck chan struct{} // tells whoever takes the plugin down to look again
+	down    chan struct{} // closed once the plugin is down
 
-	mu       sync.Mutex // guards what follows
-	subs     map[*Subscription]struct{}
-	boxes    []*mailbox // of iterators, taps and OwnMailbox
-	commands map[string]*command
+	mu           sync.Mutex // guards what follows
+	subs         map[*Subscription]struct{}
+	ownMailboxes []*mailbox // of iterators, taps and OwnMailbox
+	commands     map[string]*command
 }
 
 // The states of a client, in the only order they can follow each other.
@@ -65,12 +65,12 @@ const (
 // newClient makes a client; b.mu is held.
 func newClient(b *Bus, namespace string, p Plugin) *Client {
 	c := &Client{bus: b, namespace: namespace, plugin: p, log: b.log.With("plugin", namespace),
-		wake: make(chan struct{}, 1), down: make(chan struct{})}
+		recheck: make(chan struct{}, 1), down: make(chan struct{})}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	c.lifeCtx = &scope{Context: context.Background(), client: c}
-	c.boxCtx = &scope{Context: context.Background(), client: c, mailbox: true}
+	c.mailboxCtx = &scope{Context: context.Background(), client: c, mailbox: true}
 	c.inlineCtx = &scope{Context: context.Background(), client: c, inline: true}
-	c.box = &mailbox{client: c, soft: b.opts.MailboxSoft, hard: b.opts.MailboxHard}
+	c.mailbox = &mailbox{client: c, soft: b.opts.MailboxSoft, hard: b.opts.MailboxHard}
 	c.hooks = &command{name: "before hook of " + namespace, owner: c}
 	c.gate.client = c
 	c.flag(flagWatched, b.watch.Load() != nil)
@@ -115,7 +115,7 @@ func (c *Client) Ready() {
 	if err != nil {
 		c.log.Error("cannot publish ready", "error", err)
 	}
-	c.warnOrphans()
+	c.warnUndeclaredSubscriptions()
 }
 
 // flag sets or clears one of flags.
@@ -127,22 +127,22 @@ func (c *Client) flag(bit uint32, on bool) {
 	}
 }
 
-func (c *Client) newBox() *mailbox {
-	return &mailbox{client: c, soft: c.box.soft, hard: c.box.hard}
+func (c *Client) newMailbox() *mailbox {
+	return &mailbox{client: c, soft: c.mailbox.soft, hard: c.mailbox.hard}
 }
 
-func (c *Client) addBox() *mailbox {
-	mb := c.newBox()
+func (c *Client) addMailbox() *mailbox {
+	mb := c.newMailbox()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.boxes = append(c.boxes, mb)
+	c.ownMailboxes = append(c.ownMailboxes, mb)
 	return mb
 }
 
-// dropBox forgets a mailbox once nothing of it runs.
-func (c *Client) dropBox(mb *mailbox) {
+// dropMailbox forgets a mailbox once nothing of it runs.
+func (c *Client) dropMailbox(mb *mailbox) {
 	mb.mu.Lock()
-	mb.retired = true
+	mb.forgotten = true
 	running := mb.running
 	mb.mu.Unlock()
 	if running {
@@ -150,14 +150,14 @@ func (c *Client) dropBox(mb *mailbox) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.boxes = slices.DeleteFunc(c.boxes, func(x *mailbox) bool { return x == mb })
+	c.ownMailboxes = slices.DeleteFunc(c.ownMailboxes, func(x *mailbox) bool { return x == mb })
 }
 
-// allBoxes returns every mailbox of the client, the handlers' first.
-func (c *Client) allBoxes() []*mailbox {
+// allMailboxes returns every mailbox of the client, the handlers' first.
+func (c *Client) allMailboxes() []*mailbox {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]*mailbox{c.box}, c.boxes...)
+	return append([]*mailbox{c.mailbox}, c.ownMailboxes...)
 }
 
 // gone is the error for a client that is no longer there.
@@ -176,11 +176,11 @@ func (c *Client) usable(op string) error {
 	return nil
 }
 
-// kick tells whoever takes the client down that something has ended.
-func (c *Client) kick() {
+// signalRecheck tells whoever takes the client down that something has ended.
+func (c *Client) signalRecheck() {
 	if c.state.Load() >= stateStopping {
 		select {
-		case c.wake <- struct{}{}:
+		case c.recheck <- struct{}{}:
 		default:
 		}
 	}

@@ -193,7 +193,7 @@ func (k *command) refuse() error {
 // end counts it out.
 func (k *command) end() {
 	k.running.Add(-1)
-	k.owner.kick() // whoever unloads from a handler waits for all but one
+	k.owner.signalRecheck() // whoever unloads from a handler waits for all but one
 }
 
 // scopeFor returns the context for a handler, and whether it must be ended: a
@@ -307,7 +307,7 @@ func (h *handler[In, Out]) start(ctx context.Context, r *route, in In) *Future[O
 	if h.async != nil && isBackground(ctx) {
 		h.cmd.running.Add(1)
 		if s := owner.state.Load(); s == stateReady || s == stateStarting && r.mine {
-			d.f.mortal = true
+			d.f.endsWithPlugin = true
 			h.invokeAsync(r.ctx, in, d)
 			return (*Future[Out])(d)
 		}
@@ -348,7 +348,7 @@ func (h *handler[In, Out]) run(ctx context.Context, r *route, in In, d *Deferred
 	if waited {
 		d.f.begin(end, h.async != nil)
 	} else {
-		d.f.scope, d.f.mortal = end, h.async != nil
+		d.f.scope, d.f.endsWithPlugin = end, h.async != nil
 	}
 	if h.async == nil {
 		go func() {

@@ -88,8 +88,8 @@ func TestConductChurn(t *testing.T) {
 			s.Unsubscribe()
 		})
 		forever(func(i int) { // other names
-			assert.NoError(t, a.Publish(t.Context(), "stray"+strconv.Itoa(i), nil))
-			s := subscribeName(t, c, "Ping.stray"+strconv.Itoa(i+1), nop)
+			assert.NoError(t, a.Publish(t.Context(), "undeclared"+strconv.Itoa(i), nil))
+			s := subscribeName(t, c, "Ping.undeclared"+strconv.Itoa(i+1), nop)
 			s.Unsubscribe()
 		})
 		forever(func(i int) { // plugins
@@ -212,11 +212,11 @@ func TestConductSubscribeRacesUnload(t *testing.T) {
 
 // Also for names whose route the bus does not remember, no inline call comes
 // after UnsubscribeWait.
-func TestConductUnsubscribeWaitForStrays(t *testing.T) {
+func TestConductUnsubscribeWaitForUndeclared(t *testing.T) {
 	inProcess(t, func(t *testing.T) {
 		b := bus.New(nil)
 		a, c := register(t, b, "A"), register(t, b, "C")
-		for i := range bus.MaxStrays {
+		for i := range bus.MaxUndeclared {
 			require.NoError(t, a.Publish(t.Context(), "x"+strconv.Itoa(i), nil))
 		}
 		var stop atomic.Bool
@@ -224,7 +224,7 @@ func TestConductUnsubscribeWaitForStrays(t *testing.T) {
 		for range 2 {
 			wg.Go(func() {
 				for i := 0; !stop.Load(); i++ {
-					assert.NoError(t, a.Publish(context.Background(), "stray.x", nil))
+					assert.NoError(t, a.Publish(context.Background(), "undeclared.x", nil))
 					if i%16 == 0 {
 						runtime.Gosched()
 					}
@@ -233,7 +233,7 @@ func TestConductUnsubscribeWaitForStrays(t *testing.T) {
 		}
 		for range soak(2_000) {
 			var over atomic.Bool
-			s := subscribeName(t, c, "A.stray.*", func(context.Context, bus.Event[any]) {
+			s := subscribeName(t, c, "A.undeclared.*", func(context.Context, bus.Event[any]) {
 				if over.Load() {
 					t.Error("called after UnsubscribeWait")
 				}

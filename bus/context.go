@@ -5,7 +5,6 @@ import (
 	"iter"
 	"sync/atomic"
 	"time"
-	"unsafe"
 )
 
 // A scope is a context of the bus: a plugin's life, one of its mailbox or
@@ -23,12 +22,12 @@ type scope struct {
 	mailbox         bool   // a mailbox handler
 	inline          bool   // an inline handler
 
-	ended atomic.Bool            // the command has settled
-	both  atomic.Pointer[joined] // made by the first Done
+	ended  atomic.Bool                   // the command has settled
+	joined atomic.Pointer[joinedContext] // made by the first Done
 }
 
-// joined is the context that ends with the caller's and with the plugin.
-type joined struct {
+// joinedContext is the context that ends with the caller's and with the plugin.
+type joinedContext struct {
 	context.Context
 	free func()
 }
@@ -46,13 +45,13 @@ func (s *scope) Value(key any) any {
 	case correlationKey:
 		return s.chain
 	}
-	if both := s.both.Load(); both != nil {
+	if both := s.joined.Load(); both != nil {
 		return both.Value(key)
 	}
 	// context.Cause and contexts derived from s look for the context that ends
 	// it by a key of package context; all other keys are the caller's.
-	if s.shared() || s.home().Err() != nil && s.Context.Err() == nil {
-		if v := s.home().Value(key); v != nil {
+	if s.shared() || s.pluginLife().Err() != nil && s.Context.Err() == nil {
+		if v := s.pluginLife().Value(key); v != nil {
 			return v
 		}
 	}
@@ -63,29 +62,29 @@ func (s *scope) Value(key any) any {
 // context.Background().
 func (s *scope) shared() bool { return isBackground(s.Context) }
 
-// home is the life of the plugin whose code runs.
-func (s *scope) home() context.Context { return s.client.life }
+// pluginLife is the life of the plugin whose code runs.
+func (s *scope) pluginLife() context.Context { return s.client.life }
 
 // Done is closed when the caller's context or the plugin ends, whichever is
 // first. The context that joins the two is made when somebody asks for it.
 func (s *scope) Done() <-chan struct{} {
 	if s.shared() {
-		return s.home().Done()
+		return s.pluginLife().Done()
 	}
-	both := s.both.Load()
+	both := s.joined.Load()
 	if both == nil {
-		both = s.join()
+		both = s.joinContexts()
 	}
 	return both.Done()
 }
 
-func (s *scope) join() *joined {
+func (s *scope) joinContexts() *joinedContext {
 	ctx, cancel := context.WithCancelCause(s.Context)
-	stop := context.AfterFunc(s.home(), func() { cancel(context.Cause(s.home())) })
-	both := &joined{ctx, func() { stop(); cancel(context.Canceled) }}
-	if !s.both.CompareAndSwap(nil, both) {
+	stop := context.AfterFunc(s.pluginLife(), func() { cancel(context.Cause(s.pluginLife())) })
+	both := &joinedContext{ctx, func() { stop(); cancel(context.Canceled) }}
+	if !s.joined.CompareAndSwap(nil, both) {
 		both.free()
-		both = s.both.Load()
+		both = s.joined.Load()
 	}
 	if s.ended.Load() { // end may have come before it could see both
 		both.free()
@@ -98,7 +97,7 @@ func (s *scope) Err() error {
 	if err := s.Context.Err(); err != nil {
 		return err
 	}
-	if err := s.home().Err(); err != nil {
+	if err := s.pluginLife().Err(); err != nil {
 		return err
 	}
 	if s.ended.Load() {
@@ -113,7 +112,7 @@ func (s *scope) Deadline() (time.Time, bool) { return s.Context.Deadline() }
 // end releases what Done made; the command has settled.
 func (s *scope) end() {
 	s.ended.Store(true)
-	if both := s.both.Load(); both != nil {
+	if both := s.joined.Load(); both != nil {
 		both.free()
 	}
 }
@@ -164,19 +163,3 @@ func Correlation(ctx context.Context) uint64 {
 	n, _ := ctx.Value(correlationKey{}).(uint64)
 	return n
 }
-
-// isBackground reports whether ctx is context.Background(), which has nothing
-// to say. Its dynamic type has one value, so comparing the types is enough, and
-// cheaper than comparing the interfaces.
-func isBackground(ctx context.Context) bool {
-	return typeWord(&ctx) == background
-}
-
-var background = func() unsafe.Pointer { ctx := context.Background(); return typeWord(&ctx) }()
-
-// payloadType returns the first word of an interface value, or nil for nil.
-func payloadType(v *any) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(v)) }
-
-// typeWord returns the first word of an interface value, which stands for its
-// dynamic type.
-func typeWord(ctx *context.Context) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(ctx)) }

@@ -1,6 +1,9 @@
 package bus
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Debugger shows what is on a bus and what it is doing: a snapshot, never live
 // state, for debug tools (cxbus 9). Taking one stops nothing; its parts may be
@@ -13,13 +16,13 @@ type Debugger struct {
 
 // SubscriptionInfo is one subscription.
 type SubscriptionInfo struct {
-	Plugin  string `json:"plugin"`
-	Event   string `json:"event"` // name or pattern
-	Place   string `json:"place"` // file and line of the Subscribe call
-	Inline  bool   `json:"inline"`
-	Limit   int    `json:"limit,omitempty"` // of a subscription that may drop
-	Dropped uint64 `json:"dropped,omitempty"`
-	Orphan  bool   `json:"orphan,omitempty"` // its plugin is ready and does not declare the event
+	Plugin     string `json:"plugin"`
+	Event      string `json:"event"` // name or pattern
+	Place      string `json:"place"` // file and line of the Subscribe call
+	Inline     bool   `json:"inline"`
+	Limit      int    `json:"limit,omitempty"` // of a subscription that may drop
+	Dropped    uint64 `json:"dropped,omitempty"`
+	Undeclared bool   `json:"undeclared,omitempty"` // its plugin is ready and does not declare the event
 }
 
 // Debugger takes a snapshot.
@@ -51,7 +54,7 @@ func (s *Subscription) info() SubscriptionInfo {
 	i := SubscriptionInfo{Plugin: s.client.namespace, Event: s.name, Place: s.place(), Inline: s.inline, Limit: s.limit, Dropped: s.Dropped()}
 	if !s.isWild && s.tap == nil {
 		if t := s.client.bus.topics.get(s.name); t != nil {
-			i.Orphan = s.client.bus.orphan(t) != nil
+			i.Undeclared = s.client.bus.neverDeclared(t) != nil
 		}
 	}
 	return i
@@ -63,6 +66,16 @@ func (mb *mailbox) info(p *PluginInfo) {
 	defer mb.mu.Unlock()
 	p.Waiting, p.Refused = mb.waiting+mb.taken-int(mb.pos.Load()), mb.dropped
 	if s := mb.currentLocked(); s != nil {
-		p.Running, p.RunningFor = s.String(), mb.stuck
+		p.Running, p.RunningFor = s.String(), mb.stuckFor
 	}
+}
+
+// compareAll compares pairs in turn.
+func compareAll(pairs ...string) int {
+	for i := 0; i < len(pairs); i += 2 {
+		if d := cmp.Compare(pairs[i], pairs[i+1]); d != 0 {
+			return d
+		}
+	}
+	return 0
 }

@@ -96,7 +96,7 @@ func (d EventOf[T]) Bind(c *Client) (*Publisher[T], error) {
 
 // Publisher publishes one event of one client. It is safe for concurrent use
 // and the fastest way to publish: it holds the event's route.
-type Publisher[T any] struct{ outlet }
+type Publisher[T any] struct{ eventRoute }
 
 // Publish hands v to every subscriber of the event and returns once it is
 // queued for all who have a mailbox and inline subscribers have run. Events
@@ -111,7 +111,7 @@ type Publisher[T any] struct{ outlet }
 func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
 	c := p.client
 	if c.flags.Load() != 0 {
-		if err := c.special(ctx, p.topic(), v); err != nil {
+		if err := c.beforePublish(ctx, p.topic(), v); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
 				f.runFrom(0, Event[T]{v, p.meta}, r)
 				return nil
 			}
-		} else if f.one != nil && f.one.post(v, p.meta, nil) {
+		} else if f.single != nil && f.single.post(v, p.meta, nil) {
 			return nil
 		}
 	}
@@ -145,8 +145,8 @@ func (p *Publisher[T]) Publish(ctx context.Context, v T) error {
 // watch everything on the bus see it only when somebody is subscribed
 // (cxbus 3, publishDirect).
 func (p *Publisher[T]) PublishDirect(ctx context.Context, v T) error {
-	if p.client.flags.Load()&flagWatched != 0 && p.topic().unheard() {
-		return p.client.silenced(ctx, "publish ", p.topic())
+	if p.client.flags.Load()&flagWatched != 0 && p.topic().hasNoSubscribers() {
+		return p.client.publishRefused(ctx, "publish ", p.topic())
 	}
 	return p.Publish(ctx, v)
 }

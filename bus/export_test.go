@@ -5,8 +5,8 @@ import "context"
 // Topics returns how many event names b keeps a route for.
 func Topics(b *Bus) int { return len(b.topics.all()) }
 
-// MaxStrays is how many undeclared names may be among them.
-const MaxStrays = maxStrays
+// MaxUndeclared is how many undeclared names may be among them.
+const MaxUndeclared = maxUndeclared
 
 // Table is the map from names to topics and commands.
 type Table struct{ t table[int] }

@@ -8,48 +8,51 @@ import (
 	"unsafe"
 )
 
-// snapshot is the head of a fanout[T]; list points to the whole of it.
+// A snapshot says where the events of one topic go now. It never changes; a topic stores a new one when its subscriptions
+// change. It is the beginning of a fanout[T], whose payload type is not known to those who hold the snapshot.
 type snapshot struct {
-	list fan
-	idle unsafe.Pointer // if nobody listens: the type word of payloads that need no conversion
+	list anyFanout      // the fanout[T] that the snapshot is the beginning of
+	idle unsafe.Pointer // if nobody listens: the type word of payloads that need no conversion; else nil
 }
 
-type fan interface {
-	// publishAny publishes what was given by name. m is the topic's, which most
-	// publishes need not look at; the snapshot was found at at.
+// anyFanout is a fanout[T] of any payload type.
+type anyFanout interface {
+	// publishAny publishes a payload that was given by name. m is the meta of the topic. at is where the snapshot was
+	// found.
 	publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.Pointer[snapshot], v any) error
+	// inlineAgain calls the inline subscribers, for a publish that began with an older snapshot.
 	inlineAgain(v any, m *meta)
-	// queueKept queues an event of a retained topic for everybody and returns
-	// the inline subscriptions to drain once no lock is held.
-	queueKept(v any, m *meta) ([]*serial, error)
+	// queueRetained queues an event of a retained topic for all subscribers. It returns the queues of the inline
+	// subscriptions, which the caller drains once it holds no lock.
+	queueRetained(v any, m *meta) ([]*serial, error)
 }
 
-// fanout is where events of one topic go: immutable once stored. What the most
-// common way needs comes first.
+// A fanout is the subscribers of one topic, sorted by how they are called: inline, or by way of a mailbox. It never
+// changes once a topic has stored it. What the most common publish needs comes first, so that it is in one cache line.
 type fanout[T any] struct {
 	snapshot
-	fn     func(context.Context, Event[T]) // the only subscriber, inline and typed: the shortest path
-	scope  *scope                          // and its handler's
-	inline []inlineSub[T]
-	plain  bool // inline typed subscribers only: a short path
+	fn     func(context.Context, Event[T]) // the handler, if there is one subscriber, which is inline and typed
+	scope  *scope                          // the context of fn
+	inline []inlineSub[T]                  // the inline subscribers, if all of them are typed
+	plain  bool                            // there are no other subscribers, and others is nil
 	*others[T]
 }
 
-// fanout1 is a fanout with the only inline subscriber beside it. It fills two
-// cache lines, so that what comes first is in one.
+// fanout1 is a fanout with room for its only inline subscriber. It fills exactly two cache lines, so that the allocator
+// puts its beginning at the beginning of one.
 type fanout1[T any] struct {
 	fanout[T]
 	first [1]inlineSub[T]
 	_     [128 - 104]byte
 }
 
-// others is what a fanout has besides, where it is not plain.
+// others is what a fanout has in addition if it is not plain.
 type others[T any] struct {
-	one   *lane[T]      // all subscribers are in it: another short path
-	mixed []mixedSub[T] // used instead of inline when some take any payload
-	boxes []boxGroup[T]
-	timed bool
-	keeps bool
+	single  *lane[T]          // the lane of all subscribers, if they have one together and events carry nothing else
+	mixed   []mixedSub[T]     // the inline subscribers, if some of them take any payload; inline is empty then
+	groups  []mailboxGroup[T] // the subscribers that have a mailbox, by mailbox
+	timed   bool              // somebody asked for the time
+	retains bool              // the topic has retained events
 }
 
 type inlineSub[T any] struct {
@@ -58,13 +61,13 @@ type inlineSub[T any] struct {
 	sub   *Subscription
 }
 
-// mixedSub has one of the two functions.
+// mixedSub is an inline subscriber. It has one of the two functions.
 type mixedSub[T any] struct {
 	inlineSub[T]
 	any func(context.Context, Event[any])
 }
 
-// build makes the snapshot of t's subscriptions; t.mu is held.
+// build makes the snapshot of t's subscriptions. t.mu is held.
 func (kindOf[T]) build(t *topic) *snapshot {
 	var f *fanout[T]
 	if len(t.subs) == 1 {
@@ -74,14 +77,14 @@ func (kindOf[T]) build(t *topic) *snapshot {
 	} else {
 		f = &fanout[T]{}
 	}
-	f.others = &others[T]{keeps: t.keeps}
+	f.others = &others[T]{retains: t.retains}
 	mixed := false
 	for _, s := range t.subs {
 		f.timed = f.timed || s.timed
 		if s.inline {
 			fn, typed := s.typed.(func(context.Context, Event[T]))
 			mixed = mixed || !typed
-			if t.loose { // who ends s cannot take it out of here
+			if t.transient { // nobody can take s out of this snapshot when it ends
 				h := fn
 				fn = func(ctx context.Context, e Event[T]) {
 					if !s.dead.Load() {
@@ -92,24 +95,24 @@ func (kindOf[T]) build(t *topic) *snapshot {
 			f.inline = append(f.inline, inlineSub[T]{fn, s.scope, s})
 			continue
 		}
-		var b boxSub[T]
+		var b mailboxSub[T]
 		if l, ok := s.lane.(*lane[T]); ok {
 			b.typed = l
 		} else {
 			b.any = s.lane.(*lane[any])
 		}
-		i := slices.IndexFunc(f.boxes, func(g boxGroup[T]) bool { return g.box == s.box })
+		i := slices.IndexFunc(f.groups, func(g mailboxGroup[T]) bool { return g.box == s.box })
 		if i < 0 {
-			i = len(f.boxes)
-			f.boxes = append(f.boxes, boxGroup[T]{box: s.box})
+			i = len(f.groups)
+			f.groups = append(f.groups, mailboxGroup[T]{box: s.box})
 		}
-		f.boxes[i].subs = append(f.boxes[i].subs, b)
+		f.groups[i].subs = append(f.groups[i].subs, b)
 		if s.limit == 0 {
-			f.boxes[i].counted++
+			f.groups[i].counted++
 		}
 	}
-	for i := range f.boxes {
-		f.boxes[i].one = f.boxes[i].shared()
+	for i := range f.groups {
+		f.groups[i].single = f.groups[i].makeSingle()
 	}
 	if mixed {
 		for _, s := range f.inline {
@@ -121,12 +124,12 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		}
 		f.inline = nil
 	}
-	f.plain = len(f.boxes) == 0 && !mixed && !f.timed && !f.keeps
+	f.plain = len(f.groups) == 0 && !mixed && !f.timed && !f.retains
 	if len(f.inline) > 1 {
-		f.inline = slices.Clone(f.inline) // no larger than it must be
+		f.inline = slices.Clone(f.inline) // without spare capacity
 	}
-	if len(f.boxes) == 1 && len(f.inline)+len(f.mixed) == 0 && !f.timed && !f.keeps {
-		f.one = f.boxes[0].one
+	if len(f.groups) == 1 && len(f.inline)+len(f.mixed) == 0 && !f.timed && !f.retains {
+		f.single = f.groups[0].single
 	}
 	if f.plain {
 		f.others = nil
@@ -142,7 +145,7 @@ func (kindOf[T]) build(t *topic) *snapshot {
 	return &f.snapshot
 }
 
-// publishAny is publish for a payload that came by name.
+// publishAny is publish for a payload that was given by name.
 func (f *fanout[T]) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.Pointer[snapshot], v any) error {
 	p, ok := v.(T)
 	if !ok {
@@ -154,7 +157,7 @@ func (f *fanout[T]) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.
 	}
 	if isBackground(ctx) {
 		if f.fn != nil {
-			if r := f.enter(b, at); r != nil { // runInline, a call shorter
+			if r := f.enter(b, at); r != nil { // as runInline does, with one call less
 				f.runOne(Event[T]{p, m}, r)
 				return nil
 			}
@@ -162,19 +165,20 @@ func (f *fanout[T]) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.
 			if len(f.inline) == 0 {
 				return nil
 			}
-			if r := f.enter(b, at); r != nil { // runInline, a call shorter
+			if r := f.enter(b, at); r != nil { // as runInline does, with one call less
 				f.runFrom(0, Event[T]{p, m}, r)
 				return nil
 			}
-		} else if f.one != nil && f.one.post(p, m, nil) {
+		} else if f.single != nil && f.single.post(p, m, nil) {
 			return nil
 		}
 	}
 	return f.publish(ctx, m.topic, p, v)
 }
 
-// publish is the whole path; boxed is the payload as an interface if it is at
-// hand.
+// publish publishes to all subscribers, whatever they are. The short ways in front of it serve the most common cases.
+// boxed is the payload as an interface value if the caller has it, else nil. Mailboxes come first: an inline handler may
+// take long, and may wait for what handlers of mailboxes do.
 func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error {
 	tail, ok := ctx.(*Tail)
 	if ok {
@@ -192,18 +196,18 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 		f.runInline(e)
 		return nil
 	}
-	if f.keeps {
+	if f.retains {
 		tail.Go()
-		return t.publishKept(v, f.timed, chain)
+		return t.publishRetained(v, f.timed, chain)
 	}
 	e := Event[T]{v, &t.meta}
 	if f.timed || chain != 0 {
 		e.m = newMeta(t, f.timed, chain)
 	}
 	var first error
-	for i := range f.boxes {
-		g := &f.boxes[i]
-		if g.one != nil && g.one.post(v, e.m, tail) {
+	for i := range f.groups {
+		g := &f.groups[i]
+		if g.single != nil && g.single.post(v, e.m, tail) {
 			continue
 		}
 		if err := g.push(ctx, e, &boxed, tail); err != nil {
@@ -225,9 +229,9 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	return first
 }
 
-// enter marks a publish that is about to call the inline subscribers of s, which
-// was found at at. It returns nil if s is out of date: who was removed from it may
-// have been told that no call will come any more.
+// enter counts a publish that is about to call the inline subscribers of s. at is where s was found. It returns nil if
+// another snapshot is there now: then a subscriber of s may have ended and may have been told that no call will come, so
+// the caller must begin again with the new snapshot.
 func (s *snapshot) enter(b *Bus, at *atomic.Pointer[snapshot]) *reader {
 	r := b.readers.enter()
 	if at.Load() != s {
@@ -237,8 +241,7 @@ func (s *snapshot) enter(b *Bus, at *atomic.Pointer[snapshot]) *reader {
 	return r
 }
 
-// inlineAgain calls the inline subscribers of a snapshot that replaced the one
-// the publish had begun with.
+// inlineAgain implements anyFanout. f has replaced the snapshot that the publish began with.
 func (f *fanout[T]) inlineAgain(v any, m *meta) {
 	p, err := convert[T]("publish "+m.topic.name, v)
 	switch e := (Event[T]{p, m}); {
@@ -246,7 +249,7 @@ func (f *fanout[T]) inlineAgain(v any, m *meta) {
 		m.topic.bus.log.Error("event lost: its type was declared while it was published", "event", m.topic.name, "error", err)
 	case f.plain:
 		f.runInline(e)
-	case f.keeps:
+	case f.retains:
 		drainAll(f.serials(e, v))
 	case f.mixed != nil:
 		f.runMixed(e, v)
@@ -255,8 +258,8 @@ func (f *fanout[T]) inlineAgain(v any, m *meta) {
 	}
 }
 
-// runInline calls the inline subscribers. One recover serves the whole loop,
-// which goes on behind the subscriber that panicked.
+// runInline calls the inline subscribers. If one of them panics, the next one is called. One deferred recover serves the
+// whole loop.
 func (f *fanout[T]) runInline(e Event[T]) {
 	t := e.m.topic
 	r := f.enter(t.bus, &t.snap)
@@ -267,7 +270,7 @@ func (f *fanout[T]) runInline(e Event[T]) {
 	f.runFrom(0, e, r)
 }
 
-// runOne is runFrom for the only subscriber.
+// runOne is runFrom for a fanout with one subscriber.
 func (f *fanout[T]) runOne(e Event[T], r *reader) {
 	returned := false
 	defer func() {
@@ -282,6 +285,7 @@ func (f *fanout[T]) runOne(e Event[T], r *reader) {
 	returned = true
 }
 
+// runFrom calls the inline subscribers from number i on. r is where the publish is counted.
 func (f *fanout[T]) runFrom(i int, e Event[T], r *reader) {
 	at := i
 	defer func() {
@@ -302,8 +306,7 @@ func (f *fanout[T]) runFrom(i int, e Event[T], r *reader) {
 	at = i
 }
 
-// runMixed is runInline where some subscribers take any payload, which is
-// boxed once.
+// runMixed is runInline where some subscribers take any payload. For those the payload is made an interface value, once.
 func (f *fanout[T]) runMixed(e Event[T], boxed any) {
 	if boxed == nil {
 		boxed = e.Data

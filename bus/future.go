@@ -14,18 +14,18 @@ type future struct {
 	cmd     *command
 	settled atomic.Bool // val and err do not change any more
 
-	mu     sync.Mutex // guards what follows
-	mortal bool       // the plugin's end settles it, as its async handler may forget to
-	scope  *scope     // to end at settlement; nil if shared
-	done   chan struct{}
-	val    any
-	err    error
-	rare   *following // nil while nobody waits or follows
+	mu             sync.Mutex // guards what follows
+	endsWithPlugin bool       // the plugin's end settles it, as its async handler may forget to
+	scope          *scope     // to end at settlement; nil if shared
+	done           chan struct{}
+	val            any
+	err            error
+	followers      *followers // nil while nobody waits or follows
 }
 
-// following is the part of a future that only those need who wait for it or
+// followers is the part of a future that only those need who wait for it or
 // follow its progress.
-type following struct {
+type followers struct {
 	stop  func() bool   // ends the watch on the plugin's life
 	notes []any         // the last progress values
 	base  int           // number of notes dropped before notes[0]
@@ -34,12 +34,12 @@ type following struct {
 	after []func(v any, err error)
 }
 
-// followLocked returns the part for those who wait or follow.
-func (f *future) followLocked() *following {
-	if f.rare == nil {
-		f.rare = &following{}
+// followersLocked returns the part for those who wait or follow.
+func (f *future) followersLocked() *followers {
+	if f.followers == nil {
+		f.followers = &followers{}
 	}
-	return f.rare
+	return f.followers
 }
 
 // maxNotes is how many progress values wait for a listener.
@@ -63,7 +63,7 @@ func (f *future) settle(v any, err error) bool {
 	if f.done != nil {
 		close(f.done)
 	}
-	sc, rare := f.scope, f.rare
+	sc, rare := f.scope, f.followers
 	if rare != nil && rare.more != nil {
 		close(rare.more)
 	}
@@ -78,7 +78,7 @@ func (f *future) settle(v any, err error) bool {
 }
 
 // settled tells those who follow. Nothing changes r any more.
-func (r *following) settled(v any, err error) {
+func (r *followers) settled(v any, err error) {
 	if r.stop != nil {
 		r.stop()
 	}
@@ -96,7 +96,7 @@ func (r *following) settled(v any, err error) {
 func (f *future) begin(sc *scope, mortal bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.scope, f.mortal = sc, mortal
+	f.scope, f.endsWithPlugin = sc, mortal
 	if f.done != nil && !f.settled.Load() {
 		f.watchLocked()
 	}
@@ -104,8 +104,8 @@ func (f *future) begin(sc *scope, mortal bool) {
 
 // watchLocked makes the plugin's end settle f.
 func (f *future) watchLocked() {
-	if f.mortal {
-		f.followLocked().stop = context.AfterFunc(f.cmd.owner.life, func() { f.settle(nil, f.cmd.owner.gone(f.cmd.name)) })
+	if f.endsWithPlugin {
+		f.followersLocked().stop = context.AfterFunc(f.cmd.owner.life, func() { f.settle(nil, f.cmd.owner.gone(f.cmd.name)) })
 	}
 }
 
@@ -128,7 +128,7 @@ func (f *future) notify(v any) {
 	if f.settled.Load() {
 		return
 	}
-	r := f.followLocked()
+	r := f.followersLocked()
 	if len(r.notes) == maxNotes {
 		r.notes = append(r.notes[:0:0], r.notes[1:]...)
 		r.base++
@@ -149,7 +149,7 @@ func (f *future) onSettle(fn func(v any, err error)) {
 	f.mu.Lock()
 	settled, v, err := f.settled.Load(), f.val, f.err
 	if !settled {
-		r := f.followLocked()
+		r := f.followersLocked()
 		r.after = append(r.after, fn)
 	}
 	f.mu.Unlock()
@@ -164,7 +164,7 @@ func (f *future) forward(to *future) {
 	f.wait() // the plugin's end settles f
 	f.mu.Lock()
 	settled, v, err := f.settled.Load(), f.val, f.err
-	r := f.followLocked()
+	r := f.followersLocked()
 	for _, v := range r.notes {
 		to.notify(v)
 	}
@@ -262,7 +262,7 @@ func (f *future) note(ctx context.Context, next *int) (any, bool) {
 	f.wait() // the plugin's end settles the command
 	for {
 		f.mu.Lock()
-		r := f.followLocked()
+		r := f.followersLocked()
 		*next = max(*next, r.base)
 		if i := *next - r.base; i < len(r.notes) {
 			v := r.notes[i]

@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// A gate holds the commands that other plugins call before a plugin is ready,
-// in call order, bounded in number and time (cxbus 10, row 3). It opens once,
-// or the plugin is taken down first.
+// A gate makes the commands of other plugins wait until its plugin is ready (cxbus 10, row 3). They wait in call order.
+// Options.BufferLimit bounds how many wait, Options.BufferTimeout how long each of them waits. A gate opens once and
+// stays open. If the plugin is taken down first, the gate rejects what waits and never opens.
 type gate struct {
 	client *Client
 
 	mu      sync.Mutex // guards what follows
-	opening bool
-	open    bool
-	shut    bool // taken down
-	waiting []*waiting
+	opening bool       // release is running the commands that waited
+	open    bool       // commands no longer wait
+	shut    bool       // the plugin was taken down: nothing waits any more
+	waiting []*waiting // in call order
 }
 
-// waiting is one buffered command. Exactly one of opening, expiry, the
-// caller's context and taking down settles it.
+// waiting is one command that waits. Exactly one of four things ends its wait: the gate opens, BufferTimeout has passed,
+// the caller's context ends, or the plugin is taken down.
 type waiting struct {
 	name string
 	run  func(err error) // called once, with no lock held
-	stop []func() bool
+	stop []func() bool   // stop the timer and the watch on the caller's context
 }
 
-// queue takes a command if the gate is still closed; it returns false if the
-// command can run now. run is called once: with nil when the plugin is ready,
-// else with the reason.
+// queue makes a command wait. It returns false if the gate is open or the plugin was taken down: then it has not taken
+// the command, and the caller goes on with it. If queue returns true, run is called once: with nil when the plugin is
+// ready, else with the reason why the command cannot run. run may be called before queue returns.
 func (g *gate) queue(ctx context.Context, name string, run func(error)) bool {
 	g.mu.Lock()
 	if g.open || g.shut {
@@ -58,7 +58,7 @@ func (g *gate) queue(ctx context.Context, name string, run func(error)) bool {
 	return true
 }
 
-// settle ends one entry with an error.
+// settle ends the wait of one command with an error, unless something else has ended it.
 func (g *gate) settle(w *waiting, err error) {
 	g.mu.Lock()
 	i := slices.Index(g.waiting, w)
@@ -71,6 +71,7 @@ func (g *gate) settle(w *waiting, err error) {
 	}
 }
 
+// end ends the wait. Whoever calls it has taken w out of the list.
 func (w *waiting) end(err error) {
 	for _, stop := range w.stop {
 		stop()
@@ -78,25 +79,25 @@ func (w *waiting) end(err error) {
 	w.run(err)
 }
 
-// wait is queue for a caller that waits: when it returns nil the command may
-// run. Callers are let go in call order.
+// wait is queue for a caller that waits itself. When it returns nil, the command may run. Callers come out of wait in
+// call order.
 func (g *gate) wait(ctx context.Context, name string) error {
 	done := make(chan error, 1)
 	if !g.queue(ctx, name, func(err error) { done <- err }) {
 		return nil
 	}
-	return <-done // the entry honours ctx itself
+	return <-done // queue ends the wait when ctx ends
 }
 
-// release runs what waits, in call order, and then opens the gate: what comes
-// meanwhile queues up behind. It reports false if it was called before.
+// release runs the commands that wait, in call order, and then opens the gate. A command that comes meanwhile waits
+// behind the others, so that the order holds. release reports false if it was called before.
 func (g *gate) release() bool {
 	g.mu.Lock()
 	again := g.opening
 	g.opening = true
 	g.mu.Unlock()
 	if !again {
-		defer func() { // a handler that ends its goroutine leaves the rest to another call
+		defer func() { // if a handler ends this goroutine, the next call of release goes on
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.opening = g.open
@@ -118,7 +119,7 @@ func (g *gate) release() bool {
 	return false
 }
 
-// reject ends what waits with err and lets nothing more wait.
+// reject ends the wait of all commands with err. No command waits afterwards.
 func (g *gate) reject(err func(op string) error) {
 	g.mu.Lock()
 	list := g.waiting
@@ -130,7 +131,7 @@ func (g *gate) reject(err func(op string) error) {
 	}
 }
 
-// names lists what waits.
+// names lists the commands that wait, by name.
 func (g *gate) names() (list []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -54,8 +54,8 @@ func (c *Client) subscribe(s *Subscription) error {
 func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOption) (iter.Seq[Event[any]], error) {
 	ch := make(chan Event[any])
 	over := make(chan struct{}) // closed when nobody takes events any more
-	s := newSubscription(c, event, append(slices.Clone(opts), func(s *Subscription) { s.inline, s.apart = false, false }))
-	s.box = c.addBox()
+	s := newSubscription(c, event, append(slices.Clone(opts), func(s *Subscription) { s.inline, s.ownMailbox = false, false }))
+	s.box = c.addMailbox()
 	var end func()
 	setHandler(s, func(hctx context.Context, e Event[any]) {
 		select {
@@ -63,14 +63,14 @@ func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOpti
 		case <-over:
 		case <-hctx.Done():
 		}
-		if s.one {
+		if s.onlyFirst {
 			end()
 		}
 	})
 	end = sync.OnceFunc(func() {
 		close(over)
 		s.Unsubscribe()
-		c.dropBox(s.box)
+		c.dropMailbox(s.box)
 	})
 	if err := c.subscribe(s); err != nil {
 		end()
@@ -151,8 +151,8 @@ func (c *Client) Flush(ctx context.Context) error {
 			return ErrSelfWait.with("flush "+c.namespace, "call Flush from elsewhere")
 		}
 	}
-	for _, mb := range c.allBoxes() {
-		if mb != c.box && !mb.handlers {
+	for _, mb := range c.allMailboxes() {
+		if mb != c.mailbox && !mb.handlers {
 			continue
 		}
 		if err := mb.flush(ctx); err != nil {
@@ -169,7 +169,7 @@ func (c *Client) subscribeExact(s *Subscription, name string, k kind) error {
 	ns, _, _ := splitName(name)
 	for {
 		t := c.bus.topic(name, ns, true)
-		if err := c.bus.orphan(t); err != nil {
+		if err := c.bus.neverDeclared(t); err != nil {
 			if c.bus.opts.Strict {
 				s.Unsubscribe()
 				return err
@@ -199,8 +199,8 @@ func (c *Client) remember(s *Subscription) error {
 		c.subs = map[*Subscription]struct{}{}
 	}
 	c.subs[s] = struct{}{}
-	if s.apart {
-		c.boxes = append(c.boxes, s.box)
+	if s.ownMailbox {
+		c.ownMailboxes = append(c.ownMailboxes, s.box)
 	}
 	if s.inline {
 		c.inlined.Store(true)

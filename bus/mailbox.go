@@ -19,36 +19,36 @@ type mailbox struct {
 	handlers   bool // of a subscription made with OwnMailbox
 	soft, hard int  // events that may wait, besides the batch in work
 
-	mu      sync.Mutex // guards what follows
-	fill    []run
-	tail    unsafe.Pointer // the lane of the last run in fill
-	work    []run          // the batch in work; the consumer alone moves through it
-	lanes   []swapper      // with something in fill
-	counted int            // events in fill that the limits count
-	waiting int            // events in fill
-	taken   int            // events in work
-	running bool
-	retired bool          // to be forgotten once nothing runs
-	space   chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
-	dropped uint64        // counts overflows
-	batch   uint64        // counts batches
-	seen    [2]uint64     // batch and position at the watchdog's last look
-	stuck   time.Duration // how long the handler has been seen running
-	told    bool          // it was reported
+	mu        sync.Mutex // guards what follows
+	fill      []run
+	lastLane  unsafe.Pointer // the lane of the last run in fill
+	work      []run          // the batch in work; the consumer alone moves through it
+	lanes     []batchLane    // with something in fill
+	counted   int            // events in fill that the limits count
+	waiting   int            // events in fill
+	taken     int            // events in work
+	running   bool
+	forgotten bool          // to be forgotten once nothing runs
+	space     chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
+	dropped   uint64        // counts overflows
+	batch     uint64        // counts batches
+	seen      [2]uint64     // batch and position at the watchdog's last look
+	stuckFor  time.Duration // how long the handler has been seen running
+	reported  bool          // it was reported
 
-	pos     atomic.Int64 // number of the call in work that runs, from 1
-	at      atomic.Int64 // run in work that it belongs to, and behind 32 bits the calls before that run
-	flooded atomic.Bool  // an overflow was logged since the mailbox was last empty
+	pos            atomic.Int64 // number of the call in work that runs, from 1
+	at             atomic.Int64 // run in work that it belongs to, and behind 32 bits the calls before that run
+	overflowLogged atomic.Bool  // an overflow was logged since the mailbox was last empty
 }
 
 // run is a number of events in a row for one lane, where the payloads wait.
 type run struct {
-	lane runner
+	lane deliverer
 	m    *meta
 	n    int // the consumer counts it down
 }
 
-type runner interface {
+type deliverer interface {
 	// deliver calls the handlers for the events of r one after the other.
 	deliver(mb *mailbox, r *run)
 	// subscription returns the one whose handler gets call number n of a run.
@@ -129,7 +129,7 @@ func (b *Bus) overflowed(err error) {
 		return
 	}
 	var o *overflow
-	if errors.As(err, &o) && o.box.flooded.CompareAndSwap(false, true) {
+	if errors.As(err, &o) && o.box.overflowLogged.CompareAndSwap(false, true) {
 		b.report(MailboxOverflow, Incident{Plugin: o.box.client.namespace, Name: o.event, Depth: o.depth, Text: "mailbox overflow"}, "behind", o.busy)
 	}
 }
@@ -171,7 +171,7 @@ func (mb *mailbox) currentLocked() *Subscription {
 
 // run works until nothing is left. It is the consumer.
 func (mb *mailbox) run() {
-	mb.client.bus.armWatchdog()
+	mb.client.bus.watchdog.arm()
 	for mb.next() {
 		for i, n := 0, len(mb.work); i < n; {
 			i = mb.runFrom(i)
@@ -191,10 +191,10 @@ func (mb *mailbox) resume(i int) {
 func (mb *mailbox) next() bool {
 	more, retired := mb.take()
 	if retired {
-		mb.client.dropBox(mb)
+		mb.client.dropMailbox(mb)
 	}
 	if !more {
-		mb.client.kick()
+		mb.client.signalRecheck()
 	}
 	return more
 }
@@ -209,8 +209,8 @@ func (mb *mailbox) take() (more, retired bool) {
 	if len(mb.fill) == 0 {
 		mb.work = mb.work[:0]
 		mb.running = false
-		mb.flooded.Store(false)
-		return false, mb.retired
+		mb.overflowLogged.Store(false)
+		return false, mb.forgotten
 	}
 	mb.fill, mb.work = mb.work[:0], mb.fill
 	for i, l := range mb.lanes {
@@ -218,7 +218,7 @@ func (mb *mailbox) take() (more, retired bool) {
 		mb.lanes[i] = nil
 	}
 	mb.lanes = mb.lanes[:0]
-	mb.tail = nil
+	mb.lastLane = nil
 	mb.taken, mb.waiting, mb.counted = mb.waiting, 0, 0
 	mb.batch++
 	if mb.space != nil {
@@ -256,19 +256,19 @@ func (mb *mailbox) runFrom(i int) (next int) {
 	return at
 }
 
-// marker is a run that only says that it was reached.
-type marker struct {
+// flushMarker is a run that only says that it was reached.
+type flushMarker struct {
 	sub  *Subscription
 	done chan struct{}
 }
 
-func (k marker) deliver(_ *mailbox, r *run) {
+func (k flushMarker) deliver(_ *mailbox, r *run) {
 	if r.n > 0 {
 		r.n = 0
 		close(k.done)
 	}
 }
-func (k marker) subscription(int) *Subscription { return k.sub }
+func (k flushMarker) subscription(int) *Subscription { return k.sub }
 
 // flush waits until everything queued so far was handled.
 func (mb *mailbox) flush(ctx context.Context) error {
@@ -277,9 +277,9 @@ func (mb *mailbox) flush(ctx context.Context) error {
 		mb.mu.Unlock()
 		return nil
 	}
-	k := marker{&Subscription{client: mb.client, name: "flush"}, make(chan struct{})}
+	k := flushMarker{&Subscription{client: mb.client, name: "flush"}, make(chan struct{})}
 	mb.fill = append(mb.fill, run{k, nil, 1})
-	mb.tail = nil
+	mb.lastLane = nil
 	mb.mu.Unlock()
 	select {
 	case <-k.done:

@@ -197,14 +197,14 @@ func (c *Client) declareLatent(t *topic) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kind, t.doc, t.declared, t.cached, t.loose = e.kind, e.doc, true, true, false
-	c.events.put(member, t.outlet(c))
+	t.kind, t.doc, t.declared, t.held, t.transient = e.kind, e.doc, true, true, false
+	c.events.put(member, t.routeFor(c))
 	t.rebuild()
 }
 
-// nobody reports whether an event of the manifest has no topic and needs none to
+// nobodyListens reports whether an event of the manifest has no topic and needs none to
 // be published now: nobody listens, and the payload is of its type.
-func (c *Client) nobody(e *latentEvent, payload any) bool {
+func (c *Client) nobodyListens(e *latentEvent, payload any) bool {
 	if c.flags.Load() != 0 || reflect.TypeOf(payload) != e.kind.typ() || c.bus.topics.get(e.name) != nil {
 		return false
 	}

@@ -238,9 +238,9 @@ func TestManifestAmongManyNames(t *testing.T) {
 	require.NoError(t, b.Start(ctx, p))
 	app, err := b.Register("App")
 	require.NoError(t, err)
-	for i := range bus.MaxStrays + 1 {
+	for i := range bus.MaxUndeclared + 1 {
 		for range 2 { // a name is remembered when it comes again
-			require.NoError(t, app.Publish(ctx, "stray"+strconv.Itoa(i), nil))
+			require.NoError(t, app.Publish(ctx, "undeclared"+strconv.Itoa(i), nil))
 		}
 	}
 	var got []any

@@ -11,11 +11,11 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 	o := c.events.known(event)
 	if o == nil {
 		if o = c.events.get(event); o == nil {
-			return c.publishNew(ctx, event, payload)
+			return c.publishUnknown(ctx, event, payload)
 		}
 	}
 	if c.flags.Load() != 0 {
-		if err := c.special(ctx, o.topic(), payload); err != nil {
+		if err := c.beforePublish(ctx, o.topic(), payload); err != nil {
 			return err
 		}
 	}
@@ -26,10 +26,10 @@ func (c *Client) Publish(ctx context.Context, event string, payload any) error {
 	return s.list.publishAny(ctx, c.bus, o.meta, &o.snap, payload)
 }
 
-// publishOn is the second half of Publish, for those in less of a hurry.
-func (c *Client) publishOn(ctx context.Context, t *topic, payload any) error {
+// publishTopic is the second half of Publish, for those in less of a hurry.
+func (c *Client) publishTopic(ctx context.Context, t *topic, payload any) error {
 	if c.flags.Load() != 0 {
-		if err := c.special(ctx, t, payload); err != nil {
+		if err := c.beforePublish(ctx, t, payload); err != nil {
 			return err
 		}
 	}
@@ -48,10 +48,10 @@ func (c *Client) eventTopic(event string) (*topic, error) {
 	return t, c.declaredOr(t)
 }
 
-// special is what publishing does when flags says so: it fails if the client is
+// beforePublish is what publishing does when flags says so: it fails if the client is
 // down, and lets taps see the event.
-func (c *Client) special(ctx context.Context, t *topic, v any) error {
-	if err := c.silenced(ctx, "publish ", t); err != nil {
+func (c *Client) beforePublish(ctx context.Context, t *topic, v any) error {
+	if err := c.publishRefused(ctx, "publish ", t); err != nil {
 		return err
 	}
 	if w := c.bus.watch.Load(); w != nil {
@@ -60,10 +60,10 @@ func (c *Client) special(ctx context.Context, t *topic, v any) error {
 	return nil
 }
 
-// silenced reports why the client can no longer publish. While it is taken down
+// publishRefused reports why the client can no longer publish. While it is taken down
 // handlers still can, so that what they were doing comes to its end; others
 // cannot, or mailboxes would never run empty.
-func (c *Client) silenced(ctx context.Context, verb string, t *topic) error {
+func (c *Client) publishRefused(ctx context.Context, verb string, t *topic) error {
 	switch c.state.Load() {
 	case stateStopped:
 		return c.gone(verb + t.name)
@@ -82,8 +82,8 @@ func (c *Client) PublishDirect(ctx context.Context, event string, payload any) e
 		if err != nil {
 			return err
 		}
-		if t.unheard() {
-			if err := c.silenced(ctx, "publish ", t); err != nil {
+		if t.hasNoSubscribers() {
+			if err := c.publishRefused(ctx, "publish ", t); err != nil {
 				return err
 			}
 			return t.publishAny(ctx, payload)

@@ -79,19 +79,9 @@ func (c *Client) info() PluginInfo {
 	c.latentInfo(&p)
 	slices.SortFunc(p.Commands, func(a, b CommandInfo) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Events, func(a, b EventInfo) int { return cmp.Compare(a.Name, b.Name) })
-	c.box.info(&p)
+	c.mailbox.info(&p)
 	p.Buffered = c.gate.names()
 	return p
-}
-
-// compareAll compares pairs in turn.
-func compareAll(pairs ...string) int {
-	for i := 0; i < len(pairs); i += 2 {
-		if d := cmp.Compare(pairs[i], pairs[i+1]); d != 0 {
-			return d
-		}
-	}
-	return 0
 }
 
 // Subscribers returns, for each event of the client's namespace that somebody

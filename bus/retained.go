@@ -86,8 +86,8 @@ func drainAll(list []*serial) {
 	}
 }
 
-// queueKept implements fan; t.retain is held.
-func (f *fanout[T]) queueKept(v any, m *meta) ([]*serial, error) {
+// queueRetained implements fan; t.retain is held.
+func (f *fanout[T]) queueRetained(v any, m *meta) ([]*serial, error) {
 	p, err := convert[T]("publish "+m.topic.name, v)
 	if err != nil {
 		return nil, err
@@ -97,8 +97,8 @@ func (f *fanout[T]) queueKept(v any, m *meta) ([]*serial, error) {
 		return f.serials(e, v), nil
 	}
 	var errs []error
-	for i := range f.boxes {
-		if err := f.boxes[i].force(e, &v); err != nil {
+	for i := range f.groups {
+		if err := f.groups[i].force(e, &v); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -129,10 +129,10 @@ func (f *fanout[T]) serials(e Event[T], v any) (list []*serial) {
 	return list
 }
 
-// publishKept publishes plainly on a retained topic.
-func (t *topic) publishKept(v any, timed bool, chain uint64) error {
+// publishRetained publishes plainly on a retained topic.
+func (t *topic) publishRetained(v any, timed bool, chain uint64) error {
 	t.retain.Lock()
-	list, err := t.snap.Load().list.queueKept(v, newMeta(t, timed, chain))
+	list, err := t.snap.Load().list.queueRetained(v, newMeta(t, timed, chain))
 	t.retain.Unlock()
 	drainAll(list)
 	t.bus.overflowed(err)
@@ -155,13 +155,13 @@ func (t *topic) republish(ctx context.Context, c *Client, v any) error {
 // is called with the retain mutex held.
 func (t *topic) swap(ctx context.Context, c *Client, f func(old any, has bool) (any, bool)) error {
 	t.mu.Lock()
-	if !t.keeps {
-		t.keeps = true
+	if !t.retains {
+		t.retains = true
 		t.rebuild()
 	}
 	t.mu.Unlock()
 	t.retain.Lock()
-	if err := c.silenced(ctx, "republish ", t); err != nil {
+	if err := c.publishRefused(ctx, "republish ", t); err != nil {
 		// Under retain: once c is down its values have been forgotten.
 		t.retain.Unlock()
 		return err
@@ -176,7 +176,7 @@ func (t *topic) swap(ctx context.Context, c *Client, f func(old any, has bool) (
 	if w := t.bus.watch.Load(); w != nil {
 		w.event(ctx, t, v)
 	}
-	list, err := t.snap.Load().list.queueKept(v, &meta{topic: t, time: t.at, revision: t.rev, chain: Correlation(ctx)})
+	list, err := t.snap.Load().list.queueRetained(v, &meta{topic: t, time: t.at, revision: t.rev, chain: Correlation(ctx)})
 	t.retain.Unlock()
 	drainAll(list)
 	t.bus.overflowed(err)
@@ -194,16 +194,16 @@ func (t *topic) clearRetained() {
 // the caller holds no lock.
 func (t *topic) attach(s *Subscription, k kind) ([]*serial, bool, error) {
 	t.mu.Lock()
-	if t.keeps {
+	if t.retains {
 		t.mu.Unlock()
-		return t.attachKept(s, k)
+		return t.attachRetained(s, k)
 	}
 	defer t.mu.Unlock()
 	ok, err := t.attachLocked(s, k)
 	return nil, ok, err
 }
 
-func (t *topic) attachKept(s *Subscription, k kind) ([]*serial, bool, error) {
+func (t *topic) attachRetained(s *Subscription, k kind) ([]*serial, bool, error) {
 	t.retain.Lock()
 	t.mu.Lock()
 	if t.has && t.kind.untyped() {
@@ -215,11 +215,11 @@ func (t *topic) attachKept(s *Subscription, k kind) ([]*serial, bool, error) {
 		}
 	}
 	ok, err := t.attachLocked(s, k)
-	solo := &topic{bus: t.bus, name: t.name, kind: t.kind, subs: []*Subscription{s}, keeps: true}
+	solo := &topic{bus: t.bus, name: t.name, kind: t.kind, subs: []*Subscription{s}, retains: true}
 	t.mu.Unlock()
 	var list []*serial
 	if ok && err == nil && t.has {
-		list, err = solo.kind.build(solo).list.queueKept(t.value, &meta{topic: t, time: t.at, revision: t.rev, replay: true})
+		list, err = solo.kind.build(solo).list.queueRetained(t.value, &meta{topic: t, time: t.at, revision: t.rev, replay: true})
 	}
 	t.retain.Unlock()
 	return list, ok, err

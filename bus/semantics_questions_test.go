@@ -371,7 +371,7 @@ func questions() []answer {
 			}},
 		{n: 19, question: "A typo in an event's name",
 			cxbus: "Silent for ever.",
-			here:  "Subscribing stays loose, but is warned of once the plugin is ready, has declared events and this is none of them; the debugger lists it as an orphan; an error in strict mode, with the nearest name.",
+			here:  "Subscribing stays loose, but is warned of once the plugin is ready, has declared events and this is none of them; the debugger lists it as undeclared; an error in strict mode, with the nearest name.",
 			why:   "Known integrations wait for events that do not exist.",
 			proof: func(w *world) {
 				_, _ = w.sees("Late.messageRecieved")
@@ -383,13 +383,13 @@ func questions() []answer {
 				assert.Contains(w, w.logs.find(warning)[0]["error"], "did you mean Late.messageReceived?")
 				_, _ = w.sees("Late.other")
 				require.Len(w, w.logs.find(warning), 2)
-				orphans := 0
+				undeclaredSubscriptions := 0
 				for _, s := range w.b.Debugger().Subscriptions {
-					if s.Orphan {
-						orphans++
+					if s.Undeclared {
+						undeclaredSubscriptions++
 					}
 				}
-				w.equal(2, orphans)
+				w.equal(2, undeclaredSubscriptions)
 				strict := bus.New(&bus.Options{Strict: true})
 				a := register(w, strict, "A")
 				w.ok(a.RegisterEvents("opened"))

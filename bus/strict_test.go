@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	orphanWarning = "subscribed to an event that its plugin does not declare"
-	undeclaredLog = "published an event that is not declared"
+	undeclaredWarning = "subscribed to an event that its plugin does not declare"
+	undeclaredLog     = "published an event that is not declared"
 )
 
 func ignore(context.Context, bus.Event[any]) {}
@@ -89,23 +89,23 @@ func TestWarnings(t *testing.T) {
 		subscribeName(t, app, "Notes.*", ignore)
 		subscribeName(t, app, "Notes.added", ignore)
 		subscribeName(t, app, "Later.x", ignore)
-		assert.Empty(t, log.find(orphanWarning), "it may still come")
-		assert.False(t, orphans(b)["Notes.adde"])
+		assert.Empty(t, log.find(undeclaredWarning), "it may still come")
+		assert.False(t, undeclaredSubscriptions(b)["Notes.adde"])
 		c.Ready()
 		c.Ready()
-		found := log.find(orphanWarning)
+		found := log.find(undeclaredWarning)
 		require.Len(t, found, 1, "one line for each event")
 		assert.Equal(t, early.String(), found[0]["subscriber"])
 		assert.Equal(t, "subscribe Notes.adde: event is not declared (did you mean Notes.added?)", found[0]["error"])
-		assert.Equal(t, map[string]bool{"Notes.adde": true}, orphans(b))
+		assert.Equal(t, map[string]bool{"Notes.adde": true}, undeclaredSubscriptions(b))
 
 		late := subscribeName(t, app, "Notes.gone", ignore)
-		found = log.find(orphanWarning)
+		found = log.find(undeclaredWarning)
 		require.Len(t, found, 2)
 		assert.Equal(t, late.String(), found[1]["subscriber"])
-		assert.Equal(t, map[string]bool{"Notes.adde": true, "Notes.gone": true}, orphans(b))
+		assert.Equal(t, map[string]bool{"Notes.adde": true, "Notes.gone": true}, undeclaredSubscriptions(b))
 		bind(t, c, noteGone)
-		assert.False(t, orphans(b)["Notes.gone"], "declared late")
+		assert.False(t, undeclaredSubscriptions(b)["Notes.gone"], "declared late")
 
 		for range 3 {
 			require.NoError(t, c.Publish(t.Context(), "odd", 1))
@@ -116,11 +116,11 @@ func TestWarnings(t *testing.T) {
 	})
 }
 
-// orphans lists what is subscribed to in vain.
-func orphans(b *bus.Bus) map[string]bool {
+// undeclaredSubscriptions lists what is subscribed to in vain.
+func undeclaredSubscriptions(b *bus.Bus) map[string]bool {
 	m := map[string]bool{}
 	for _, s := range b.Debugger().Subscriptions {
-		if s.Orphan {
+		if s.Undeclared {
 			m[s.Event] = true
 		}
 	}

@@ -12,25 +12,25 @@ import (
 
 // Subscription is the handle of one Subscribe.
 type Subscription struct {
-	client  *Client
-	name    string
-	pattern pattern
-	isWild  bool
-	inline  bool
-	timed   bool
-	one     bool    // ends with the first event
-	apart   bool    // has a mailbox of its own
-	typed   any     // func(context.Context, Event[T])
-	lane    swapper // *lane[T], unless inline
-	box     *mailbox
-	tap     *tap    // of a tap or observer
-	scope   *scope  // of its handler
-	pc      uintptr // where Subscribe was called
-	seq     uint64  // order of wildcard subscriptions
-	dead    atomic.Bool
-	fired   atomic.Bool // the first event of one that ends with it
-	once    sync.Once
-	serial  *serial // inline on a retained topic
+	client     *Client
+	name       string
+	pattern    pattern
+	isWild     bool
+	inline     bool
+	timed      bool
+	onlyFirst  bool      // ends with the first event
+	ownMailbox bool      // has a mailbox of its own
+	typed      any       // func(context.Context, Event[T])
+	lane       batchLane // *lane[T], unless inline
+	box        *mailbox
+	tap        *tap    // of a tap or observer
+	scope      *scope  // of its handler
+	pc         uintptr // where Subscribe was called
+	seq        uint64  // order of wildcard subscriptions
+	dead       atomic.Bool
+	fired      atomic.Bool // the first event of one that ends with it
+	once       sync.Once
+	serial     *serial // inline on a retained topic
 
 	limit      int // how many may wait before some are dropped; 0: never
 	dropNewest bool
@@ -53,14 +53,14 @@ func Inline() SubscribeOption { return func(s *Subscription) { s.inline = true }
 func Timed() SubscribeOption { return func(s *Subscription) { s.timed = true } }
 
 // Once ends the subscription with its first event; the handler is called once.
-func Once() SubscribeOption { return func(s *Subscription) { s.one = true } }
+func Once() SubscribeOption { return func(s *Subscription) { s.onlyFirst = true } }
 
 // OwnMailbox gives the subscription a mailbox of its own, with the limits of its
 // plugin's: the handler runs in parallel with the plugin's other handlers, so
 // that a slow one holds none of them up. Its events stay in order and its calls
 // never overlap each other; there is no order with the plugin's other events.
 // An inline subscription has no mailbox, so there it changes nothing.
-func OwnMailbox() SubscribeOption { return func(s *Subscription) { s.apart = true } }
+func OwnMailbox() SubscribeOption { return func(s *Subscription) { s.ownMailbox = true } }
 
 // DropOldest lets no more than n events wait for this subscription, besides
 // those of the batch that is being handled; for a further one the oldest is
@@ -82,13 +82,13 @@ func newSubscription(c *Client, name string, opts []SubscribeOption) *Subscripti
 	for _, o := range opts {
 		o(s)
 	}
-	s.scope, s.box = c.boxCtx, c.box
+	s.scope, s.box = c.mailboxCtx, c.mailbox
 	switch {
 	case s.inline:
-		s.scope, s.apart = c.inlineCtx, false
+		s.scope, s.ownMailbox = c.inlineCtx, false
 		s.serial = &serial{sub: s}
-	case s.apart:
-		s.box = c.newBox()
+	case s.ownMailbox:
+		s.box = c.newMailbox()
 		s.box.handlers = true
 		s.scope = &scope{Context: context.Background(), client: c, mailbox: true, box: s.box}
 	}
@@ -109,7 +109,7 @@ func (s *Subscription) calledThrough() {
 // setHandler gives s its handler: the function itself, or one that ends s
 // first.
 func setHandler[T any](s *Subscription, h func(context.Context, Event[T])) {
-	if s.one {
+	if s.onlyFirst {
 		then := h
 		h = func(ctx context.Context, e Event[T]) {
 			if s.fired.CompareAndSwap(false, true) {
@@ -155,8 +155,8 @@ func (s *Subscription) Unsubscribe() {
 		s.dead.Store(true)
 		s.client.bus.detach(s)
 		s.client.forget(s)
-		if s.tap != nil || s.apart {
-			s.client.dropBox(s.box)
+		if s.tap != nil || s.ownMailbox {
+			s.client.dropMailbox(s.box)
 		}
 	})
 }

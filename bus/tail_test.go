@@ -164,7 +164,7 @@ func TestTailWithInlineIncident(t *testing.T) {
 }
 
 // Who waits for room for an event whose name nobody declared does not wait for its own Run.
-func TestTailMakesRoomForStrays(t *testing.T) {
+func TestTailMakesRoomForUndeclared(t *testing.T) {
 	bubble(t, &bus.Options{MailboxSoft: 4}, func(t *testing.T, b *bus.Bus) {
 		notes := register(t, b, "Notes")
 		var got list[string]
@@ -175,7 +175,7 @@ func TestTailMakesRoomForStrays(t *testing.T) {
 		for range 4 {
 			require.NoError(t, added.Publish(tail, note{}))
 		}
-		require.NoError(t, notes.Publish(tail, "stray", 0))
+		require.NoError(t, notes.Publish(tail, "undeclared", 0))
 		tail.Run()
 		synctest.Wait()
 		assert.Len(t, got.get(), 5)

@@ -73,13 +73,13 @@ func (c *Client) tap(name string, kind string, h func(context.Context, Record)) 
 	}
 	t.sub = newSubscription(c, name, []SubscribeOption{DropNewest(tapQueue)})
 	t.sub.calledThrough()
-	t.sub.box = c.addBox()
+	t.sub.box = c.addMailbox()
 	t.sub.scope = &scope{Context: context.Background(), client: c, mailbox: true, box: t.sub.box}
 	t.sub.tap = t
 	t.lane = newLane(t.sub, func(ctx context.Context, e Event[Record]) { h(ctx, e.Data) })
 	t.sub.lane = t.lane
 	if err := c.remember(t.sub); err != nil {
-		c.dropBox(t.sub.box)
+		c.dropMailbox(t.sub.box)
 		return nil, err
 	}
 	c.bus.mu.Lock()

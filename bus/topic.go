@@ -17,17 +17,17 @@ type topic struct {
 	name      string
 	namespace string
 
-	mu       sync.Mutex // guards what follows; after bus.mu and retain, before mailboxes
-	out      *outlet    // of the client that owns the name, once it has published or declared it
-	kind     kind
-	subs     []*Subscription // in the order they were made
-	doc      string
-	declared bool
-	cached   bool // its client holds the topic by short name
-	stray    bool // and it counts among the bus's strays
-	loose    bool // made for one publish, in nobody's reach afterwards
-	gone     bool // removed from the bus's table
-	keeps    bool // republished at least once: every publish takes retain
+	mu         sync.Mutex  // guards what follows; after bus.mu and retain, before mailboxes
+	route      *eventRoute // of the client that owns the name, once it has published or declared it
+	kind       kind
+	subs       []*Subscription // in the order they were made
+	doc        string
+	declared   bool
+	held       bool // its client holds the topic by short name
+	undeclared bool // and it counts among the undeclared names that the bus remembers
+	transient  bool // made for one publish, in nobody's reach afterwards
+	gone       bool // removed from the bus's table
+	retains    bool // republished at least once: every publish takes retain
 
 	retain sync.Mutex // orders publishing, clearing and subscribing once keeps is set
 	value  any        // guarded by retain
@@ -40,8 +40,8 @@ type topic struct {
 func (t *topic) rebuild() {
 	s := t.kind.build(t)
 	t.snap.Store(s)
-	if t.out != nil {
-		t.out.snap.Store(s)
+	if t.route != nil {
+		t.route.snap.Store(s)
 	}
 }
 
@@ -52,8 +52,8 @@ func newTopic(b *Bus, name, namespace string) *topic {
 	return t
 }
 
-// unheard reports whether nobody is subscribed.
-func (t *topic) unheard() bool {
+// hasNoSubscribers reports whether nobody is subscribed.
+func (t *topic) hasNoSubscribers() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.subs) == 0
@@ -81,7 +81,7 @@ func (t *topic) setKind(k kind) error {
 	return nil
 }
 
-// publishAny publishes what was given by name, by a way that needs no outlet.
+// publishAny publishes what was given by name, by a way that needs no event route.
 func (t *topic) publishAny(ctx context.Context, v any) error {
 	return t.snap.Load().list.publishAny(ctx, t.bus, &t.meta, &t.snap, v)
 }

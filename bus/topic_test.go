@@ -35,12 +35,12 @@ func TestUndeclaredNamesAreBounded(t *testing.T) {
 	a, c := register(t, b, "A"), register(t, b, "C")
 	n := 0
 	subscribeName(t, c, "A.*", func(context.Context, bus.Event[any]) { n++ }, bus.Inline())
-	const names = bus.MaxStrays + 500
+	const names = bus.MaxUndeclared + 500
 	for i := range names {
 		require.NoError(t, a.Publish(t.Context(), "x"+strconv.Itoa(i), i))
 	}
 	assert.Equal(t, names, n)
-	assert.LessOrEqual(t, bus.Topics(b), bus.MaxStrays)
+	assert.LessOrEqual(t, bus.Topics(b), bus.MaxUndeclared)
 	// A late subscriber to a name that is no longer remembered is served.
 	got := 0
 	subscribeName(t, c, "A.x"+strconv.Itoa(names-1), func(context.Context, bus.Event[any]) { got++ }, bus.Inline())
@@ -54,14 +54,14 @@ func TestNamesForOneUseAreBounded(t *testing.T) {
 	b := bus.New(nil)
 	a, c := register(t, b, "A"), register(t, b, "C")
 	n := 0
-	for i := range bus.MaxStrays + 1000 {
+	for i := range bus.MaxUndeclared + 1000 {
 		name := "reply." + strconv.Itoa(i)
 		s := subscribeName(t, c, "A."+name, func(context.Context, bus.Event[any]) { n++ }, bus.Inline())
 		require.NoError(t, a.Publish(t.Context(), name, i))
 		s.Unsubscribe()
 	}
-	assert.Equal(t, bus.MaxStrays+1000, n)
-	assert.LessOrEqual(t, bus.Topics(b), bus.MaxStrays)
+	assert.Equal(t, bus.MaxUndeclared+1000, n)
+	assert.LessOrEqual(t, bus.Topics(b), bus.MaxUndeclared)
 }
 
 // Loading and unloading plugins leaves nothing, not even the type of an event.
@@ -73,7 +73,7 @@ func TestNothingIsLeftOfAnUnloadedPlugin(t *testing.T) {
 		c := readyClient(t, b, ns)
 		p := bind(t, c, bus.NewEvent[int](ns+".typed", ""))
 		require.NoError(t, p.Republish(t.Context(), i))
-		require.NoError(t, c.Publish(t.Context(), "stray", i))
+		require.NoError(t, c.Publish(t.Context(), "undeclared", i))
 		require.NoError(t, c.RegisterCommand("x", func(context.Context, any) (any, error) { return nil, nil }))
 		subscribeName(t, c, "*", func(context.Context, bus.Event[any]) {})
 		subscribeName(t, c, "Other.x"+strconv.Itoa(i), func(context.Context, bus.Event[any]) {}, bus.Inline())

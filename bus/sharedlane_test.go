@@ -19,7 +19,7 @@ import (
 var quiet = &bus.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 
 // Subscriptions of one plugin to one event share a queue, and nobody can tell.
-func TestCrowdKeepsOrder(t *testing.T) {
+func TestSharedLaneKeepsOrder(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *bus.Bus) {
 		notes := register(t, b, "Notes")
 		added, gone, c := bind(t, notes, noteAdded), bind(t, notes, noteGone), register(t, b, "C")
@@ -52,7 +52,7 @@ func TestCrowdKeepsOrder(t *testing.T) {
 	})
 }
 
-func TestCrowdNamesWhoRuns(t *testing.T) {
+func TestSharedLaneNamesWhoRuns(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, b *bus.Bus) {
 		p, c := bind(t, register(t, b, "Notes"), noteAdded), register(t, b, "C")
 		step := make(chan struct{})
@@ -86,7 +86,7 @@ func TestCrowdNamesWhoRuns(t *testing.T) {
 	})
 }
 
-func TestCrowdSurvivesItsMembers(t *testing.T) {
+func TestSharedLaneSurvivesItsMembers(t *testing.T) {
 	for name, end := range map[string]func(){
 		"panic":  func() { panic("as planned") },
 		"goexit": runtime.Goexit,
@@ -113,7 +113,7 @@ func TestCrowdSurvivesItsMembers(t *testing.T) {
 	}
 }
 
-func TestCrowdCountsForAll(t *testing.T) {
+func TestSharedLaneCountsForAll(t *testing.T) {
 	bubble(t, &bus.Options{MailboxSoft: 8, MailboxHard: 12, Logger: quiet.Logger}, func(t *testing.T, b *bus.Bus) {
 		p, c := bind(t, register(t, b, "Notes"), noteAdded), register(t, b, "C")
 		hold := make(chan struct{})

@@ -10,9 +10,9 @@ import (
 	"github.com/cxbus/cxbus/bus"
 )
 
-// TestOutletOfAGonePlugin holds that a publish that was under way while its
+// TestEventRouteOfAGonePlugin holds that a publish that was under way while its
 // plugin went calls nobody who has left since, and everybody who has come.
-func TestOutletOfAGonePlugin(t *testing.T) {
+func TestEventRouteOfAGonePlugin(t *testing.T) {
 	b := bus.New(nil)
 	defer func() { require.NoError(t, b.Close(context.Background())) }()
 	opened := bus.NewEvent[int]("WebChat.opened", "The widget has opened.")
