@@ -8,6 +8,18 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
+// EndChat is the command that ends a session (webchatservice 3).
+var EndChat = bus.NewCommand[struct{}, Answer](Namespace+".endChat",
+	"Ends the session, after the messages under way, and resolves once the server knows.")
+
+func (s *Service) endChat(ctx context.Context, _ struct{}) (Answer, error) {
+	ses := s.last()
+	if ses == nil {
+		return Answer{}, failure(ErrNoSession, "endChat", nil, "")
+	}
+	return ses.end(ctx)
+}
+
 // finishLocked ends the session, for good and once.
 func (s *session) finishLocked(why EndReason, told bool) {
 	if !s.state.CanBecome(StateEnded) {

@@ -8,6 +8,20 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
+// TranscriptGapData is the payload of [TranscriptGap].
+type TranscriptGapData struct {
+	From int64 `json:"from"` // the first index of the range
+	To   int64 `json:"to"`   // the last index of the range
+	// Reason is "server" or "overflow": [GapServer] or [GapOverflow].
+	Reason string `json:"reason"`
+}
+
+// The reasons of [TranscriptGapData].
+const (
+	GapServer   = "server"   // the server does not have them
+	GapOverflow = "overflow" // they were not queued for a subscriber that was too slow; others have them
+)
+
 const (
 	fillTries    = 3 // of asking for missing lines, in a row
 	fillConfirms = 2 // answers that lack a line, until it is believed not to be had: one may have a hole of its own

@@ -8,6 +8,10 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
+// FetchHistory is the command that fetches older lines (webchatservice 5.10).
+var FetchHistory = bus.NewCommand[struct{}, Answer](Namespace+".fetchHistory",
+	"Fetches an older page of a long-lived session.")
+
 func (s *Service) fetchHistory(ctx context.Context, _ struct{}) (Answer, error) {
 	ses, err := s.live("fetchHistory")
 	if err != nil {
@@ -68,46 +72,6 @@ func (s *session) pageLocked(l lines) {
 	d.OriginalMessages = originals(d.Messages)
 	s.people.remember(s.script.lines, s.oldest > 1)
 	s.emitLocked("messageReceived", d)
-}
-
-// remember makes the roster what all lines known say, which are not from the beginning if cut. Nobody comes or
-// goes by that.
-func (p *people) remember(lines []*Message, cut bool) {
-	var whole people
-	for _, m := range lines {
-		if m.From.Type == chat.RoleClient {
-			continue
-		}
-		if cut {
-			whole.meet(m, nil)
-		}
-		whole.see(m, nil)
-	}
-	p.roster = whole.roster
-}
-
-// meet takes somebody into the roster of whom a line comes and whose joining is not among the lines known, and adds
-// that to out.
-func (p *people) meet(m *Message, out []emission) []emission {
-	switch m.Type {
-	case chat.KindParticipantJoined, chat.KindParticipantLeft:
-		return out
-	}
-	if m.From.Type == chat.RoleClient {
-		if p.client != nil {
-			return out
-		}
-	} else if members, _, _ := p.group(m.From.Type); m.From.ID == "" || known(*members, m.From.ID) {
-		return out
-	}
-	unknown := *m
-	unknown.Timestamp = 0 // since when is not known
-	return p.join(&unknown, out)
-}
-
-func known(members map[string]Participant, id PartyID) bool {
-	_, ok := members[string(id)]
-	return ok
 }
 
 // takeUp dials a stored session: whole, so that the transcript is whole again, or, if it is a long-lived one, from its

@@ -1,89 +1,135 @@
 package webchatservice
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
-	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/bus"
 )
 
-// Filter is a regular expression that hides messages, in the syntax of package regexp. As JSON it is
-// {"source", "flags"}, as the browser keeps its own; of the flags g, i, m, s, u and y only i, m and s make a
-// difference here. One that cannot be read has no Regexp.
-type Filter struct {
-	*regexp.Regexp
-
-	wrong string // why JSON was no filter
-}
-
-// filterJSON is a Filter in JSON.
-type filterJSON struct {
-	Source string `json:"source"`
-	Flags  string `json:"flags,omitempty"`
-}
-
-// MarshalJSON writes {"source", "flags"}, or null.
-func (f Filter) MarshalJSON() ([]byte, error) {
-	if f.Regexp == nil {
-		return []byte("null"), nil
-	}
-	j := filterJSON{Source: f.String()}
-	if rest, ok := strings.CutPrefix(j.Source, "(?"); ok {
-		if flags, source, ok := strings.Cut(rest, ")"); ok && flags != "" && strings.Trim(flags, "ims") == "" {
-			j = filterJSON{source, flags}
-		}
-	}
-	return json.Marshal(j)
-}
-
-// UnmarshalJSON takes {"source", "flags"}. Anything else leaves the filter without an expression; the commands that
-// take filters say what is wrong.
-func (f *Filter) UnmarshalJSON(b []byte) error {
-	*f = Filter{}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	var j filterJSON
-	if err := dec.Decode(&j); err != nil || j.Source == "" {
-		f.wrong = "want {source, flags}"
-		return nil
-	}
-	flags := ""
-	for _, c := range j.Flags {
-		switch {
-		case strings.ContainsRune("ims", c) && !strings.ContainsRune(flags, c):
-			flags += string(c)
-		case !strings.ContainsRune("gimsuy", c):
-			f.wrong = "flags may be g, i, m, s, u and y"
-			return nil
-		}
-	}
-	source := j.Source
-	if flags != "" {
-		source = "(?" + flags + ")" + source
-	}
-	re, err := regexp.Compile(source)
-	if err != nil {
-		f.wrong = err.Error()
-		return nil
-	}
-	f.Regexp = re
-	return nil
-}
+// The commands by which Go code takes part in what the service does. The two that remove are this service's own.
+var (
+	RegisterPreProcessor = bus.NewCommand[RegisterPreProcessorIn, RegisterPreProcessorOut](Namespace+".registerPreProcessor",
+		"Lets a function change lines before they are published; only Go can call it.")
+	RemovePreProcessor = bus.NewCommand[RemoveIn, struct{}](Namespace+".removePreProcessor",
+		"Takes a pre-processor away. It is this service's own command.")
+	RegisterTypingPreviewInput = bus.NewCommand[RegisterTypingPreviewInputIn, struct{}](Namespace+".registerTypingPreviewInput",
+		"Lets a function tell what the visitor has typed and not sent; only Go can call it.")
+	RemoveTypingPreviewInput = bus.NewCommand[struct{}, struct{}](Namespace+".removeTypingPreviewInput",
+		"Forgets that function. It is this service's own command.")
+)
 
 // PreProcessor changes a line before it is published. It gets the normalised line and returns what
 // takes its place; nil keeps it. Index, ID and Original stay what they are. It runs in the goroutine
 // that receives, without any lock, and must not change what the line points to.
 type PreProcessor func(m Message) *Message
 
-// coBrowse is the built-in filter: the token that starts co-browsing (webchatservice 5.3).
-var coBrowse = regexp.MustCompile(`\{start:[0-9]{9}\}`)
+// RegisterPreProcessorIn are the options of registerPreProcessor.
+type RegisterPreProcessorIn struct {
+	PreProcessor PreProcessor `json:"-"` // called for each line that no filter hides; those registered before run first
+
+	given string // what JSON had in its place, as typeof names it; "" for a caller in Go
+}
+
+// UnmarshalJSON notes what was given in the place of a function; the command says so.
+func (in *RegisterPreProcessorIn) UnmarshalJSON(b []byte) (err error) {
+	*in = RegisterPreProcessorIn{}
+	in.given, err = givenFor("preprocessor", b)
+	return err
+}
+
+// RegisterPreProcessorOut is what registerPreProcessor resolves with.
+type RegisterPreProcessorOut struct {
+	// ID is what removePreProcessor takes.
+	ID           string       `json:"id"`
+	PreProcessor PreProcessor `json:"-"` // the one that was given
+}
+
+// RegisterTypingPreviewInputIn are the options of registerTypingPreviewInput.
+type RegisterTypingPreviewInputIn struct {
+	// Input returns what the visitor has typed so far. It is called at every poll and must not block.
+	Input func() string `json:"-"`
+
+	given string // as in RegisterPreProcessorIn
+}
+
+// UnmarshalJSON notes what was given in the place of a function; the command says so.
+func (in *RegisterTypingPreviewInputIn) UnmarshalJSON(b []byte) (err error) {
+	*in = RegisterTypingPreviewInputIn{}
+	in.given, err = givenFor("input", b)
+	return err
+}
+
+// givenFor reads options that can hold one thing alone, and that not in JSON. It returns what typeof calls
+// the thing in the browser.
+func givenFor(option string, b []byte) (string, error) {
+	var all map[string]any
+	if err := json.Unmarshal(b, &all); err != nil {
+		return "", errors.New("want an object")
+	}
+	v, ok := all[option]
+	delete(all, option)
+	for name := range all {
+		return "", fmt.Errorf("unknown option %q", name)
+	}
+	switch v.(type) {
+	case string:
+		return "string", nil
+	case bool:
+		return "boolean", nil
+	case float64:
+		return "number", nil
+	}
+	if !ok {
+		return "undefined", nil
+	}
+	return "object", nil
+}
+
+func (s *Service) registerPreProcessor(_ context.Context, in RegisterPreProcessorIn) (RegisterPreProcessorOut, error) {
+	switch {
+	case in.given != "":
+		e := failure(ErrGoOnly, "registerPreProcessor", nil, ErrGoOnly.Text)
+		e.Text = fmt.Sprintf("No preprocessor function provided. Type provided was '%s'.", in.given)
+		return RegisterPreProcessorOut{}, e
+	case in.PreProcessor == nil:
+		return RegisterPreProcessorOut{}, failure(ErrNoPreProcessor, "registerPreProcessor", nil, "set PreProcessor")
+	}
+	return RegisterPreProcessorOut{s.env.hooks.addProcessor(in.PreProcessor), in.PreProcessor}, nil
+}
+
+func (s *Service) removePreProcessor(_ context.Context, in RemoveIn) (none struct{}, err error) {
+	if !s.env.hooks.removeProcessor(in.ID) {
+		return none, failure(ErrUnknownID, "removePreProcessor", nil, "registerPreProcessor gives the id")
+	}
+	return none, nil
+}
+
+func (s *Service) registerTypingPreviewInput(_ context.Context, in RegisterTypingPreviewInputIn) (none struct{}, err error) {
+	switch {
+	case in.given != "":
+		e := failure(ErrGoOnly, "registerTypingPreviewInput", nil, ErrGoOnly.Text)
+		e.Text = ErrNoInput.Text
+		return none, e
+	case in.Input == nil:
+		return none, failure(ErrNoInput, "registerTypingPreviewInput", nil, "set Input")
+	}
+	s.env.hooks.setPreview(in.Input)
+	return none, nil
+}
+
+func (s *Service) removeTypingPreviewInput(context.Context, struct{}) (none struct{}, err error) {
+	s.env.hooks.setPreview(nil)
+	return none, nil
+}
 
 // hooks are what plugins gave the service to hide and to change lines with. Numbers name them; no
 // number comes twice.
@@ -180,151 +226,4 @@ func (h *hooks) typed() string {
 		return ""
 	}
 	return f()
-}
-
-// setMasks sets what is hidden from now on.
-func (h *hooks) setMasks(masks []*regexp.Regexp) {
-	if len(masks) == 0 {
-		h.masks.Store(nil)
-		return
-	}
-	h.masks.Store(&masks)
-}
-
-// mask hides in a text what must not be seen.
-func (h *hooks) mask(text string) string {
-	if masks := h.masks.Load(); masks != nil {
-		for _, re := range *masks {
-			text = re.ReplaceAllLiteralString(text, "***")
-		}
-	}
-	return text
-}
-
-// maskJSON hides it in all texts of a JSON value. What it does not touch comes back as it was.
-func (h *hooks) maskJSON(raw json.RawMessage) json.RawMessage {
-	if h.masks.Load() == nil || len(raw) == 0 {
-		return raw
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var v any
-	if dec.Decode(&v) != nil {
-		return nil
-	}
-	if v, changed := h.maskValue(v); changed {
-		out, err := json.Marshal(v)
-		if err != nil {
-			return nil
-		}
-		return out
-	}
-	return raw
-}
-
-// maskMap hides it in all texts of a map, which it leaves as it is.
-func (h *hooks) maskMap(m map[string]any) map[string]any {
-	if len(m) == 0 {
-		return m
-	}
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return nil
-	}
-	masked := h.maskJSON(raw)
-	if bytes.Equal(masked, raw) {
-		return m
-	}
-	var out map[string]any
-	if json.Unmarshal(masked, &out) != nil {
-		return nil
-	}
-	return out
-}
-
-func (h *hooks) maskValue(v any) (masked any, changed bool) {
-	switch v := v.(type) {
-	case string:
-		m := h.mask(v)
-		return m, m != v
-	case []any:
-		for i := range v {
-			m, c := h.maskValue(v[i])
-			v[i], changed = m, changed || c
-		}
-	case map[string]any:
-		for k := range v {
-			m, c := h.maskValue(v[k])
-			v[k], changed = m, changed || c
-		}
-	}
-	return v, changed
-}
-
-// lines are those of an event on their way to the subscribers.
-type lines struct {
-	wire     []chat.Message
-	messages []Message        // what is made of each
-	hidden   map[int]struct{} // those that a filter hides; they count for participants only
-}
-
-// prepare normalises the lines of an event, hides and changes them. It holds no lock, since
-// pre-processors are other people's code.
-func (s *session) prepare(wire []chat.Message, restoring bool) (l lines) {
-	if len(wire) == 0 {
-		return l
-	}
-	h := s.env.hooks
-	h.mu.Lock()
-	filters, processors := h.filters, h.processors
-	h.mu.Unlock()
-
-	l = lines{wire: wire, messages: make([]Message, len(wire))}
-	for i := range wire {
-		w, m := &wire[i], &l.messages[i]
-		normalise(m, w, restoring)
-		if h.masks.Load() != nil {
-			m.Text = h.mask(m.Text)
-			m.Original = h.maskJSON(m.Original)
-			m.UserData, m.FileDetails = h.maskMap(m.UserData), h.maskMap(m.FileDetails)
-		}
-		if w.Kind == chat.KindMessage && hides(filters, w.Text) {
-			if l.hidden == nil {
-				l.hidden = make(map[int]struct{})
-			}
-			l.hidden[i] = struct{}{}
-			continue
-		}
-		for _, p := range processors {
-			s.process(p.f, m)
-		}
-	}
-	return l
-}
-
-// hides reports whether a line with that text is not for the visitor.
-func hides(filters map[string]Filter, text string) bool {
-	if coBrowse.MatchString(text) {
-		return true
-	}
-	for _, f := range filters {
-		if f.MatchString(text) {
-			return true
-		}
-	}
-	return false
-}
-
-// process lets one pre-processor change a line. One that panics changes nothing.
-func (s *session) process(f PreProcessor, m *Message) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.env.log.Error("pre-processor panicked", "panic", p)
-		}
-	}()
-	if out := f(*m); out != nil {
-		changed := *out
-		changed.Index, changed.ID, changed.Original, changed.Restoring = m.Index, m.ID, m.Original, m.Restoring
-		*m = changed
-	}
 }

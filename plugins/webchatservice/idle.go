@@ -6,17 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-)
-
-// The events on idleness are this service's own: the vendor's service leaves it to the user interface to
-// find them among the lines.
-var (
-	IdleAlert = bus.NewEvent[IdleAlertData](Namespace+".idleAlert",
-		"Nobody has written for a while; the server tells what comes next, and when.")
-	IdleCancelled = bus.NewEvent[struct{}](Namespace+".idleCancelled",
-		"Somebody was active after an idle alert: the count-down no longer counts.")
 )
 
 // IdleAlertData is the payload of [IdleAlert].
@@ -29,24 +19,6 @@ type IdleAlertData struct {
 	Closed bool   `json:"closed"`
 	Text   string `json:"text,omitempty"` // the server's words
 }
-
-// TranscriptGap is this service's own event on lines that are lost.
-var TranscriptGap = bus.NewEvent[TranscriptGapData](Namespace+".transcriptGap",
-	"Lines are missing that the server no longer has, or that a subscriber could not be given.")
-
-// TranscriptGapData is the payload of [TranscriptGap].
-type TranscriptGapData struct {
-	From int64 `json:"from"` // the first index of the range
-	To   int64 `json:"to"`   // the last index of the range
-	// Reason is "server" or "overflow": [GapServer] or [GapOverflow].
-	Reason string `json:"reason"`
-}
-
-// The reasons of [TranscriptGapData].
-const (
-	GapServer   = "server"   // the server does not have them
-	GapOverflow = "overflow" // they were not queued for a subscriber that was too slow; others have them
-)
 
 // idle follows the server's idle timer; session.mu guards it.
 type idle struct{ alerted bool }

@@ -1,9 +1,7 @@
 package webchatservice
 
 import (
-	"encoding/json"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/cxbus/cxbus/bus"
@@ -264,99 +262,4 @@ func (s *session) statusLocked(code int, restoring bool) {
 			s.emitLocked("chatServerWentOffline", struct{}{})
 		}
 	}
-}
-
-// linesLocked takes in the lines of an event.
-func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
-	d := MessageReceivedData{
-		Messages:          l.messages[:0], // what is left of them
-		Restoring:         restoring,
-		SessionData:       s.namesLocked(),
-		IdleTimeCountDown: ev.IdleTimerExpire,
-	}
-	if restoring {
-		d.ReadMark = s.readMark
-	}
-	// Lines that a gap was reported for and that turn up all the same. Nothing is kept back, but they do
-	// not come as if they were new.
-	old := d
-	old.OldMessages = true
-	old.Messages = nil
-	var out []emission
-	for i := range l.messages {
-		w, m := &l.wire[i], &l.messages[i]
-		if !s.script.mark(m) {
-			continue
-		}
-		late := !restoring && m.Index != 0 && m.Index < s.high
-		s.high = max(s.high, m.Index)
-		if w.Own && w.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
-			s.echoLocked(w)
-		}
-		if s.oldest < 0 && m.Index > 0 {
-			s.oldest = m.Index
-		}
-		if s.oldest > 1 {
-			out = s.people.meet(m, out)
-		}
-		out = s.people.see(m, out)
-		out = s.idle.see(m, ev.IdleTimerExpire, out)
-		switch m.Type {
-		case chat.KindMessage, chat.KindPushURL, chat.KindFileUploaded:
-			s.activeLocked(false)
-		}
-		if _, hidden := l.hidden[i]; hidden {
-			continue
-		}
-		if late { // newest first, as older lines always come
-			old.Messages = slices.Insert(old.Messages, 0, *m)
-			s.script.insert(ptr(*m))
-			continue
-		}
-		d.Messages = append(d.Messages, *m)
-		s.script.insert(&d.Messages[len(d.Messages)-1])
-	}
-	if restoring {
-		out = s.people.present(out)
-	}
-	for _, e := range out {
-		s.emitLocked(e.event, e.data)
-	}
-	s.watchTypingLocked()
-	s.aloneLocked()
-	if len(old.Messages) > 0 {
-		old.OriginalMessages = originals(old.Messages)
-		s.emitLocked("messageReceived", old)
-	}
-	if len(d.Messages) > 0 {
-		clear(l.messages[len(d.Messages):])
-		d.Messages = slices.Clip(d.Messages)
-		d.OriginalMessages = originals(d.Messages)
-		s.emitLocked("messageReceived", d)
-	}
-}
-
-// answer is what a command resolves with that got this answer.
-func (s *session) answer(raw json.RawMessage) Answer {
-	return Answer{Answer: s.env.hooks.maskJSON(raw)}
-}
-
-// answeredLocked publishes the server's answer to a request.
-func (s *session) answeredLocked(answer json.RawMessage) {
-	if answer != nil {
-		s.emitLocked("ajaxResponse", s.env.hooks.maskJSON(answer))
-	}
-}
-
-// reportLocked publishes a failure that the server told, or that no event of the connection tells.
-func (s *session) reportLocked(err error) {
-	e := wireError(err)
-	if e.Code == chat.CodeCanceled || e.Code == chat.CodeClosed {
-		return
-	}
-	quiet := e.Code == chat.CodeNetwork || e.Code == chat.CodeTimeout
-	if quiet && (s.state.live() || s.state == StateEnding) {
-		return // disconnected tells, should it last
-	}
-	s.emitLocked("error", errorData(err))
 }

@@ -8,6 +8,36 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
+// The commands that take up a session that was begun before (webchatservice 3).
+var (
+	Restore = bus.NewCommand[RestoreIn, Answer](Namespace+".restore",
+		"Takes up the stored session, or the one in sessionData.")
+	AsyncRestore = bus.NewCommand[struct{}, struct{}](Namespace+".asyncRestore",
+		"Takes up the stored session, as restore does.")
+)
+
+// RestoreIn are the options of restore. The zero RestoreIn means the session in the [Store].
+type RestoreIn struct {
+	// Async tells that the session of SessionData is a long-lived one.
+	Async RestoreAsync `json:"async,omitzero"`
+	// SessionData is a session that the caller has kept, as getSessionData gave it. It is taken up in the
+	// place of a stored one, and becomes the stored one.
+	SessionData *SessionKeys `json:"sessionData,omitempty"`
+}
+
+// RestoreAsync is the group async of [RestoreIn].
+type RestoreAsync struct {
+	Enabled bool `json:"enabled,omitempty"`
+}
+
+// SessionKeys is a [SessionData] that shows its key nowhere, not even as JSON: SessionKeys(data) makes one.
+type SessionKeys struct {
+	SessionID string `json:"sessionID"` // the server's id of the chat
+	UserID    string `json:"userId"`    // the server's id of the visitor
+	SecureKey Key    `json:"secureKey"` // a secret
+	Alias     string `json:"alias"`     // which of the chat servers has the chat
+}
+
 // restoring is a restore under way.
 type restoring struct{ done chan struct{} }
 
@@ -89,6 +119,11 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	return Answer{}, failure(ErrRestoreFailed, "restore", err, "")
 }
 
+func (s *Service) asyncRestore(ctx context.Context, _ struct{}) (none struct{}, err error) {
+	_, err = s.restoreChat(ctx, RestoreIn{})
+	return none, err
+}
+
 // record is the session that the caller brings; nil when he brings none.
 func (in *RestoreIn) record() *record {
 	d := in.SessionData
@@ -132,24 +167,4 @@ func (s *Service) clear(ctx context.Context) {
 	if err := s.env.keeper.forget(ctx, nil); err != nil {
 		s.env.log.Warn("dead session stays in the store", "error", err)
 	}
-}
-
-func (s *Service) verifySession(ctx context.Context, _ struct{}) (VerifySessionOut, error) {
-	s.mu.Lock()
-	running, cur := s.restore, s.cur
-	s.mu.Unlock()
-	if running != nil {
-		select {
-		case <-running.done:
-		case <-ctx.Done():
-			return VerifySessionOut{}, failure(bus.ErrCancelled, "verifySession", context.Cause(ctx), "")
-		}
-		cur = s.last()
-	}
-	if cur != nil && cur.current().live() {
-		return VerifySessionOut{true}, nil
-	}
-	defer s.env.out.flush()
-	r, err := s.stored(ctx, "verifySession")
-	return VerifySessionOut{r != nil}, err
 }

@@ -41,12 +41,6 @@ type people struct {
 	typing map[PartyID]Message
 }
 
-// emission is an event to be published.
-type emission struct {
-	event string // short name
-	data  any
-}
-
 // snapshot returns the roster as it is; empty maps instead of nil ones.
 func (p *people) snapshot() Roster {
 	r := p.roster
@@ -239,4 +233,44 @@ func byNumber(a, b string) int {
 		return len(a) - len(b)
 	}
 	return strings.Compare(a, b)
+}
+
+// remember makes the roster what all lines known say, which are not from the beginning if cut. Nobody comes or
+// goes by that.
+func (p *people) remember(lines []*Message, cut bool) {
+	var whole people
+	for _, m := range lines {
+		if m.From.Type == chat.RoleClient {
+			continue
+		}
+		if cut {
+			whole.meet(m, nil)
+		}
+		whole.see(m, nil)
+	}
+	p.roster = whole.roster
+}
+
+// meet takes somebody into the roster of whom a line comes and whose joining is not among the lines known, and adds
+// that to out.
+func (p *people) meet(m *Message, out []emission) []emission {
+	switch m.Type {
+	case chat.KindParticipantJoined, chat.KindParticipantLeft:
+		return out
+	}
+	if m.From.Type == chat.RoleClient {
+		if p.client != nil {
+			return out
+		}
+	} else if members, _, _ := p.group(m.From.Type); m.From.ID == "" || known(*members, m.From.ID) {
+		return out
+	}
+	unknown := *m
+	unknown.Timestamp = 0 // since when is not known
+	return p.join(&unknown, out)
+}
+
+func known(members map[string]Participant, id PartyID) bool {
+	_, ok := members[string(id)]
+	return ok
 }

@@ -308,51 +308,6 @@ func (s *Service) Stop(ctx context.Context) error {
 	return err
 }
 
-// publish hands an event to the bus. It never waits.
-func (s *Service) publish(ctx context.Context, e emission) {
-	publish := s.client.Publish
-	if e.event == "ajaxResponse" {
-		publish = s.client.PublishDirect // frequent, and of little interest (webchatservice 4.1)
-	}
-	err := publish(ctx, e.event, e.data)
-	switch {
-	case err == nil:
-		if gap := s.overflow; gap != nil { // who missed lines has room again
-			s.overflow = nil
-			s.publish(ctx, emission{"transcriptGap", *gap})
-		}
-		return
-	case errors.Is(err, bus.ErrStopped), errors.Is(err, bus.ErrClosed):
-		return
-	case errors.Is(err, bus.ErrOverflow):
-		s.overflow = overflowed(s.overflow, e.data)
-	}
-	s.env.log.Error("event was not delivered to everybody", "event", e.event, "error", err)
-}
-
-// overflowed adds the lines of an event that a subscriber had no room for to the range of those before.
-func overflowed(gap *TranscriptGapData, data any) *TranscriptGapData {
-	switch d := data.(type) {
-	case TranscriptGapData: // it is owed still
-		gap = widened(gap, d.From, d.To)
-	case MessageReceivedData:
-		for i := range d.Messages {
-			if index := d.Messages[i].Index; index != 0 {
-				gap = widened(gap, index, index)
-			}
-		}
-	}
-	return gap
-}
-
-func widened(gap *TranscriptGapData, from, to int64) *TranscriptGapData {
-	if gap == nil {
-		return &TranscriptGapData{From: from, To: to, Reason: GapOverflow}
-	}
-	gap.From, gap.To = min(gap.From, from), max(gap.To, to)
-	return gap
-}
-
 // live returns the session, if the server knows it.
 func (s *Service) live(op string) (*session, error) {
 	s.mu.Lock()

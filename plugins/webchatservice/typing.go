@@ -2,11 +2,44 @@ package webchatservice
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
+
+// SendTyping is the command by which a user interface tells that the visitor types (webchatservice 3).
+var SendTyping = bus.NewCommand[SendTypingIn, Answer](Namespace+".sendTyping",
+	"Tells that the visitor types; meant to be called on every key press.")
+
+// SendTypingIn are the options of sendTyping.
+type SendTypingIn struct {
+	// Message is what the visitor has typed so far, for the agent to see.
+	Message string `json:"message,omitempty"`
+	// IsTyping false ceases at once; nil and true say that the visitor types.
+	IsTyping *bool `json:"isTyping,omitempty"`
+}
+
+func (s *Service) sendTyping(_ context.Context, in SendTypingIn, d *bus.Deferred[Answer]) {
+	ses, err := s.live("sendTyping")
+	if err != nil {
+		d.Reject(err)
+		return
+	}
+	ses.rouseSoon()
+	if in.IsTyping != nil && !*in.IsTyping {
+		ses.noKeyPress()
+		d.Resolve(Answer{})
+		return
+	}
+	ses.keyPress(in.Message, func(a Answer, err error) {
+		if err != nil {
+			d.Reject(err)
+			return
+		}
+		d.Resolve(a)
+	})
+}
 
 // typing is whether the visitor types, and what the server knows of it; session.mu guards it.
 type typing struct {
@@ -59,6 +92,13 @@ func (s *session) keyPress(preview string, settle func(Answer, error)) {
 		t.waiting = append(t.waiting, settle)
 		s.tellTypingLocked()
 	}
+}
+
+// noKeyPress takes in that the visitor types no more.
+func (s *session) noKeyPress() {
+	s.mu.Lock()
+	defer s.unlock()
+	s.stopTypingLocked(true)
 }
 
 // typingEnded is called when no key was pressed for a while.
@@ -161,50 +201,5 @@ func (s *session) preview() string {
 func (s *session) setPreview(text string) {
 	if text != "" || s.previewed.Load() != nil {
 		s.previewed.Store(&text)
-	}
-}
-
-// requestError is what a failed request means to the one who asked for it.
-func (s *session) requestError(op string, err error) error {
-	if chat.OutcomeOf(err) == chat.Gone || errors.Is(err, chat.ErrClosed) { // it ended while the request was under way
-		return failure(ErrNoSession, op, err, "")
-	}
-	return failure(ErrRequest, op, err, "")
-}
-
-// request makes a request of an optional ability, and publishes what came of it.
-func (s *session) request(ctx context.Context, op string, f func(ctx context.Context) (chat.Receipt, error)) (Answer, error) {
-	receipt, err := f(ctx)
-	s.mu.Lock()
-	defer s.unlock()
-	if err != nil {
-		if e := wireError(err); e.Code != chat.CodeBusy && e.Code != chat.CodeClosed {
-			s.reportLocked(err)
-		}
-		return Answer{}, s.requestError(op, err)
-	}
-	s.answeredLocked(receipt.Answer)
-	return s.answer(receipt.Answer), nil
-}
-
-// noKeyPress takes in that the visitor types no more.
-func (s *session) noKeyPress() {
-	s.mu.Lock()
-	defer s.unlock()
-	s.stopTypingLocked(true)
-}
-
-// setPolling publishes that polling began or ceased.
-func (s *session) setPolling(on bool) {
-	s.mu.Lock()
-	defer s.unlock()
-	if s.polling == on || !s.state.live() {
-		return
-	}
-	s.polling = on
-	if on {
-		s.emitLocked("pollingStarted", struct{}{})
-	} else {
-		s.emitLocked("pollingStopped", struct{}{})
 	}
 }

@@ -21,14 +21,14 @@ type outlet struct {
 	busy  bool
 }
 
+// outletKeeps is how many events a queue may have room for that is kept for the next ones.
+const outletKeeps = 8
+
 func (o *outlet) push(e emission) {
 	o.mu.Lock()
 	o.queue = append(o.queue, e)
 	o.mu.Unlock()
 }
-
-// outletKeeps is how many events a queue may have room for that is kept for the next ones.
-const outletKeeps = 8
 
 // flush publishes what is queued, or leaves it to the goroutine that does so already.
 func (o *outlet) flush() { o.flushWith(o.ctx) }
@@ -76,4 +76,10 @@ func (o *outlet) publishAll(ctx context.Context, batch []emission) {
 		o.publish(ctx, e)
 	}
 	returned = true
+}
+
+// emission is an event to be published.
+type emission struct {
+	event string // short name
+	data  any
 }

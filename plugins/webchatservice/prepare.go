@@ -1,0 +1,60 @@
+package webchatservice
+
+import (
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// lines are those of an event on their way to the subscribers.
+type lines struct {
+	wire     []chat.Message
+	messages []Message        // what is made of each
+	hidden   map[int]struct{} // those that a filter hides; they count for participants only
+}
+
+// prepare normalises the lines of an event, hides and changes them. It holds no lock, since
+// pre-processors are other people's code.
+func (s *session) prepare(wire []chat.Message, restoring bool) (l lines) {
+	if len(wire) == 0 {
+		return l
+	}
+	h := s.env.hooks
+	h.mu.Lock()
+	filters, processors := h.filters, h.processors
+	h.mu.Unlock()
+
+	l = lines{wire: wire, messages: make([]Message, len(wire))}
+	for i := range wire {
+		w, m := &wire[i], &l.messages[i]
+		normalise(m, w, restoring)
+		if h.masks.Load() != nil {
+			m.Text = h.mask(m.Text)
+			m.Original = h.maskJSON(m.Original)
+			m.UserData, m.FileDetails = h.maskMap(m.UserData), h.maskMap(m.FileDetails)
+		}
+		if w.Kind == chat.KindMessage && hides(filters, w.Text) {
+			if l.hidden == nil {
+				l.hidden = make(map[int]struct{})
+			}
+			l.hidden[i] = struct{}{}
+			continue
+		}
+		for _, p := range processors {
+			s.process(p.f, m)
+		}
+	}
+	return l
+}
+
+// process lets one pre-processor change a line. One that panics changes nothing.
+func (s *session) process(f PreProcessor, m *Message) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.env.log.Error("pre-processor panicked", "panic", p)
+		}
+	}()
+	if out := f(*m); out != nil {
+		changed := *out
+		changed.Index, changed.ID, changed.Original, changed.Restoring = m.Index, m.ID, m.Original, m.Restoring
+		*m = changed
+	}
+}

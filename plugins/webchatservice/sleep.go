@@ -1,0 +1,95 @@
+package webchatservice
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// The commands on sleeping: a visitor who does not look is polled for more slowly (webchatservice 3).
+var (
+	Sleep = bus.NewCommand[struct{}, struct{}](Namespace+".sleep",
+		"Slows polling down, if sleepEnabled, because nobody looks.")
+	Wake = bus.NewCommand[WakeIn, struct{}](Namespace+".wake",
+		"Polls at the usual pace again, and cancels the server's idle timer.")
+)
+
+// WakeIn are the options of wake.
+type WakeIn struct {
+	// ResetIdleState cancels the server's idle timer also when the service was not asleep.
+	ResetIdleState bool `json:"resetIdleState,omitempty"`
+}
+
+func (s *Service) sleep(context.Context, struct{}) (none struct{}, err error) {
+	ses, _ := s.live("sleep")
+	if ses == nil || !ses.env.sleeps || ses.async {
+		return none, nil
+	}
+	if p, ok := ses.conn.(chat.Poller); ok && ses.setAsleep(true) {
+		p.Sleep(true)
+	}
+	return none, nil
+}
+
+func (s *Service) wake(ctx context.Context, in WakeIn) (none struct{}, err error) {
+	if ses, _ := s.live("wake"); ses != nil {
+		ses.rouse(ctx, in.ResetIdleState)
+	}
+	return none, nil
+}
+
+// setAsleep publishes that the session fell asleep or woke, and reports whether that is news.
+func (s *session) setAsleep(on bool) bool {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.asleep == on || !s.state.live() {
+		return false
+	}
+	s.asleep = on
+	if on {
+		s.emitLocked("sleeping", struct{}{})
+	} else {
+		s.emitLocked("waking", struct{}{})
+	}
+	return true
+}
+
+// cancelIdle is the notice that stops the server's idle timer (wire-gms A.7.8).
+var cancelIdle = json.RawMessage(`{"purpose":"cancel-idle-timer"}`)
+
+// rouse wakes a session that sleeps, or whose idle timer is to be stopped.
+func (s *session) rouse(ctx context.Context, resetIdle bool) {
+	woke := s.setAsleep(false)
+	if p, ok := s.conn.(chat.Poller); ok && woke {
+		p.Sleep(false)
+		if p.StartPoll() {
+			s.setPolling(true)
+		}
+	}
+	if !woke && !resetIdle {
+		return
+	}
+	s.mu.Lock()
+	for _, e := range s.idle.cancel(nil) {
+		s.emitLocked(e.event, e.data)
+	}
+	s.activeLocked(false)
+	s.unlock()
+	if n, ok := s.conn.(chat.Notifier); ok {
+		// That it fails is told by the error event; waking has happened here.
+		_, _ = s.request(ctx, "wake", func(ctx context.Context) (chat.Receipt, error) {
+			return n.CustomNotice(ctx, "", cancelIdle)
+		})
+	}
+}
+
+// rouseSoon wakes a session that sleeps, from where one must not wait.
+func (s *session) rouseSoon() {
+	s.mu.Lock()
+	if s.asleep {
+		s.spawnLocked(func() { s.rouse(s.life, false) })
+	}
+	s.unlock()
+}

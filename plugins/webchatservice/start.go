@@ -1,0 +1,151 @@
+package webchatservice
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// The commands that begin a session (webchatservice 3). What each command rejects with is in the manual, in
+// [Rejections], and at the Err variables.
+var (
+	Configure = bus.NewCommand[Config, struct{}](Namespace+".configure",
+		"Takes the webchat section of a configuration. During a session it counts from the next one on.")
+	StartChat = bus.NewCommand[StartChatIn, Answer](Namespace+".startChat",
+		"Starts a session and resolves once the server has accepted it.")
+)
+
+// StartChatIn are the options of startChat. Fields of Form count where the same one beside it is
+// empty; those that have no other place are attached as user data.
+type StartChatIn struct {
+	Nickname  string         `json:"nickname,omitempty"`  // what the agent calls the visitor
+	FirstName string         `json:"firstname,omitempty"` // the visitor's first name
+	LastName  string         `json:"lastname,omitempty"`  // the visitor's last name
+	Email     string         `json:"email,omitempty"`     // the visitor's address
+	Subject   string         `json:"subject,omitempty"`   // what it is about
+	Form      map[string]any `json:"form,omitempty"`      // the same by the names of a form's fields, and fields of its own
+	// UserData is an object, or a string with the JSON of one. It is merged over what
+	// was configured, and kept for later sessions.
+	UserData any `json:"userData,omitempty"`
+	// Async asks for a session that outlives the program and the agents (wire-gms C), or for one that does
+	// not; nil means what webchat.async.enabled says.
+	Async *bool `json:"async,omitempty"`
+	// InteractionData is routing and journey data, on wires that have them.
+	InteractionData map[string]any `json:"interactionData,omitempty"`
+
+	// The rest overrides what is configured for other transports.
+
+	Headers        map[string]Key `json:"headers,omitempty"`        // pureengage-v3-rest: headers of every request; rejected on other transports
+	DataURL        string         `json:"dataURL,omitempty"`        // pureengage-v3-rest: where to start; rejected on other transports
+	DeploymentKey  string         `json:"deploymentKey,omitempty"`  // purecloud-v2-sockets: deployment id; rejected on other transports
+	OrganizationID string         `json:"organizationId,omitempty"` // purecloud-v2-sockets: organisation; rejected on other transports
+	OrgGUID        string         `json:"orgGuid,omitempty"`        // purecloud-v2-sockets: the same, where organizationId is empty; rejected on other transports
+}
+
+// other names the options that are set and for another transport.
+func (in *StartChatIn) other() []string {
+	var names []string
+	for _, o := range []struct {
+		name string
+		set  bool
+	}{
+		{"headers", len(in.Headers) > 0}, {"dataURL", in.DataURL != ""}, {"deploymentKey", in.DeploymentKey != ""},
+		{"organizationId", in.OrganizationID != ""}, {"orgGuid", in.OrgGUID != ""},
+	} {
+		if o.set {
+			names = append(names, o.name)
+		}
+	}
+	return names
+}
+
+// Answer is what a command resolves with that asked the server something.
+type Answer struct {
+	// StatusCode is the server's; 0 is well, and the only one there is: others reject.
+	StatusCode int `json:"statusCode"`
+	// Answer is the server's answer as it came, less its secrets; nil where there is none.
+	Answer json.RawMessage `json:"answer,omitempty"`
+}
+
+func (s *Service) configure(_ context.Context, cfg Config) (none struct{}, err error) {
+	return none, s.accept(cfg, true)
+}
+
+func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error) {
+	if other := in.other(); len(other) > 0 {
+		return Answer{}, failure(ErrOtherTransport, "startChat", fmt.Errorf("for another transport: %s", strings.Join(other, ", ")), "leave the options out")
+	}
+	data, err := parseUserData(in.UserData)
+	if err != nil {
+		return Answer{}, err
+	}
+	r, formData, err := request(in)
+	if err != nil {
+		return Answer{}, err
+	}
+
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return Answer{}, bus.ErrStopped
+	}
+	if s.restore != nil || s.cur != nil && !s.cur.current().Final() {
+		s.mu.Unlock()
+		return Answer{}, failure(ErrSessionActive, "startChat", nil, "call endChat first")
+	}
+	driver, err := s.driverLocked()
+	if err != nil {
+		s.mu.Unlock()
+		return Answer{}, err
+	}
+	r.Async = s.cfg.Async.Enabled
+	if in.Async != nil {
+		r.Async = *in.Async
+	}
+	s.userData = merged(s.userData, formData, data)
+	r.UserData = merged(s.cfg.UserData, s.userData)
+	r.Interaction = merged(s.cfg.Transport.InteractionData, s.routing, r.Interaction)
+	ses := s.next(StateStarting)
+	ses.async = r.Async
+	s.cur = ses
+	s.mu.Unlock()
+
+	return ses.begin(ctx, StateStarting, func(ctx context.Context) (chat.Conn, error) { return driver.Open(ctx, r) })
+}
+
+// request turns the options of startChat into the wire's terms, and returns what of the form is user
+// data.
+func request(in StartChatIn) (chat.Request, map[string]any, error) {
+	r := chat.Request{
+		Nickname: in.Nickname, FirstName: in.FirstName, LastName: in.LastName, Email: in.Email,
+		Subject: in.Subject, Interaction: in.InteractionData,
+	}
+	fields := map[string]*string{
+		"nickname": &r.Nickname, "firstname": &r.FirstName, "lastname": &r.LastName, "email": &r.Email,
+		"subject": &r.Subject,
+	}
+	var rest map[string]any
+	for name, v := range in.Form {
+		if name == "userData" {
+			continue
+		}
+		field, known := fields[name]
+		if !known {
+			rest = merged(rest, map[string]any{name: v})
+			continue
+		}
+		text, ok := v.(string)
+		if !ok {
+			return r, nil, failure(bus.ErrWrongType, "startChat", fmt.Errorf("form.%s is %T", name, v), "want text")
+		}
+		if *field == "" {
+			*field = text
+		}
+	}
+	data, err := parseUserData(in.Form["userData"])
+	return r, merged(rest, data), err
+}

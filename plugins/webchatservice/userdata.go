@@ -1,0 +1,107 @@
+package webchatservice
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+// The commands on what is attached to a session, for the agent and for routing (webchatservice 3).
+var (
+	UpdateUserData = bus.NewCommand[map[string]any, UpdateUserDataOut](Namespace+".updateUserData",
+		"Merges data into what is attached to the session, or to the next one.")
+	UpdateInteractionData = bus.NewCommand[map[string]any, map[string]any](Namespace+".updateInteractionData",
+		"Merges routing and journey data over what the next session starts with.")
+	SendCustomNotice = bus.NewCommand[SendCustomNoticeIn, Answer](Namespace+".sendCustomNotice",
+		"Sends a notice to the agent's software, which must know what to do with it.")
+)
+
+// UpdateUserDataOut is what updateUserData resolves with.
+type UpdateUserDataOut struct {
+	Answer
+	// UserData is the merged data, as the next session will start with it.
+	UserData map[string]any `json:"userData"`
+}
+
+// SendCustomNoticeIn are the options of sendCustomNotice.
+type SendCustomNoticeIn struct {
+	Message string `json:"message,omitempty"` // for the agent's software
+	// EventAttributes is a JSON object that goes along; the vendor's command has none.
+	EventAttributes json.RawMessage `json:"eventAttributes,omitempty"`
+}
+
+func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out UpdateUserDataOut, err error) {
+	ses, _ := s.live("updateUserData")
+	if ses != nil {
+		updater, ok := ses.conn.(chat.DataUpdater)
+		if !ok {
+			return out, failure(ErrNoUserData, "updateUserData", nil, "")
+		}
+		ses.rouse(ctx, false)
+		out.Answer, err = ses.request(ctx, "updateUserData", func(ctx context.Context) (chat.Receipt, error) {
+			return updater.UpdateUserData(ctx, data)
+		})
+		if err != nil {
+			return out, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.userData = merged(s.userData, data)
+	out.UserData = merged(s.cfg.UserData, s.userData)
+	return out, nil
+}
+
+func (s *Service) updateInteractionData(_ context.Context, data map[string]any) (map[string]any, error) {
+	if _, err := s.live("updateInteractionData"); err == nil {
+		return nil, failure(ErrNoInteractionData, "updateInteractionData", nil, "")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.routing = merged(s.routing, data)
+	return merged(s.cfg.Transport.InteractionData, s.routing), nil
+}
+
+func (s *Service) sendCustomNotice(ctx context.Context, in SendCustomNoticeIn) (Answer, error) {
+	ses, err := s.live("sendCustomNotice")
+	if err != nil {
+		return Answer{}, err
+	}
+	n, ok := ses.conn.(chat.Notifier)
+	if !ok {
+		return Answer{}, failure(ErrNoNotice, "sendCustomNotice", nil, "")
+	}
+	ses.rouse(ctx, false)
+	return ses.request(ctx, "sendCustomNotice", func(ctx context.Context) (chat.Receipt, error) {
+		return n.CustomNotice(ctx, in.Message, in.EventAttributes)
+	})
+}
+
+// parseUserData takes an object, the JSON of one, or nothing.
+func parseUserData(v any) (map[string]any, error) {
+	switch v := v.(type) {
+	case nil:
+		return nil, nil
+	case map[string]any:
+		return v, nil
+	case map[string]string:
+		m := make(map[string]any, len(v))
+		for k, text := range v {
+			m[k] = text
+		}
+		return m, nil
+	case string:
+		if v == "" {
+			return nil, nil
+		}
+		var m map[string]any
+		if json.Unmarshal([]byte(v), &m) != nil {
+			return nil, failure(ErrUserData, "startChat", nil, "want an object, or the JSON of one")
+		}
+		return m, nil
+	}
+	return nil, failure(ErrUserData, "startChat", fmt.Errorf("it is %T", v), "want an object, or the JSON of one")
+}
