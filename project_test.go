@@ -92,7 +92,11 @@ func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/"
 const service = "plugins/webchatservice"
 
 // notDrivers are the packages below webchatservice that are not a driver.
-var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/gms", service + "/wires"}
+var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/gms", service + "/indexset",
+	service + "/wirejson", service + "/wires"}
+
+// shared are the packages that a driver may depend on.
+var shared = []string{service + "/chat", service + "/gms", service + "/indexset", service + "/wirejson"}
 
 func isDriver(p string) bool {
 	return under(p, service) && !slices.ContainsFunc(notDrivers, func(n string) bool {
@@ -130,7 +134,17 @@ var rules = []struct {
 	{
 		"the service knows no wire: drivers are given to it",
 		func(p string) bool { return p == service },
-		func(dep string) bool { return under(dep, "bus") || dep == service+"/chat" },
+		func(dep string) bool { return under(dep, "bus") || dep == service+"/chat" || dep == service+"/indexset" },
+	},
+	{
+		"a set of indices is arithmetic",
+		func(p string) bool { return p == service+"/indexset" },
+		func(string) bool { return false },
+	},
+	{
+		"reading JSON knows what a secret is, and no wire",
+		func(p string) bool { return p == service+"/wirejson" },
+		func(dep string) bool { return dep == service+"/chat" },
 	},
 	{
 		"the model of a chat is shared by all and leans on none",
@@ -140,12 +154,14 @@ var rules = []struct {
 	{
 		"a driver speaks its wire and knows neither the bus, nor the service, nor another driver",
 		isDriver,
-		func(dep string) bool { return dep == service+"/chat" || dep == service+"/gms" },
+		func(dep string) bool { return slices.Contains(shared, dep) },
 	},
 	{
 		"what the drivers for GMS share knows no driver and no wire",
 		func(p string) bool { return p == service+"/gms" },
-		func(dep string) bool { return dep == service+"/chat" },
+		func(dep string) bool {
+			return dep == service+"/chat" || dep == service+"/indexset" || dep == service+"/wirejson"
+		},
 	},
 	{
 		"the suite that drivers pass favours none",
@@ -160,7 +176,7 @@ var rules = []struct {
 	{
 		"the set of drivers is data for the service, not a part of it",
 		func(p string) bool { return p == service+"/wires" },
-		func(dep string) bool { return dep == service+"/chat" || dep == service+"/gms" || isDriver(dep) },
+		func(dep string) bool { return slices.Contains(shared, dep) || isDriver(dep) },
 	},
 }
 

@@ -3,6 +3,8 @@ package webchatservice
 import (
 	"encoding/json"
 	"slices"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/indexset"
 )
 
 // transcript keeps the lines of a session in order, each once. Lines are known by their index, else
@@ -10,7 +12,7 @@ import (
 // of the events, which are never written to again.
 type transcript struct {
 	lines   []*Message
-	indices ranges
+	indices indexset.Set
 	ids     map[string]struct{}
 }
 
@@ -18,7 +20,7 @@ type transcript struct {
 func (t *transcript) mark(m *Message) bool {
 	switch {
 	case m.Index != 0:
-		return t.indices.add(m.Index)
+		return t.indices.Add(m.Index)
 	case m.ID != "":
 		if _, seen := t.ids[m.ID]; seen {
 			return false
@@ -77,33 +79,4 @@ func (t *transcript) span() (first, last int64) {
 		last = max(last, s)
 	}
 	return first, last
-}
-
-// ranges is a set of indices: ranges in rising order, one where nothing is missing.
-type ranges []struct{ first, last int64 }
-
-// add puts an index into the set and reports whether it was not in it.
-func (r *ranges) add(i int64) bool {
-	s := *r
-	at := len(s) // of the first range behind i
-	for at > 0 && s[at-1].first > i {
-		at--
-	}
-	if at > 0 && s[at-1].last >= i {
-		return false
-	}
-	joinsLeft, joinsRight := at > 0 && s[at-1].last == i-1, at < len(s) && s[at].first == i+1
-	switch {
-	case joinsLeft && joinsRight:
-		s[at-1].last = s[at].last
-		s = slices.Delete(s, at, at+1)
-	case joinsLeft:
-		s[at-1].last = i
-	case joinsRight:
-		s[at].first = i
-	default:
-		s = slices.Insert(s, at, struct{ first, last int64 }{i, i})
-	}
-	*r = s
-	return true
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // answer is what a plain client makes of a response object with encoding/json.
@@ -145,21 +146,21 @@ func deliveries(unit []byte, f func(data []byte) error) (answered bool, err erro
 
 // sameDeliveries is deliveries as the driver does it.
 func sameDeliveries(unit []byte, f func(data []byte) error) (answered bool, err error) {
-	if !gms.Valid(unit) {
+	if !wirejson.Valid(unit) {
 		return false, errors.New("no JSON")
 	}
-	gms.EachElement(unit, func(raw []byte) {
+	wirejson.EachElement(unit, func(raw []byte) {
 		var channel, id, client string
 		var data []byte
 		reply := false
-		gms.EachMember(raw, func(name, value []byte) {
+		wirejson.EachMember(raw, func(name, value []byte) {
 			switch string(name) {
 			case "channel":
-				channel = gms.Scalar(value)
+				channel = wirejson.Scalar(value)
 			case "id":
-				id = gms.Scalar(value)
+				id = wirejson.Scalar(value)
 			case "clientId":
-				client = gms.Scalar(value)
+				client = wirejson.Scalar(value)
 			case "successful":
 				reply = true
 			case "data":

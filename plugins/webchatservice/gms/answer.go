@@ -8,9 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // Values of [Answer.StatusCode] (wire-gms A.5).
@@ -33,12 +33,7 @@ type Answer struct {
 	Raw        json.RawMessage // the object without its secrets
 }
 
-var (
-	errEmpty     = errors.New("answer is empty")
-	errHTML      = errors.New("answer is a web page (HTML), not JSON")
-	errUTF8      = errors.New("answer is not valid UTF-8")
-	errNotObject = errors.New("answer is JSON, but no response object")
-)
+var errNotObject = errors.New("answer is JSON, but no response object")
 
 // ErrNoStatus is returned by [Parse] for an answer that has no statusCode though it must.
 var ErrNoStatus = errors.New("answer has no statusCode")
@@ -47,55 +42,47 @@ var ErrNoStatus = errors.New("answer has no statusCode")
 // needStatus an answer may lack its statusCode, as error bodies do (wire-gms A.6). The answer shares
 // no memory with body.
 func Parse(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, error) {
-	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	switch {
-	case len(body) == 0:
-		return Answer{}, errEmpty
-	case body[0] == '<':
-		return Answer{}, errHTML
-	case Valid(body):
-		return ParseValid(body, needStatus, secrets...)
-	case !utf8.Valid(body): // encoding/json would replace it, and change what somebody wrote
-		return Answer{}, errUTF8
+	body, err := wirejson.Value(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
+	if err != nil {
+		return Answer{}, err
 	}
-	var v json.RawMessage
-	return Answer{}, json.Unmarshal(body, &v) // says where
+	return ParseValid(body, needStatus, secrets...)
 }
 
-// ParseValid is Parse for a body that is known to be [Valid].
+// ParseValid is Parse for a body that is known to be valid: see [wirejson.Valid].
 func ParseValid(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, error) {
 	var a Answer
 	newKey := ""
-	var keys []place
-	if !eachPlace(body, func(name []byte, begin, end int) {
+	var keys []wirejson.Place
+	if !wirejson.EachPlace(body, func(name []byte, at wirejson.Place) {
 		if isSecureKey(name) {
-			newKey = Scalar(body[begin:end])
-			keys = append(keys, place{begin, end})
+			newKey = wirejson.Scalar(body[at.Begin:at.End])
+			keys = append(keys, at)
 		}
 	}) {
 		return Answer{}, errNotObject
 	}
 	a.Session.SecureKey = chat.NewSecret(newKey)
-	a.Raw = newRedactor(a.Session.SecureKey, secrets...).envelope(body, keys)
+	a.Raw = wirejson.NewHider(append([]chat.Secret{a.Session.SecureKey}, secrets...)...).Object(body, keys...)
 	status, lines := "", []byte(nil)
-	EachMember(a.Raw, func(name, value []byte) {
+	wirejson.EachMember(a.Raw, func(name, value []byte) {
 		switch string(name) {
 		case "statusCode":
-			status = Scalar(value)
+			status = wirejson.Scalar(value)
 		case "chatEnded":
-			a.EndedTold, a.Ended = !IsNull(value), Scalar(value) == "true"
+			a.EndedTold, a.Ended = !wirejson.IsNull(value), wirejson.Scalar(value) == "true"
 		case "chatId":
-			a.Session.ID = Scalar(value)
+			a.Session.ID = wirejson.Scalar(value)
 		case "alias":
-			a.Session.Alias = Scalar(value)
+			a.Session.Alias = wirejson.Scalar(value)
 		case "userId":
-			a.Session.UserID = Scalar(value)
+			a.Session.UserID = wirejson.Scalar(value)
 		case "messages":
 			lines = value
 		case "errors":
 			a.Errors = parseErrors(value)
 		case "idleTimerExpire":
-			if !IsNull(value) {
+			if !wirejson.IsNull(value) {
 				a.Idle = value
 			}
 		}
@@ -108,7 +95,7 @@ func ParseValid(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, e
 		a.StatusCode = StatusError
 	}
 	a.Messages = newLines(lines)
-	if lines != nil && !IsNull(lines) && !EachElement(lines, func(raw []byte) {
+	if lines != nil && !wirejson.IsNull(lines) && !wirejson.EachElement(lines, func(raw []byte) {
 		if raw[0] == '{' { // what is no object is no line
 			a.Messages = append(a.Messages, parseLine(raw))
 		}
@@ -135,21 +122,21 @@ func newLines(array []byte) []chat.Message {
 func parseErrors(list []byte) (errs []chat.ServerError) {
 	add := func(raw []byte) {
 		var e chat.ServerError
-		if !EachMember(raw, func(name, value []byte) {
+		if !wirejson.EachMember(raw, func(name, value []byte) {
 			switch string(name) {
 			case "code":
-				e.Code = Scalar(value)
+				e.Code = wirejson.Scalar(value)
 			case "advice":
-				e.Advice = Scalar(value)
+				e.Advice = wirejson.Scalar(value)
 			}
 		}) {
-			e.Advice = Scalar(raw)
+			e.Advice = wirejson.Scalar(raw)
 		}
 		if e.Code != "" || e.Advice != "" {
 			errs = append(errs, e)
 		}
 	}
-	if !EachElement(list, add) {
+	if !wirejson.EachElement(list, add) {
 		add(list)
 	}
 	return errs
@@ -158,37 +145,37 @@ func parseErrors(list []byte) (errs []chat.ServerError) {
 // parseLine reads one line (wire-gms A.4). A member of the wrong type costs that member alone.
 func parseLine(raw []byte) chat.Message {
 	m := chat.Message{Raw: raw}
-	EachMember(raw, func(name, value []byte) {
+	wirejson.EachMember(raw, func(name, value []byte) {
 		switch string(name) {
 		case "from":
-			EachMember(value, func(name, value []byte) {
+			wirejson.EachMember(value, func(name, value []byte) {
 				switch string(name) {
 				case "nickname":
-					m.From.Name = Scalar(value)
+					m.From.Name = wirejson.Scalar(value)
 				case "participantId":
-					m.From.ID = Scalar(value)
+					m.From.ID = wirejson.Scalar(value)
 				case "type":
 					m.From.Role = chat.Role(word(value))
 				}
 			})
 		case "index":
-			if n, ok := Integer(Scalar(value)); ok && n > 0 {
+			if n, ok := wirejson.Integer(wirejson.Scalar(value)); ok && n > 0 {
 				m.Index, m.HasIndex = n, true
 			}
 		case "type":
 			m.Kind = chat.MessageKind(word(value))
 		case "utcTime":
-			if ms, ok := Integer(Scalar(value)); ok {
+			if ms, ok := wirejson.Integer(wirejson.Scalar(value)); ok {
 				m.Time = time.UnixMilli(ms).UTC()
 			}
 		case "text":
-			m.Text = Scalar(value)
+			m.Text = wirejson.Scalar(value)
 		case "messageType":
 			m.Label = word(value)
 		case "userData":
 			m.UserData = members(value)
 		case "eventAttributes":
-			if !IsNull(value) {
+			if !wirejson.IsNull(value) {
 				m.Attributes = value
 			}
 		}
@@ -204,11 +191,11 @@ func parseLine(raw []byte) chat.Message {
 	}
 	m.Own = m.From.Role == chat.RoleClient
 	if m.Own && m.Attributes != nil {
-		m.ClientID = Scalar(Dig(m.Attributes, MarkGroup, MarkName))
+		m.ClientID = wirejson.Scalar(wirejson.Dig(m.Attributes, MarkGroup, MarkName))
 	}
 	if m.Kind == chat.KindFileUploaded || m.Kind == chat.KindFileDeleted {
 		m.File = &chat.File{ID: member(m.UserData, "file-id"), Name: member(m.UserData, "file-name"), Size: -1}
-		if n, ok := Integer(member(m.UserData, "file-size")); ok && n >= 0 {
+		if n, ok := wirejson.Integer(member(m.UserData, "file-size")); ok && n >= 0 {
 			m.File.Size = n
 		}
 	}
@@ -235,7 +222,7 @@ func word(value []byte) string {
 			return string(chat.KindTypingStopped)
 		}
 	}
-	return Scalar(value)
+	return wirejson.Scalar(value)
 }
 
 // members decodes an object; what is none has no members.
@@ -271,34 +258,13 @@ const (
 // readAttributes returns the text of structured content, if there is one, and whether the sender has
 // the style of a bot (wire-gms A.4; webchatservice 4.4).
 func readAttributes(attributes []byte) (text *string, bot bool) {
-	style := Dig(attributes, "GCTI_SYSTEM", "party-info", "style")
-	bot = strings.Trim(Scalar(style), `"`) == "BOT" // it may be JSON in a string
-	if t := Dig(attributes, "structured-content", "genesys-chat", "content", "text"); len(t) > 0 && t[0] == '"' {
-		s := unquote(t)
+	style := wirejson.Dig(attributes, "GCTI_SYSTEM", "party-info", "style")
+	bot = strings.Trim(wirejson.Scalar(style), `"`) == "BOT" // it may be JSON in a string
+	if t := wirejson.Dig(attributes, "structured-content", "genesys-chat", "content", "text"); len(t) > 0 && t[0] == '"' {
+		s := wirejson.Scalar(t)
 		text = &s
 	}
 	return text, bot
-}
-
-// Dig returns a member of a member of a valid JSON value, or nil. Objects on the way may be wrapped in strings.
-func Dig(value []byte, path ...string) []byte {
-	for _, step := range path {
-		if len(value) > 0 && value[0] == '"' {
-			inner := []byte(unquote(value))
-			if !json.Valid(inner) {
-				return nil
-			}
-			value = inner
-		}
-		var found []byte
-		EachMember(value, func(name, v []byte) {
-			if string(name) == step {
-				found = v
-			}
-		})
-		value = found
-	}
-	return value
 }
 
 // sortLines puts lines into the order of their indices; one without an index stays behind the one
@@ -340,13 +306,6 @@ func sortLines(lines []chat.Message) {
 	}
 }
 
-// Integer reads a whole number, also one written as 1.7e12 or 12.0.
-func Integer(s string) (int64, bool) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return n, true
-	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil && f > -1<<53 && f < 1<<53 && f == float64(int64(f)) {
-		return int64(f), true
-	}
-	return 0, false
-}
+// isSecureKey reports whether a member of a response object is the session's key. A proxy may have written it in other
+// case.
+func isSecureKey(name []byte) bool { return bytes.EqualFold(name, []byte("secureKey")) }

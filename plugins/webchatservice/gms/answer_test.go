@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
@@ -220,27 +219,4 @@ func assertNoKey(t *testing.T, raw []byte, key string) {
 			assert.NotContains(t, s, key)
 		}
 	}
-}
-
-// The set of indices agrees with a map, and is as small as its gaps allow.
-func TestSeenAgreesWithMap(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var s gms.Seen
-		model := make(map[int64]bool)
-		for _, i := range rapid.SliceOf(rapid.Int64Range(1, 40)).Draw(t, "indices") {
-			if got, want := s.Add(i), !model[i]; got != want {
-				t.Fatalf("Add(%d) = %v, want %v", i, got, want)
-			}
-			model[i] = true
-		}
-		ranges := 0
-		for i := range model {
-			if !model[i-1] {
-				ranges++
-			}
-		}
-		if len(s) != ranges {
-			t.Fatalf("%d ranges, want %d", len(s), ranges)
-		}
-	})
 }

@@ -1,14 +1,13 @@
 package gms
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // Gone reports whether a code says that Chat Server no longer has the visitor (wire-gms A.6): no such
@@ -25,7 +24,7 @@ func (w *Wire) Judge(op string, r *Response, key chat.Secret) (Answer, *chat.Err
 		// The server may well have done what it was asked, and then answered nonsense.
 		return a, &chat.Error{
 			Code: chat.CodeBadAnswer, Op: op, Status: r.Status, RetryAfter: r.RetryAfter, Err: err,
-			Text: Unreadable(err), Hint: "check that " + w.Option + " is that of a GMS chat service and not a web page or a gateway in front of it",
+			Text: wirejson.Unreadable(err), Hint: "check that " + w.Option + " is that of a GMS chat service and not a web page or a gateway in front of it",
 		}
 	case success:
 		e := Verdict(op, a, w.Option)
@@ -128,15 +127,6 @@ func wait(e *chat.Error) string {
 	return "try again later"
 }
 
-// Unreadable says in one phrase why an answer cannot be read.
-func Unreadable(err error) string {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return fmt.Sprintf("the server's answer is broken JSON (at byte %d: %v)", syntax.Offset, err)
-	}
-	return "the server's " + err.Error()
-}
-
 // refusal puts a server's list of errors into one line.
 func refusal(list []chat.ServerError, otherwise string) string {
 	if len(list) == 0 {
@@ -144,30 +134,16 @@ func refusal(list []chat.ServerError, otherwise string) string {
 	}
 	parts := make([]string, 0, len(list))
 	for _, s := range list {
-		part := "code " + OneLine(s.Code)
+		part := "code " + wirejson.OneLine(s.Code)
 		if meaning := meaning(s.Code); meaning != "" {
 			part += ", " + meaning
 		}
 		if s.Advice != "" {
-			part += " (" + OneLine(s.Advice) + ")"
+			part += " (" + wirejson.OneLine(s.Advice) + ")"
 		}
 		parts = append(parts, part)
 	}
 	return "the server refused the request: " + strings.Join(parts, "; ")
-}
-
-// OneLine keeps a server's text from breaking a line or moving a terminal's cursor, and bounds it.
-func OneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s)
-	if r := []rune(s); len(r) > 200 {
-		s = string(r[:200]) + "..."
-	}
-	return s
 }
 
 // meaning of the server's codes (wire-gms A.6).

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/indexset"
 )
 
 // Transcript is what a connection knows of its chat: the keys, which lines came, and who was there. It makes
@@ -16,7 +17,7 @@ type Transcript struct {
 
 	told     chat.Session // Session as of the last event
 	from     int64        // first index that is wanted
-	seen     Seen
+	seen     indexset.Set
 	agents   int  // agents seen in the chat
 	left     bool // the last agent left, and nothing was said since
 	putOut   bool // the visitor left without having asked for the end

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // limitsNotice is the text of the notice that answers a question for limits (wire-gms A.7.11).
@@ -42,7 +43,7 @@ func NoLimits(op string, a Answer) *chat.Error {
 }
 
 // FileID finds the id in the answer to an upload (wire-gms A.7.12).
-func FileID(a Answer) string { return Scalar(Dig(a.Raw, "userData", "file-id")) }
+func FileID(a Answer) string { return wirejson.Scalar(wirejson.Dig(a.Raw, "userData", "file-id")) }
 
 // CheckFileID refuses ids that are none.
 func CheckFileID(op, id string) *chat.Error {

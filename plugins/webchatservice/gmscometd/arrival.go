@@ -8,6 +8,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // arrival is an answer on its way into the transcript.
@@ -33,7 +34,7 @@ func (c *conn) deliver(m *message) {
 		return
 	}
 	if err := c.deliverData(m.data); err != nil {
-		c.d.log.Warn("a delivery cannot be read", "error", gms.Unreadable(err))
+		c.d.log.Warn("a delivery cannot be read", "error", wirejson.Unreadable(err))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // Timing of the client (wire-gms D.4 to D.7).
@@ -336,7 +337,7 @@ func (c *client) connected(op string, s *socket, r *message, e *chat.Error) *cha
 	case c.advice.reconnect == adviceHandshake:
 		return c.renew(nil)
 	}
-	if n, err := strconv.ParseInt(gms.Scalar(r.ack), 10, 64); err == nil {
+	if n, err := strconv.ParseInt(wirejson.Scalar(r.ack), 10, 64); err == nil {
 		c.ack = n
 	}
 	if c.proven { // it was held

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 func (c *client) hint() string {
@@ -13,7 +13,9 @@ func (c *client) hint() string {
 }
 
 // hide makes a server's text fit to be shown.
-func (c *client) hide(text string) string { return gms.OneLine(gms.Hide(text, c.secrets()...)) }
+func (c *client) hide(text string) string {
+	return wirejson.OneLine(wirejson.Hide(text, c.secrets()...))
+}
 
 // unsuccessful is what a reply without success means for the message that it answers.
 func (c *client) unsuccessful(op string, r *message) *chat.Error {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 const jsonType = "application/json;charset=UTF-8"
@@ -96,7 +96,7 @@ func (c *client) fetch(ctx context.Context, op, suffix string, unit []byte, limi
 	all, err := parseUnit(resp.Body, nil)
 	if err != nil {
 		return nil, resp.Status, &chat.Error{
-			Code: chat.CodeBadAnswer, Op: op, Status: resp.Status, Text: gms.Unreadable(err), Hint: c.hint(), Err: err,
+			Code: chat.CodeBadAnswer, Op: op, Status: resp.Status, Text: wirejson.Unreadable(err), Hint: c.hint(), Err: err,
 		}
 	}
 	return all, resp.Status, nil

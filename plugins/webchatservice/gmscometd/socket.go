@@ -13,7 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // Timing of a websocket. A link that says nothing for pingEvery is asked, and is dead pongWait later.
@@ -390,7 +390,7 @@ func (s *socket) broken(op string, err error) *chat.Error {
 	case errors.Is(err, errBinary):
 		e.Code, e.Text, closeCode = chat.CodeBadAnswer, errBinary.Error(), websocket.CloseUnsupportedData
 	case errors.As(err, &unit):
-		e.Code, e.Text, closeCode = chat.CodeBadAnswer, gms.Unreadable(unit.error), websocket.CloseInvalidFramePayloadData
+		e.Code, e.Text, closeCode = chat.CodeBadAnswer, wirejson.Unreadable(unit.error), websocket.CloseInvalidFramePayloadData
 		e.Err = unit.error
 	case errors.As(err, &late) && late.Timeout():
 		e.Code, e.Text = chat.CodeTimeout, "the server did not answer in time on the websocket"

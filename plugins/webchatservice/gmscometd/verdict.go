@@ -6,6 +6,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // resumed says whether an answer attaches a chat: nil if it does, Gone if there is no chat to attach.
@@ -114,7 +115,7 @@ func (c *conn) openedLocked(f *flight, a *gms.Answer, e *chat.Error) (failed boo
 // unreadableLocked takes in that a delivery could not be read. Only of a first one it is known whose it is.
 func (c *conn) unreadableLocked(err error) {
 	if f := c.flight; f != nil && f.first {
-		f.settle(&chat.Error{Code: chat.CodeBadAnswer, Op: f.op, Text: gms.Unreadable(err), Hint: "check " + c.d.option(), Err: err})
+		f.settle(&chat.Error{Code: chat.CodeBadAnswer, Op: f.op, Text: wirejson.Unreadable(err), Hint: "check " + c.d.option(), Err: err})
 	}
 }
 

@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
-	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 // The meta channels (wire-gms D.2).
@@ -48,32 +47,18 @@ func (m *message) code() string {
 	return code
 }
 
-var (
-	errEmpty    = errors.New("answer is empty")
-	errUTF8     = errors.New("answer is not valid UTF-8")
-	errHTML     = errors.New("answer is a web page (HTML), not JSON")
-	errNotArray = errors.New("answer is JSON, but no array of Bayeux messages")
-)
+var errNotArray = errors.New("answer is JSON, but no array of Bayeux messages")
 
 // parseUnit reads what a carrier brought: an array of messages. An element that is no object is no message; a member
 // of the wrong type costs that member alone. The messages are appended to all.
 func parseUnit(body []byte, all []message) ([]message, error) {
-	body = bytes.Trim(body, " \t\r\n") // what is space in JSON
-	switch {
-	case len(body) == 0:
-		return nil, errEmpty
-	case body[0] == '<':
-		return nil, errHTML
-	case gms.Valid(body):
-	case !utf8.Valid(body):
-		return nil, errUTF8
-	default:
-		var v json.RawMessage
-		return nil, json.Unmarshal(body, &v) // says where
+	body, err := wirejson.Value(body)
+	if err != nil {
+		return nil, err
 	}
-	if !gms.EachElement(body, func(raw []byte) {
+	if !wirejson.EachElement(body, func(raw []byte) {
 		all = append(all, message{})
-		if !gms.EachMember(raw, all[len(all)-1].member) {
+		if !wirejson.EachMember(raw, all[len(all)-1].member) {
 			all = all[:len(all)-1]
 		}
 	}) {
@@ -87,17 +72,17 @@ func (m *message) member(name, value []byte) {
 	case "channel":
 		m.channel = text(value)
 	case "id":
-		m.id = gms.Scalar(value)
+		m.id = wirejson.Scalar(value)
 	case "clientId":
 		m.clientID = text(value)
 	case "successful":
-		if !gms.IsNull(value) {
-			m.reply, m.success = true, gms.Scalar(value) == "true"
+		if !wirejson.IsNull(value) {
+			m.reply, m.success = true, wirejson.Scalar(value) == "true"
 		}
 	case "error":
 		m.err = text(value)
 	case "data":
-		if !gms.IsNull(value) {
+		if !wirejson.IsNull(value) {
 			m.data = value
 		}
 	case "advice":
@@ -105,9 +90,9 @@ func (m *message) member(name, value []byte) {
 			m.advice = value
 		}
 	case "ext":
-		m.ack = gms.Dig(value, "ack")
+		m.ack = wirejson.Dig(value, "ack")
 	case "supportedConnectionTypes":
-		gms.EachElement(value, func(v []byte) { m.types = append(m.types, text(v)) })
+		wirejson.EachElement(value, func(v []byte) { m.types = append(m.types, text(v)) })
 	}
 }
 
@@ -116,7 +101,7 @@ func text(value []byte) string {
 	if len(value) == 0 || value[0] != '"' {
 		return ""
 	}
-	return gms.Scalar(value)
+	return wirejson.Scalar(value)
 }
 
 // Values of [advice.reconnect].
@@ -144,7 +129,7 @@ type advice struct {
 // merge takes in a new advice. What is of the wrong type was not said; hosts are ignored.
 func (a *advice) merge(raw []byte) {
 	a.reconnect = ""
-	gms.EachMember(raw, func(name, value []byte) {
+	wirejson.EachMember(raw, func(name, value []byte) {
 		switch string(name) {
 		case "reconnect":
 			switch s := text(value); s {
@@ -158,14 +143,14 @@ func (a *advice) merge(raw []byte) {
 		case "maxInterval":
 			duration(value, &a.maxInterval, maxAdvisedInterval)
 		case "multiple-clients":
-			a.multiple = gms.Scalar(value) == "true"
+			a.multiple = wirejson.Scalar(value) == "true"
 		}
 	})
 }
 
 // duration reads milliseconds.
 func duration(value []byte, into *time.Duration, most time.Duration) {
-	f, err := strconv.ParseFloat(gms.Scalar(value), 64)
+	f, err := strconv.ParseFloat(wirejson.Scalar(value), 64)
 	if err != nil || f != f {
 		return
 	}

@@ -1,4 +1,4 @@
-package gms_test
+package wirejson_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
 
 var validSeeds = []string{
@@ -25,14 +25,14 @@ var validSeeds = []string{
 // TestValid holds that it says what the standard library says.
 func TestValid(t *testing.T) {
 	for _, s := range validSeeds {
-		assert.Equal(t, json.Valid([]byte(s)) && utf8.ValidString(s), gms.Valid([]byte(s)), "%.80q", s)
+		assert.Equal(t, json.Valid([]byte(s)) && utf8.ValidString(s), wirejson.Valid([]byte(s)), "%.80q", s)
 	}
 	// Each character in each place of eight, alone and among others.
 	for c := range 256 {
 		for at := range 20 {
 			s := []byte(`"` + strings.Repeat("x", 20) + `"`)
 			s[at+1] = byte(c)
-			assert.Equal(t, json.Valid(s) && utf8.Valid(s), gms.Valid(s), "%q", s)
+			assert.Equal(t, json.Valid(s) && utf8.Valid(s), wirejson.Valid(s), "%q", s)
 		}
 	}
 }
@@ -42,7 +42,7 @@ func FuzzValid(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if want, got := json.Valid(b) && utf8.Valid(b), gms.Valid(b); want != got {
+		if want, got := json.Valid(b) && utf8.Valid(b), wirejson.Valid(b); want != got {
 			t.Fatalf("Valid(%q) = %v, want %v", b, got, want)
 		}
 	})
@@ -51,7 +51,7 @@ func FuzzValid(f *testing.F) {
 func BenchmarkValid(b *testing.B) {
 	body := []byte(`{"statusCode":0,"messages":[` + strings.Repeat(`{"from":{"nickname":"Ann","participantId":2,"type":"Agent"},"index":17,"type":"Message",`+
 		`"text":"a line of a conversation of ordinary length","messageType":"text","utcTime":1709280000000},`, 19) + `{}]}`)
-	for name, f := range map[string]func([]byte) bool{"gms": gms.Valid, "std": func(b []byte) bool { return json.Valid(b) && utf8.Valid(b) }} {
+	for name, f := range map[string]func([]byte) bool{"wirejson": wirejson.Valid, "std": func(b []byte) bool { return json.Valid(b) && utf8.Valid(b) }} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			for b.Loop() {

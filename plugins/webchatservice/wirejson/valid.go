@@ -1,4 +1,4 @@
-package gms
+package wirejson
 
 import (
 	"encoding/binary"

@@ -1,21 +1,25 @@
-package gms
+package wirejson
 
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 )
 
-// The functions of this file walk over JSON that has been found valid. They look at each byte once,
-// where decoding raw values again would check each of them anew.
+// The functions of this file scan JSON that is known to be valid: see [Valid]. They look at each byte once. Decoding
+// raw values one inside the other would check the inner ones again and again.
 
 // EachMember calls f for the members of an object, in order; name is without its quotes. It reports
 // whether b is an object.
 func EachMember(b []byte, f func(name, value []byte)) bool {
-	return eachPlace(b, func(name []byte, begin, end int) { f(name, b[begin:end:end]) })
+	return EachPlace(b, func(name []byte, at Place) { f(name, b[at.Begin:at.End:at.End]) })
 }
 
-// eachPlace is EachMember, and tells where in b the value is.
-func eachPlace(b []byte, f func(name []byte, begin, end int)) bool {
+// Place is where a value is in a text: its first byte, and the one behind its last.
+type Place struct{ Begin, End int }
+
+// EachPlace is [EachMember] for a caller who wants to know where in b the values are.
+func EachPlace(b []byte, f func(name []byte, at Place)) bool {
 	i := skipSpace(b, 0)
 	if i >= len(b) || b[i] != '{' {
 		return false
@@ -28,7 +32,7 @@ func eachPlace(b []byte, f func(name []byte, begin, end int)) bool {
 		}
 		begin := skipSpace(b, skipSpace(b, end)+1) // behind the colon
 		end = skipValue(b, begin)
-		f(name, begin, end)
+		f(name, Place{begin, end})
 		if i = skipSpace(b, end); i < len(b) && b[i] == ',' {
 			i = skipSpace(b, i+1)
 		}
@@ -121,3 +125,35 @@ func Scalar(value []byte) string {
 
 // IsNull reports whether a value is null.
 func IsNull(value []byte) bool { return string(value) == "null" }
+
+// Dig returns a member of a member of a valid JSON value, or nil. Objects on the way may be wrapped in strings.
+func Dig(value []byte, path ...string) []byte {
+	for _, step := range path {
+		if len(value) > 0 && value[0] == '"' {
+			inner := []byte(unquote(value))
+			if !json.Valid(inner) {
+				return nil
+			}
+			value = inner
+		}
+		var found []byte
+		EachMember(value, func(name, v []byte) {
+			if string(name) == step {
+				found = v
+			}
+		})
+		value = found
+	}
+	return value
+}
+
+// Integer reads a whole number, also one written as 1.7e12 or 12.0.
+func Integer(s string) (int64, bool) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n, true
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil && f > -1<<53 && f < 1<<53 && f == float64(int64(f)) {
+		return int64(f), true
+	}
+	return 0, false
+}
