@@ -93,7 +93,7 @@ func (s *session) fetch(info chat.Session, holes []TranscriptGapData) (lines []c
 	if s.env.resumer == nil {
 		return nil, false, nil
 	}
-	conn, err := s.env.resumer.Resume(s.life, info, from)
+	conn, err := s.env.resumer.Resume(s.life, chat.ResumeRequest{Session: info, From: from, Credentials: s.env.credentials})
 	if err != nil {
 		return nil, true, err
 	}

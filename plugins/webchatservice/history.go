@@ -76,14 +76,16 @@ func (s *session) pageLocked(l lines) {
 
 // takeUp dials a stored session: whole, so that the transcript is whole again, or, if it is a long-lived one, from its
 // last page or what was not seen yet.
-func (r *record) takeUp(driver chat.Resumer, page int, data map[string]any) dialer {
+func (r *record) takeUp(driver chat.Resumer, page int, data map[string]any, credentials any) dialer {
 	tail, ok := driver.(chat.TailResumer)
 	if !ok || !r.Async {
 		return func(ctx context.Context) (chat.Conn, error) {
-			return driver.Resume(ctx, r.session(), chat.Position{})
+			return driver.Resume(ctx, chat.ResumeRequest{Session: r.session(), Credentials: credentials})
 		}
 	}
 	return func(ctx context.Context) (chat.Conn, error) {
-		return tail.ResumeTail(ctx, r.session(), r.Position, page, data)
+		return tail.ResumeTail(ctx, chat.ResumeRequest{
+			Session: r.session(), From: r.Position, Lines: page, UserData: data, Credentials: credentials,
+		})
 	}
 }

@@ -96,7 +96,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	s.mu.Unlock()
 	ses.reload(r)
 
-	answer, err := ses.begin(ctx, StateRestoring, r.takeUp(resumer, ses.env.page, data))
+	answer, err := ses.begin(ctx, StateRestoring, r.takeUp(resumer, ses.env.page, data, s.opts.Credentials))
 	if err == nil {
 		return answer, nil
 	}

@@ -50,6 +50,10 @@ type Options struct {
 	// refuses it. nil means none but that of Headers.
 	Authorization *chat.Authorization
 
+	// Credentials sign the visitor in, on wires whose visitors do: they go with each chat that is started or taken
+	// up again. Their type is the driver's. nil means none; drivers whose visitors do not sign in ignore them.
+	Credentials any
+
 	// OutboxLimit is how many messages may wait at once. 0 means 100.
 	OutboxLimit int
 	// OutboxAge is how long one may wait. 0 means 5 min.
@@ -127,6 +131,8 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 			typing:    or(s.opts.AgentTypingLimit, 30*time.Second),
 			alone:     max(s.opts.EndAfterAgents, 0),
 		},
+		credentials: s.opts.Credentials,
+
 		hooks: &hooks{},
 		caps:  &capabilities{},
 	}

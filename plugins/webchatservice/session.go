@@ -19,9 +19,10 @@ type env struct {
 	hooks  *hooks
 	caps   *capabilities
 
-	resumer chat.Resumer // to fetch missing lines with; nil where the wire cannot
-	sleeps  bool         // sleepEnabled
-	page    int          // lines of a page of history
+	resumer     chat.Resumer // to fetch missing lines with; nil where the wire cannot
+	credentials any          // of the visitor, for the driver
+	sleeps      bool         // sleepEnabled
+	page        int          // lines of a page of history
 }
 
 // limits bound what a session does.

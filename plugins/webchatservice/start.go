@@ -109,6 +109,7 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 	s.userData = merged(s.userData, formData, data)
 	r.UserData = merged(s.cfg.UserData, s.userData)
 	r.Interaction = merged(s.cfg.Transport.InteractionData, s.routing, r.Interaction)
+	r.Credentials = s.opts.Credentials
 	ses := s.next(StateStarting)
 	ses.async = r.Async
 	s.cur = ses

@@ -17,6 +17,23 @@ type Request struct {
 	Interaction map[string]any
 	// Async asks for a long-lived chat on wires that have them (wire-gms part C).
 	Async bool
+	// Credentials sign the visitor in, on wires whose visitors do. Their type is the driver's, which says so; a
+	// driver whose visitors do not sign in ignores them. nil means none.
+	Credentials any
+}
+
+// ResumeRequest says which chat to take up again, and where.
+type ResumeRequest struct {
+	// Session names the chat, as [Conn.Session] gave it.
+	Session Session
+	// From is where to go on, as [Conn.Position] gave it; the zero Position is the beginning.
+	From Position
+	// Lines is how many lines before the last one [TailResumer.ResumeTail] begins.
+	Lines int
+	// UserData is attached to the chat anew by [TailResumer.ResumeTail]; values as in [Request.UserData].
+	UserData map[string]any
+	// Credentials are as in [Request.Credentials].
+	Credentials any
 }
 
 // ActionKind says what an [Action] is.

@@ -16,20 +16,21 @@ type Driver interface {
 
 // Resumer is a Driver that can take up a chat again.
 type Resumer interface {
-	// Resume asks the server for the chat s and returns once it said that the chat lives. The
-	// lines from position on (all of them for the zero Position) come out of Receive. When the chat
-	// is over or unknown the error's Outcome is Gone. It makes one attempt.
-	Resume(ctx context.Context, s Session, from Position) (Conn, error)
+	// Resume asks the server for the chat r.Session and returns once it said that the chat lives. The
+	// lines from r.From on (all of them for the zero Position) come out of Receive. When the chat
+	// is over or unknown the error's Outcome is Gone. It makes one attempt. It does not look at r.Lines and
+	// r.UserData.
+	Resume(ctx context.Context, r ResumeRequest) (Conn, error)
 }
 
 // TailResumer is a Resumer for long-lived chats, whose transcripts may be too long to be taken up whole.
 type TailResumer interface {
 	Resumer
-	// ResumeTail is Resume for the end of the transcript (wire-gms C.2): what comes out of Receive begins so
-	// many lines before the last one, or at position from where that is earlier; the zero from is no
-	// position. The Conn is a [Refetcher], which has the lines before these. Data is attached to the chat
-	// anew; values as in [Request.UserData]. It makes one attempt at each of the two requests.
-	ResumeTail(ctx context.Context, s Session, from Position, lines int, data map[string]any) (Conn, error)
+	// ResumeTail is Resume for the end of the transcript (wire-gms C.2): what comes out of Receive begins
+	// r.Lines lines before the last one, or at r.From where that is earlier; the zero r.From is no
+	// position. The Conn is a [Refetcher], which has the lines before these. r.UserData is attached to the chat
+	// anew. It makes one attempt at each of the two requests.
+	ResumeTail(ctx context.Context, r ResumeRequest) (Conn, error)
 }
 
 // IdleCloser is a Driver that may keep network connections of its own for later use.

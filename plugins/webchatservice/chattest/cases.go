@@ -448,7 +448,7 @@ func resumeBringsTranscript(r *run) {
 	if !ok {
 		return
 	}
-	whole, err := driver.Resume(r.ctx(), session, chat.Position{})
+	whole, err := driver.Resume(r.ctx(), chat.ResumeRequest{Session: session})
 	require.NoError(r, err)
 	r.closeLater(whole)
 	got := r.lines(whole, said("three"))
@@ -456,7 +456,7 @@ func resumeBringsTranscript(r *run) {
 	assert.True(r, saw(chat.KindParticipantJoined, chat.RoleClient)(got))
 	assert.Equal(r, session.ID, whole.Session().ID)
 
-	rest, err := driver.Resume(r.ctx(), session, position)
+	rest, err := driver.Resume(r.ctx(), chat.ResumeRequest{Session: session, From: position})
 	require.NoError(r, err)
 	r.closeLater(rest)
 	assert.Equal(r, []string{"three"}, texts(r.lines(rest, said("three"))))
@@ -474,18 +474,18 @@ func resumeGone(r *run) {
 		return
 	}
 	r.server.Partition()
-	_, err := driver.Resume(r.ctx(), conn.Session(), chat.Position{})
+	_, err := driver.Resume(r.ctx(), chat.ResumeRequest{Session: conn.Session()})
 	r.outcome(err, chat.NotSent)
 	r.server.Heal()
 
 	r.server.EndChat(conn.Session().ID)
-	_, err = driver.Resume(r.ctx(), conn.Session(), chat.Position{})
+	_, err = driver.Resume(r.ctx(), chat.ResumeRequest{Session: conn.Session()})
 	r.outcome(err, chat.Gone)
 	require.ErrorIs(r, err, chat.ErrEnded)
 
 	unknown := conn.Session()
 	unknown.ID = "0000000000000000"
-	_, err = driver.Resume(r.ctx(), unknown, chat.Position{})
+	_, err = driver.Resume(r.ctx(), chat.ResumeRequest{Session: unknown})
 	r.outcome(err, chat.Gone)
 }
 

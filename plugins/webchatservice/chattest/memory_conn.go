@@ -45,10 +45,10 @@ func (d *memoryDriver) Open(ctx context.Context, r chat.Request) (chat.Conn, err
 }
 
 // Resume implements [chat.Resumer].
-func (d *memoryDriver) Resume(ctx context.Context, s chat.Session, from chat.Position) (chat.Conn, error) {
+func (d *memoryDriver) Resume(ctx context.Context, r chat.ResumeRequest) (chat.Conn, error) {
 	d.m.mu.Lock()
-	c, ok := d.m.chats[s.ID]
-	known := ok && c.session.SecureKey == s.SecureKey
+	c, ok := d.m.chats[r.Session.ID]
+	known := ok && c.session.SecureKey == r.Session.SecureKey
 	d.m.mu.Unlock()
 	if !known {
 		c = &memoryChat{ended: true}
@@ -56,7 +56,7 @@ func (d *memoryDriver) Resume(ctx context.Context, s chat.Session, from chat.Pos
 	if _, err := d.m.request(ctx, c, "resume", func() {}); err != nil {
 		return nil, err
 	}
-	return newMemoryConn(d.m, c, max(from.Index, 1)), nil
+	return newMemoryConn(d.m, c, max(r.From.Index, 1)), nil
 }
 
 // request carries out one request: it waits, fails as it was told to, and calls do, with m.mu held, at

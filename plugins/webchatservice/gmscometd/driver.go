@@ -108,12 +108,13 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 
 // Resume implements [chat.Resumer]. As the reference client does, it takes an answer that does not say whether the
 // chat has ended for an end (wire-gms A.5).
-func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position) (chat.Conn, error) {
+func (d *Driver) Resume(ctx context.Context, r chat.ResumeRequest) (chat.Conn, error) {
 	const op = "resume"
+	s := r.Session
 	if s.ID == "" || s.SecureKey.IsZero() {
 		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
 	}
-	next := max(from.Index, 1)
+	next := max(r.From.Index, 1)
 	data, e := request(op, "requestNotifications", s, map[string]any{"transcriptPosition": next, "message": ""})
 	if e != nil {
 		return nil, e
@@ -126,12 +127,13 @@ func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position)
 }
 
 // ResumeTail implements [chat.TailResumer].
-func (d *Driver) ResumeTail(ctx context.Context, s chat.Session, from chat.Position, lines int, data map[string]any) (chat.Conn, error) {
+func (d *Driver) ResumeTail(ctx context.Context, r chat.ResumeRequest) (chat.Conn, error) {
 	const op = "resume"
+	s := r.Session
 	if s.ID == "" || s.SecureKey.IsZero() {
 		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
 	}
-	userData, err := gms.Texts(data)
+	userData, err := gms.Texts(r.UserData)
 	if err != nil {
 		return nil, gms.Invalid(op, err.Error())
 	}
@@ -144,7 +146,7 @@ func (d *Driver) ResumeTail(ctx context.Context, s chat.Session, from chat.Posit
 	if e != nil {
 		return nil, e
 	}
-	if e = c.tail(ctx, op, last, from.Index, int64(max(lines, 0)), userData); e != nil {
+	if e = c.tail(ctx, op, last, r.From.Index, int64(max(r.Lines, 0)), userData); e != nil {
 		d.abandon(c)
 		return nil, e
 	}

@@ -107,7 +107,9 @@ func TestResumeTail(t *testing.T) {
 				}
 				last := int64(32)
 				take := func(from int64, lines int) []int64 {
-					conn, err := s.Driver().(chat.TailResumer).ResumeTail(t.Context(), session, chat.Position{Index: from}, lines, map[string]any{"a": "b"})
+					conn, err := s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.ResumeRequest{
+						Session: session, From: chat.Position{Index: from}, Lines: lines, UserData: map[string]any{"a": "b"},
+					})
 					require.NoError(t, err)
 					defer conn.Close() //nolint:errcheck // it returns nil
 					ev, err := conn.Receive(t.Context())
@@ -130,12 +132,12 @@ func TestResumeTail(t *testing.T) {
 				assert.Equal(t, map[string]string{"a": "b", "GCTI_Chat_AsyncMode": "true"}, s.UserData(session.ID))
 
 				s.EndChat(session.ID)
-				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), session, chat.Position{}, 3, nil)
+				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.ResumeRequest{Session: session, Lines: 3})
 				require.ErrorIs(t, err, chat.ErrEnded)
 				session.ID, session.SecureKey = "nothing", chat.NewSecret("CANARY-key-0123456789")
-				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), session, chat.Position{}, 3, nil)
+				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.ResumeRequest{Session: session, Lines: 3})
 				require.ErrorIs(t, err, chat.ErrEnded)
-				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.Session{}, chat.Position{}, 3, nil)
+				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.ResumeRequest{Lines: 3})
 				assert.Equal(t, chat.NotSent, chat.OutcomeOf(err))
 			})
 		})

@@ -38,7 +38,7 @@ func TestThreeInstances(t *testing.T) {
 				conns := []chat.Conn{instances[0].open(t.Context()), nil, nil}
 				session := conns[0].Session()
 				for i := 1; i < 3; i++ {
-					conn, err := instances[i].Driver().(chat.Resumer).Resume(t.Context(), session, chat.Position{})
+					conn, err := instances[i].Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: session})
 					require.NoError(t, err)
 					conns[i] = conn
 				}

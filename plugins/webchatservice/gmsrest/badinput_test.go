@@ -261,7 +261,7 @@ func TestRequestsRefused(t *testing.T) {
 		check(err)
 		_, err = conn.(chat.DataUpdater).UpdateUserData(t.Context(), nil)
 		require.NoError(t, err)
-		_, err = s.Driver().(chat.Resumer).Resume(t.Context(), chat.Session{ID: "x"}, chat.Position{})
+		_, err = s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: chat.Session{ID: "x"}})
 		check(err)
 		assert.Len(t, s.Requests(), before)
 		_, err = conn.Send(t.Context(), chat.Action{Text: "fine"})

@@ -97,12 +97,13 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 
 // Resume implements [chat.Resumer]. As the reference client does, it takes an answer that does not
 // say whether the chat has ended for an end (wire-gms A.5).
-func (d *Driver) Resume(ctx context.Context, s chat.Session, from chat.Position) (chat.Conn, error) {
+func (d *Driver) Resume(ctx context.Context, r chat.ResumeRequest) (chat.Conn, error) {
 	const op = "resume"
+	s := r.Session
 	if s.ID == "" || s.SecureKey.IsZero() {
 		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
 	}
-	next := max(from.Index, 1)
+	next := max(r.From.Index, 1)
 	form := keys(s)
 	setPosition(form, next)
 	form.Set("message", "")

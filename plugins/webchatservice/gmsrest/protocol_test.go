@@ -424,7 +424,7 @@ func TestWrongKey(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		session := s.open(t.Context()).Session()
 		session.SecureKey = chat.NewSecret("0123456789abcdef")
-		_, err := s.Driver().(chat.Resumer).Resume(t.Context(), session, chat.Position{})
+		_, err := s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: session})
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "0123456789abcdef")
 		assert.NotEqual(t, chat.Unknown, chat.OutcomeOf(err))
@@ -436,7 +436,7 @@ func TestResumeOffline(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		session := s.open(t.Context()).Session()
 		s.Faults().Add(body(200, `{"statusCode":1,"chatEnded":false}`))
-		conn, err := s.Driver().(chat.Resumer).Resume(t.Context(), session, chat.Position{})
+		conn, err := s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: session})
 		require.NoError(t, err)
 		defer conn.Close()
 		ev, err := conn.Receive(t.Context())
@@ -449,7 +449,7 @@ func TestResumeOffline(t *testing.T) {
 
 		s.Faults().Add(chatsim.Fault{Op: "refresh", StatusCode: 1})
 		s.Faults().Add(body(200, `{"statusCode":1}`))
-		_, err = s.Driver().(chat.Resumer).Resume(t.Context(), session, chat.Position{})
+		_, err = s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: session})
 		if err != nil {
 			assert.Equal(t, chat.Rejected, chat.OutcomeOf(err), "not gone: it may pass")
 		}
