@@ -35,7 +35,7 @@ type Bus struct {
 
 	mu       sync.Mutex // guards what follows
 	clients  map[string]*Client
-	order    []*Client // as registered
+	order    ordered[*Client] // as registered
 	patterns patterns
 	seq      uint64 // of wildcard subscriptions
 	loads    map[string]*loading
@@ -144,7 +144,7 @@ func (b *Bus) register(namespace string, p Plugin) (*Client, error) {
 	}
 	c := newClient(b, namespace, p)
 	b.clients[namespace] = c
-	b.order = append(b.order, c)
+	b.order.add(c)
 	return c, nil
 }
 

@@ -3,7 +3,6 @@ package bus
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -26,6 +25,7 @@ type Client struct {
 	latent   atomic.Pointer[latent] // nil without a manifest
 
 	namespace string
+	removed   bool   // from the bus; guarded by bus.mu
 	plugin    Plugin // nil for a client made by Register
 	log       *slog.Logger
 
@@ -45,7 +45,7 @@ type Client struct {
 
 	mu           sync.Mutex // guards what follows
 	subs         map[*Subscription]struct{}
-	ownMailboxes []*mailbox // of iterators, taps and OwnMailbox
+	ownMailboxes map[*mailbox]struct{} // of iterators, taps and OwnMailbox
 	commands     map[string]*command
 }
 
@@ -135,8 +135,15 @@ func (c *Client) addMailbox() *mailbox {
 	mb := c.newMailbox()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ownMailboxes = append(c.ownMailboxes, mb)
+	c.rememberMailboxLocked(mb)
 	return mb
+}
+
+func (c *Client) rememberMailboxLocked(mb *mailbox) {
+	if c.ownMailboxes == nil {
+		c.ownMailboxes = map[*mailbox]struct{}{}
+	}
+	c.ownMailboxes[mb] = struct{}{}
 }
 
 // dropMailbox forgets a mailbox once nothing of it runs.
@@ -150,14 +157,19 @@ func (c *Client) dropMailbox(mb *mailbox) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ownMailboxes = slices.DeleteFunc(c.ownMailboxes, func(x *mailbox) bool { return x == mb })
+	delete(c.ownMailboxes, mb)
 }
 
 // allMailboxes returns every mailbox of the client, the handlers' first.
 func (c *Client) allMailboxes() []*mailbox {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]*mailbox{c.mailbox}, c.ownMailboxes...)
+	list := make([]*mailbox, 1, 1+len(c.ownMailboxes))
+	list[0] = c.mailbox
+	for mb := range c.ownMailboxes {
+		list = append(list, mb)
+	}
+	return list
 }
 
 // gone is the error for a client that is no longer there.
@@ -175,6 +187,8 @@ func (c *Client) usable(op string) error {
 	}
 	return nil
 }
+
+func (c *Client) hasLeft() bool { return c.removed }
 
 // signalRecheck tells whoever takes the client down that something has ended.
 func (c *Client) signalRecheck() {

@@ -28,7 +28,7 @@ type SubscriptionInfo struct {
 // Debugger takes a snapshot.
 func (b *Bus) Debugger() Debugger {
 	b.mu.Lock()
-	clients := slices.Clone(b.order)
+	clients := slices.Clone(b.order.live())
 	b.mu.Unlock()
 	d := Debugger{Hooks: map[string][]string{}}
 	for _, c := range clients {

@@ -30,7 +30,7 @@ func (c *Client) declare(member, doc string, k kind) (*eventRoute, error) {
 		t.doc = doc
 	}
 	o := t.routeFor(c)
-	t.rebuild()
+	t.changed()
 	return o, nil
 }
 

@@ -70,7 +70,8 @@ type mixedSub[T any] struct {
 // build makes the snapshot of t's subscriptions. t.mu is held.
 func (kindOf[T]) build(t *topic) *snapshot {
 	var f *fanout[T]
-	if len(t.subs) == 1 {
+	subs := t.subs.live()
+	if len(subs) == 1 {
 		f1 := &fanout1[T]{}
 		f = &f1.fanout
 		f.inline = f1.first[:0]
@@ -79,7 +80,8 @@ func (kindOf[T]) build(t *topic) *snapshot {
 	}
 	f.others = &others[T]{retains: t.retains}
 	mixed := false
-	for _, s := range t.subs {
+	groups := map[*mailbox]int{} // the index in f.groups
+	for _, s := range subs {
 		f.timed = f.timed || s.timed
 		if s.inline {
 			fn, typed := s.typed.(func(context.Context, Event[T]))
@@ -101,9 +103,10 @@ func (kindOf[T]) build(t *topic) *snapshot {
 		} else {
 			b.any = s.lane.(*lane[any])
 		}
-		i := slices.IndexFunc(f.groups, func(g mailboxGroup[T]) bool { return g.box == s.box })
-		if i < 0 {
+		i, ok := groups[s.box]
+		if !ok {
 			i = len(f.groups)
+			groups[s.box] = i
 			f.groups = append(f.groups, mailboxGroup[T]{box: s.box})
 		}
 		f.groups[i].subs = append(f.groups[i].subs, b)

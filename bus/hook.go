@@ -101,6 +101,9 @@ func (b *Bus) copyWatch() *watch {
 func (b *Bus) unwatch(hook func(*Hook) bool, tapped func(*tap) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.watch.Load() == nil {
+		return
+	}
 	w := b.copyWatch()
 	for name, list := range w.hooks {
 		if hook != nil {
@@ -119,9 +122,20 @@ func (b *Bus) unwatch(hook func(*Hook) bool, tapped func(*tap) bool) {
 	b.setWatch(w)
 }
 
+// unwatchOf removes the hooks of clients that go down.
+func (b *Bus) unwatchOf(clients []*Client) {
+	going := make(map[*Client]bool, len(clients))
+	for _, c := range clients {
+		going[c] = true
+	}
+	b.unwatch(func(h *Hook) bool { return going[h.owner] }, nil)
+}
+
 // setWatch puts w in force; mu is held.
 func (b *Bus) setWatch(w *watch) {
-	b.watch.Store(w)
+	if was := b.watch.Swap(w); (was == nil) == (w == nil) {
+		return // the clients know
+	}
 	for _, c := range b.clients {
 		c.flag(flagWatched, w != nil)
 	}

@@ -200,7 +200,7 @@ func (c *Client) remember(s *Subscription) error {
 	}
 	c.subs[s] = struct{}{}
 	if s.ownMailbox {
-		c.ownMailboxes = append(c.ownMailboxes, s.box)
+		c.rememberMailboxLocked(s.box)
 	}
 	if s.inline {
 		c.inlined.Store(true)

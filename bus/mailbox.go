@@ -68,20 +68,20 @@ func (mb *mailbox) queued(t *Tail) {
 	}
 }
 
-// room waits until n more events fit below the soft limit, or decides that the
-// publish may pass it. It is called with mu held; it returns with mu held, or,
-// if it returns an error, without.
-func (mb *mailbox) room(ctx context.Context, n int, t *topic) error {
+// room waits until one more event for each of the subscriptions that alive counts fits below the soft limit, or decides
+// that the publish may pass it. It returns how many those are: 0 if all of them have ended, also while it waited. It is
+// called with mu held; it returns with mu held, or, if it returns an error, without.
+func (mb *mailbox) room(ctx context.Context, alive func() int, t *topic) (n int, err error) {
 	patient := !insideBus(ctx)
 	for {
-		if mb.client.state.Load() >= stateStopped {
-			return nil // the lanes are dead
+		if n = alive(); n == 0 || mb.client.state.Load() >= stateStopped {
+			return 0, nil // the lanes are dead
 		}
 		if mb.counted+n > mb.hard {
-			return mb.overflowLocked(n, t)
+			return 0, mb.overflowLocked(n, t)
 		}
 		if mb.counted == 0 || mb.counted+n <= mb.soft || !patient {
-			return nil
+			return n, nil
 		}
 		if mb.space == nil {
 			mb.space = make(chan struct{})
@@ -91,13 +91,13 @@ func (mb *mailbox) room(ctx context.Context, n int, t *topic) error {
 		select {
 		case <-space:
 		case <-ctx.Done():
-			return ctxError("publish "+t.name+" to "+mb.client.namespace, ctx)
+			return 0, ctxError("publish "+t.name+" to "+mb.client.namespace, ctx)
 		}
 		mb.mu.Lock()
 	}
 }
 
-// release lets those go who wait for room; the client has stopped.
+// release makes those look again who wait for room: the client has stopped, or a subscription has ended.
 func (mb *mailbox) release() {
 	mb.mu.Lock()
 	defer mb.mu.Unlock()

@@ -25,7 +25,11 @@ func (g *mailboxGroup[T]) push(ctx context.Context, e Event[T], boxed *any, tail
 	mb.mu.Lock()
 	if mb.counted+g.counted > mb.soft && g.counted > 0 {
 		tail.Go()                                                  // the mailbox that has to make room may be one that waits for tail
-		if err := mb.room(ctx, g.counted, e.m.topic); err != nil { // room has unlocked mu
+		n, err := mb.room(ctx, g.alive, e.m.topic)
+		if err != nil || n == 0 {
+			if err == nil { // else room has unlocked mu
+				mb.mu.Unlock()
+			}
 			g.addDropping(e, boxed)
 			return err
 		}
@@ -33,6 +37,16 @@ func (g *mailboxGroup[T]) push(ctx context.Context, e Event[T], boxed *any, tail
 	g.add(e, boxed)
 	mb.queued(tail)
 	return nil
+}
+
+// alive counts the subscriptions that the limits count and that have not ended.
+func (g *mailboxGroup[T]) alive() (n int) {
+	for i := range g.subs {
+		if s := g.subs[i].subscription(); s.limit == 0 && !s.dead.Load() {
+			n++
+		}
+	}
+	return n
 }
 
 // force is push that does not wait. It goes on beyond the soft limit, up to the hard limit.

@@ -199,7 +199,7 @@ func (c *Client) declareLatent(t *topic) {
 	defer t.mu.Unlock()
 	t.kind, t.doc, t.declared, t.held, t.transient = e.kind, e.doc, true, true, false
 	c.events.put(member, t.routeFor(c))
-	t.rebuild()
+	t.changed()
 }
 
 // nobodyListens reports whether an event of the manifest has no topic and needs none to

@@ -14,9 +14,9 @@ type patterns struct {
 
 type patternNode struct {
 	kids map[string]*patternNode
-	star *patternNode    // a leading "*"
-	here []*Subscription // patterns that end here
-	tail []*Subscription // patterns that end here with a final "*"
+	star *patternNode           // a leading "*"
+	here ordered[*Subscription] // patterns that end here
+	tail ordered[*Subscription] // patterns that end here with a final "*"
 }
 
 func (ps *patterns) node(p pattern) *patternNode {
@@ -42,27 +42,27 @@ func (ps *patterns) node(p pattern) *patternNode {
 	return at
 }
 
+// add enters a subscription that is not in the tree.
 func (ps *patterns) add(s *Subscription) {
 	at := ps.node(s.pattern)
 	if s.pattern.tail {
-		at.tail = append(at.tail, s)
+		at.tail.add(s)
 	} else {
-		at.here = append(at.here, s)
+		at.here.add(s)
 	}
 	ps.n++
 }
 
+// remove takes out a subscription that is in the tree and has left.
 func (ps *patterns) remove(s *Subscription) {
 	at := ps.node(s.pattern)
 	list := &at.here
 	if s.pattern.tail {
 		list = &at.tail
 	}
-	if i := slices.Index(*list, s); i >= 0 {
-		*list = slices.Delete(*list, i, i+1)
-		ps.n--
-	}
-	if len(at.here)+len(at.tail)+len(at.kids) == 0 {
+	list.leave()
+	ps.n--
+	if at.here.len()+at.tail.len()+len(at.kids) == 0 {
 		ps.prune(s.pattern)
 	}
 }
@@ -85,7 +85,7 @@ func (ps *patterns) prune(p pattern) {
 	}
 	for i := len(path) - 1; i > 0; i-- {
 		n := path[i]
-		if len(n.here)+len(n.tail)+len(n.kids) > 0 || n.star != nil {
+		if n.here.len()+n.tail.len()+len(n.kids) > 0 || n.star != nil {
 			return
 		}
 		if i == 1 && p.lead {
@@ -101,7 +101,7 @@ func (ps *patterns) match(name string, list []*Subscription) []*Subscription {
 	if ps.n == 0 {
 		return list
 	}
-	list = append(list, ps.root.tail...)
+	list = append(list, ps.root.tail.live()...)
 	seg, rest, more := strings.Cut(name, ".")
 	if n := ps.root.kids[seg]; n != nil {
 		list = n.match(rest, more, list)
@@ -117,12 +117,12 @@ func (ps *patterns) match(name string, list []*Subscription) []*Subscription {
 
 func (n *patternNode) match(rest string, more bool, list []*Subscription) []*Subscription {
 	for more {
-		list = append(list, n.tail...)
+		list = append(list, n.tail.live()...)
 		var seg string
 		seg, rest, more = strings.Cut(rest, ".")
 		if n = n.kids[seg]; n == nil {
 			return list
 		}
 	}
-	return append(list, n.here...)
+	return append(list, n.here.live()...)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -48,7 +49,7 @@ type EventInfo struct {
 func (c *Client) Registry() map[string]PluginInfo {
 	b := c.bus
 	b.mu.Lock()
-	clients := slices.Clone(b.order)
+	clients := slices.Clone(b.order.live())
 	b.mu.Unlock()
 	list := make(map[string]PluginInfo, len(clients))
 	for _, c := range clients {
@@ -90,13 +91,11 @@ func (c *Client) info() PluginInfo {
 // those with a common beginning (cxbus 10, row 34).
 func (c *Client) Subscribers() map[string][]string {
 	list := map[string][]string{}
-	for name, t := range c.bus.topics.all() {
-		if t.namespace != c.namespace {
-			continue
-		}
+	prefix := c.namespace + "."
+	for _, t := range c.bus.topics.matching(func(name string) bool { return strings.HasPrefix(name, prefix) }) {
 		t.mu.Lock()
-		for _, s := range t.subs {
-			list[name] = append(list[name], s.client.namespace)
+		for _, s := range t.subs.live() {
+			list[t.name] = append(list[t.name], s.client.namespace)
 		}
 		t.mu.Unlock()
 	}

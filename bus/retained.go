@@ -157,7 +157,7 @@ func (t *topic) swap(ctx context.Context, c *Client, f func(old any, has bool) (
 	t.mu.Lock()
 	if !t.retains {
 		t.retains = true
-		t.rebuild()
+		t.changed()
 	}
 	t.mu.Unlock()
 	t.retain.Lock()
@@ -215,7 +215,7 @@ func (t *topic) attachRetained(s *Subscription, k kind) ([]*serial, bool, error)
 		}
 	}
 	ok, err := t.attachLocked(s, k)
-	solo := &topic{bus: t.bus, name: t.name, kind: t.kind, subs: []*Subscription{s}, retains: true}
+	solo := &topic{bus: t.bus, name: t.name, kind: t.kind, subs: ordered[*Subscription]{all: []*Subscription{s}}, retains: true}
 	t.mu.Unlock()
 	var list []*serial
 	if ok && err == nil && t.has {
@@ -230,13 +230,17 @@ func (t *topic) attachLocked(s *Subscription, k kind) (bool, error) {
 		return false, nil
 	}
 	// Under mu: ending s takes it out of subs after this.
-	if s.dead.Load() {
+	if s.left.Load() {
 		return true, s.client.gone("subscribe " + s.name)
 	}
 	if err := t.setKind(k); err != nil {
 		return true, err
 	}
-	t.subs = append(t.subs, s)
-	t.rebuild()
+	t.subs.add(s)
+	if !s.isWild {
+		s.topic = t
+		t.exact++
+	}
+	t.changed()
 	return true, nil
 }

@@ -31,7 +31,7 @@ func (b *Bus) Close(ctx context.Context) error {
 		}
 	}
 	b.mu.Lock()
-	order := slices.Clone(b.order)
+	order := slices.Clone(b.order.live())
 	b.mu.Unlock()
 	slices.Reverse(order)
 	b.end()
@@ -97,12 +97,12 @@ func (b *Bus) shutDown(ctx context.Context, all []*Client, why *Error) error {
 		c.flag(flagDown, true)
 		c.gate.reject(c.gone)
 		c.dropCommands()
-		b.unwatch(func(h *Hook) bool { return h.owner == c }, nil)
 		if why == ErrStopped {
 			c.detachAll() // nothing new for it; what is queued is still handled
 		}
 		c.end(why.with("", ""))
 	}
+	b.unwatchOf(clients)
 	err := b.waitQuiet(ctx, clients)
 	for _, c := range clients {
 		c.state.Store(stateStopped)
@@ -202,12 +202,8 @@ func (b *Bus) waitQuiet(ctx context.Context, clients []*Client) error {
 	for {
 		before := batches(clients)
 		for _, c := range clients {
-			for !c.quiet(me) {
-				select {
-				case <-c.recheck:
-				case <-ctx.Done():
-					return stillRunning(clients, me, ctx)
-				}
+			if !c.awaitQuiet(ctx, me) {
+				return stillRunning(clients, me, ctx)
 			}
 		}
 		// Who is quiet again and has taken nothing in work between the two looks
@@ -229,6 +225,27 @@ func batches(clients []*Client) (n uint64) {
 		}
 	}
 	return n
+}
+
+// awaitQuiet waits until it has seen each mailbox of c idle once, and then no command at work. It reports false if ctx
+// ended first. It looks at one mailbox until that one is idle, so that n mailboxes that end one by one cost n looks.
+func (c *Client) awaitQuiet(ctx context.Context, me self) bool {
+	wait := func(done func() bool) bool {
+		for !done() {
+			select {
+			case <-c.recheck:
+			case <-ctx.Done():
+				return false
+			}
+		}
+		return true
+	}
+	for _, mb := range c.allMailboxes() {
+		if !wait(func() bool { return mb.idle(me.mailboxes[mb]) }) {
+			return false
+		}
+	}
+	return wait(func() bool { return len(c.busyCommands(me)) == 0 })
 }
 
 func (c *Client) quiet(me self) bool {
@@ -301,7 +318,8 @@ func (b *Bus) remove(clients []*Client) {
 	defer b.mu.Unlock()
 	for _, c := range clients {
 		delete(b.clients, c.namespace)
-		b.order = slices.DeleteFunc(b.order, func(x *Client) bool { return x == c })
+		c.removed = true
+		b.order.leave()
 	}
 }
 
@@ -316,7 +334,7 @@ func (b *Bus) undeclare(o *eventRoute) {
 		b.undeclared.Add(-1)
 	}
 	t.declared, t.held, t.undeclared, t.retains, t.doc = false, false, false, false, ""
-	typed := slices.ContainsFunc(t.subs, func(s *Subscription) bool {
+	typed := slices.ContainsFunc(t.subs.live(), func(s *Subscription) bool {
 		_, untyped := s.typed.(func(context.Context, Event[any]))
 		return !untyped
 	})
@@ -324,7 +342,7 @@ func (b *Bus) undeclare(o *eventRoute) {
 		t.kind = kindOf[any]{} // the next plugin may declare another
 	}
 	t.closeRoute()
-	t.rebuild()
+	t.changed()
 	t.mu.Unlock()
 	t.retain.Unlock()
 	b.collect(t)

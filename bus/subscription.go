@@ -22,12 +22,14 @@ type Subscription struct {
 	ownMailbox bool      // has a mailbox of its own
 	typed      any       // func(context.Context, Event[T])
 	lane       batchLane // *lane[T], unless inline
+	topic      *topic    // that it is in; guarded by topic.mu, nil for wildcards
 	box        *mailbox
-	tap        *tap    // of a tap or observer
-	scope      *scope  // of its handler
-	pc         uintptr // where Subscribe was called
-	seq        uint64  // order of wildcard subscriptions
-	dead       atomic.Bool
+	tap        *tap        // of a tap or observer
+	scope      *scope      // of its handler
+	pc         uintptr     // where Subscribe was called
+	seq        uint64      // order of wildcard subscriptions
+	left       atomic.Bool // it is out of routing: no publish that begins now reaches it
+	dead       atomic.Bool // and what waits for it is dropped
 	fired      atomic.Bool // the first event of one that ends with it
 	once       sync.Once
 	serial     *serial // inline on a retained topic
@@ -124,6 +126,8 @@ func setHandler[T any](s *Subscription, h func(context.Context, Event[T])) {
 	}
 }
 
+func (s *Subscription) hasLeft() bool { return s.left.Load() }
+
 // Event returns the name or pattern subscribed to.
 func (s *Subscription) Event() string { return s.name }
 
@@ -155,6 +159,9 @@ func (s *Subscription) Unsubscribe() {
 		s.dead.Store(true)
 		s.client.bus.detach(s)
 		s.client.forget(s)
+		if !s.inline {
+			s.box.release() // whoever waits for room for s alone goes on
+		}
 		if s.tap != nil || s.ownMailbox {
 			s.client.dropMailbox(s.box)
 		}

@@ -106,6 +106,18 @@ func (t *table[V]) drop(name string, v *V) {
 	t.read.Store(&map[string]*V{})
 }
 
+// matching returns the values whose names fit.
+func (t *table[V]) matching(fits func(name string) bool) (list []*V) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, v := range t.dirty {
+		if fits(name) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
 // all returns a copy of the whole table.
 func (t *table[V]) all() map[string]*V {
 	t.mu.Lock()

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// A topic is one event name. Publishing reads its snapshot; everything else
-// changes the list of subscriptions under mu and stores a new one.
+// A topic is one event name. Publishing reads its snapshot. Everything else changes the topic under mu and makes the
+// snapshot stale; the next publish builds a new one. So n subscriptions that are made or ended between two publishes
+// cost one snapshot, not n.
 type topic struct {
-	snap atomic.Pointer[snapshot] // stored by rebuild alone
+	snap atomic.Pointer[snapshot] // stored by changed and fresh alone
 	bus  *Bus
 	meta meta // shared by the events that carry nothing of their own
 
@@ -20,7 +21,8 @@ type topic struct {
 	mu         sync.Mutex  // guards what follows; after bus.mu and retain, before mailboxes
 	route      *eventRoute // of the client that owns the name, once it has published or declared it
 	kind       kind
-	subs       []*Subscription // in the order they were made
+	subs       ordered[*Subscription]
+	exact      int // how many of subs are not wildcards
 	doc        string
 	declared   bool
 	held       bool // its client holds the topic by short name
@@ -36,9 +38,38 @@ type topic struct {
 	at     time.Time  // guarded by retain
 }
 
-// rebuild makes what has changed known to publishers; t.mu is held.
-func (t *topic) rebuild() {
-	s := t.kind.build(t)
+// stale is the snapshot of a topic that has changed since its last publish.
+var stale = &snapshot{list: unbuilt{}}
+
+// unbuilt builds the snapshot, and does then what it was asked for.
+type unbuilt struct{}
+
+func (unbuilt) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.Pointer[snapshot], v any) error {
+	return m.topic.fresh().list.publishAny(ctx, b, m, at, v)
+}
+func (unbuilt) inlineAgain(v any, m *meta) { m.topic.fresh().list.inlineAgain(v, m) }
+func (unbuilt) queueRetained(v any, m *meta) ([]*serial, error) {
+	return m.topic.fresh().list.queueRetained(v, m)
+}
+
+// changed makes what has changed known to publishers; t.mu is held. A publish that begins when the caller has
+// unlocked mu sees it.
+func (t *topic) changed() { t.store(stale) }
+
+// fresh returns the snapshot, which it builds if it is stale.
+func (t *topic) fresh() *snapshot {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.snap.Load()
+	if s == stale {
+		s = t.kind.build(t)
+		t.store(s)
+	}
+	return s
+}
+
+// store stores the snapshot where publishes look for it; t.mu is held.
+func (t *topic) store(s *snapshot) {
 	t.snap.Store(s)
 	if t.route != nil {
 		t.route.snap.Store(s)
@@ -48,7 +79,7 @@ func (t *topic) rebuild() {
 func newTopic(b *Bus, name, namespace string) *topic {
 	t := &topic{bus: b, name: name, namespace: namespace, kind: kindOf[any]{}}
 	t.meta.topic = t
-	t.rebuild()
+	t.snap.Store(stale)
 	return t
 }
 
@@ -56,7 +87,7 @@ func newTopic(b *Bus, name, namespace string) *topic {
 func (t *topic) hasNoSubscribers() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.subs) == 0
+	return t.subs.len() == 0
 }
 
 // newMeta is for an event that carries something of its own.

@@ -165,12 +165,13 @@ func (b *Bus) neverDeclared(t *topic) error {
 // warnUndeclaredSubscriptions tells of subscriptions that were made before c became ready and
 // can never match.
 func (c *Client) warnUndeclaredSubscriptions() {
-	for _, t := range c.bus.topics.all() {
-		if t.namespace != c.namespace {
-			continue
-		}
+	if !c.declares.Load() {
+		return // nothing to compare with
+	}
+	prefix := c.namespace + "."
+	for _, t := range c.bus.topics.matching(func(name string) bool { return strings.HasPrefix(name, prefix) }) {
 		t.mu.Lock()
-		waiting := slices.DeleteFunc(slices.Clone(t.subs), func(s *Subscription) bool { return s.isWild })
+		waiting := slices.DeleteFunc(slices.Clone(t.subs.live()), func(s *Subscription) bool { return s.isWild })
 		t.mu.Unlock()
 		if len(waiting) == 0 {
 			continue

@@ -71,7 +71,7 @@ func (w *watchdog) look() {
 		return
 	}
 	w.looking = true
-	clients, interval := slices.Clone(b.order), w.interval
+	clients, interval := slices.Clone(b.order.live()), w.interval
 	b.mu.Unlock()
 	busy, moved := false, false
 	for _, c := range clients {
@@ -93,7 +93,7 @@ func (w *watchdog) look() {
 		return
 	case !busy:
 		w.armed.Store(false)
-		if !anyMailbox(b.order, (*mailbox).awake) || !w.armed.CompareAndSwap(false, true) {
+		if !anyMailbox(b.order.live(), (*mailbox).awake) || !w.armed.CompareAndSwap(false, true) {
 			return
 		}
 		w.interval = w.shortInterval() // one woke since it was looked at
@@ -101,7 +101,7 @@ func (w *watchdog) look() {
 		w.interval = w.shortInterval()
 	default: // nothing moves: look less and less often
 		w.slowed.Store(true)
-		if w.interval = min(2*w.interval, 1000*time.Hour); anyMailbox(b.order, (*mailbox).unseen) {
+		if w.interval = min(2*w.interval, 1000*time.Hour); anyMailbox(b.order.live(), (*mailbox).unseen) {
 			w.slowed.Store(false)
 			w.interval = w.shortInterval() // one woke since it was looked at
 		}
