@@ -117,9 +117,9 @@ var rules = []struct {
 		func(string) bool { return false },
 	},
 	{
-		"busconfig serves programs without a bus too",
+		"busconfig serves programs without a bus too: of the bus it has the search for names alone",
 		func(p string) bool { return p == "bus/busconfig" },
-		func(string) bool { return false },
+		func(dep string) bool { return dep == "bus" },
 	},
 	{
 		"the bus knows no plugin",

@@ -64,6 +64,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/cxbus/cxbus/bus"
 )
 
 // DefaultPrefix begins the name of each environment variable.
@@ -234,7 +236,7 @@ func (c *Config) CheckUnknown(known ...string) error {
 			continue
 		}
 		e := &Error{Code: CodeUnknown, Path: m.name, Source: c.at(m.line), Text: "unknown section"}
-		if n, ok := nearest(m.name, known); ok {
+		if n, ok := bus.Nearest(m.name, known); ok {
 			e.Hint = "did you mean " + n + "?"
 		} else if len(known) > 0 {
 			e.Hint = "known are " + strings.Join(known, ", ")
@@ -251,7 +253,7 @@ func (c *Config) CheckUnknown(known ...string) error {
 		for i, k := range known {
 			upper[i] = envWord(k)
 		}
-		if n, ok := nearest(section, upper); ok && option != "" {
+		if n, ok := bus.Nearest(section, upper); ok && option != "" {
 			e.Hint = "did you mean " + c.prefix + n + "_" + option + "?"
 		} else if len(upper) > 0 {
 			e.Hint = "variables begin with " + c.prefix + strings.Join(upper, "_ or "+c.prefix) + "_"

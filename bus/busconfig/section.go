@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/viper"
+
+	"github.com/cxbus/cxbus/bus"
 )
 
 // Section is what a [Config] holds for one namespace. It is a small value and
@@ -178,7 +180,7 @@ func (s Section) unknownVariables(d *decoder, leaves []leaf) {
 			return strings.HasPrefix(v.name, l.env+"_") && isGroup(l.field().typ)
 		})
 		section := slices.IndexFunc(known, func(k string) bool { return strings.HasPrefix(k, v.name+"_") })
-		switch n, ok := nearest(strings.TrimPrefix(v.name, s.cfg.prefix), trimAll(known, s.cfg.prefix)); {
+		switch n, ok := bus.Nearest(strings.TrimPrefix(v.name, s.cfg.prefix), trimAll(known, s.cfg.prefix)); {
 		case group >= 0:
 			hint = known[group] + " takes the whole of " + leaves[group].path + " as JSON"
 		case section >= 0:

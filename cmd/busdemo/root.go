@@ -3,10 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/cxbus/cxbus/bus"
 )
 
 // usageError is a wrong command line.
@@ -94,38 +95,8 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // suggest returns what to add to a complaint about a name that is none of names.
 func suggest(name string, names []string, prefix, otherwise string) string {
-	best, distance := "", len(name)/2+1 // what differs in more than half of its letters is another word
-	for _, n := range names {
-		d := editDistance(name, n)
-		if strings.HasPrefix(n, name) && name != "" {
-			d = min(d, 1)
-		}
-		if d < distance {
-			best, distance = n, d
-		}
+	if n, ok := bus.Nearest(name, names); ok {
+		return fmt.Sprintf("; did you mean %s%s?", prefix, n)
 	}
-	if best == "" {
-		return "; " + otherwise
-	}
-	return fmt.Sprintf("; did you mean %s%s?", prefix, best)
-}
-
-// editDistance counts the letters to insert, remove or replace to get from a to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], d
-		}
-	}
-	return row[len(b)]
+	return "; " + otherwise
 }
