@@ -13,16 +13,16 @@ type capabilities struct {
 	last  Capabilities
 }
 
-// capsLocked publishes what the session's wire can do, if that is news.
-func (s *session) capsLocked() {
+// emitCapabilitiesLocked publishes what the session's wire can do, if that is news.
+func (s *session) emitCapabilitiesLocked() {
 	now := Capabilities{Async: s.async, AsyncClose: "hideChat"}
 	_, now.FileUpload = s.conn.(chat.Filer)
-	c := s.env.caps
+	c := s.deps.caps
 	c.mu.Lock()
 	news := !c.known || c.last != now
 	c.known, c.last = true, now
 	c.mu.Unlock()
 	if news {
-		s.emitLocked("capabilitiesChanged", now)
+		emit(s, CapabilitiesChanged, now)
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
+// startTries is how often a start is tried that surely did not reach the server.
+const startTries = 3
+
 // dialer opens the connection of a session: one attempt.
 type dialer func(ctx context.Context) (chat.Conn, error)
 
@@ -19,7 +22,7 @@ func (s *session) begin(ctx context.Context, how State, dial dialer) (Answer, er
 		err    error
 	}
 	result := make(chan outcome, 1)
-	s.mu.Lock()
+	s.lock()
 	started := s.spawnLocked(func() {
 		answer, err := s.connect(how, dial)
 		result <- outcome{answer, err}
@@ -32,121 +35,129 @@ func (s *session) begin(ctx context.Context, how State, dial dialer) (Answer, er
 	case r := <-result:
 		return r.answer, r.err
 	case <-ctx.Done():
-		s.mu.Lock()
+		s.lock()
 		opening := s.state == how || s.state == StateEnding
 		if opening {
-			s.goLocked(StateEnding) // connect sees to the rest
+			s.becomeLocked(StateEnding) // connect sees to the rest
 		}
 		s.unlock()
 		if !opening { // it has begun or failed by now, and connect is about to say so
 			r := <-result
 			return r.answer, r.err
 		}
-		return Answer{}, failure(ErrStartEnded, opOf(how), context.Cause(ctx), "the server is told as soon as it has answered")
+		return Answer{}, failure(ErrStartEnded, commandOf(how), context.Cause(ctx), "the server is told as soon as it has answered")
 	}
 }
 
-func opOf(how State) string {
+// commandOf names the command that begins a session in that state.
+func commandOf(how State) string {
 	if how == StateRestoring {
 		return "restore"
 	}
 	return "startChat"
 }
 
-// connect dials and brings the session to life. What surely did not reach the server is tried again.
+// connect opens the connection and brings the session to life.
 func (s *session) connect(how State, dial dialer) (Answer, error) {
-	wait := newBackoff(300 * time.Millisecond)
-	var conn chat.Conn
-	var err error
-	for try := 1; ; try++ {
-		conn, err = dial(s.life)
-		if err == nil {
-			break
-		}
-		e := wireError(err)
-		if !e.Retryable() || try == startTries || s.current() == StateEnding {
-			return Answer{}, s.failed(how, err)
-		}
-		s.mu.Lock()
-		changed := s.changed
-		s.unlock()
-		if !pause(s.life, wait(e.RetryAfter), changed) {
-			return Answer{}, s.failed(how, err)
-		}
+	conn, err := s.dial(dial)
+	if err != nil {
+		return Answer{}, s.failed(how, err)
 	}
-
-	s.mu.Lock()
+	s.lock()
 	s.conn, s.info = conn, conn.Session()
 	if s.state == StateEnding { // given up meanwhile
 		s.unlock()
 		return Answer{}, s.undo(how)
 	}
 	s.unlock()
-	first, err := conn.Receive(s.life) // returns at once, with the answer
+	first, err := conn.Receive(s.ctx) // returns at once, with the answer
 	if err != nil {
 		first = chat.Event{}
 	}
-	gaps, err := s.fill(&first)
+	gaps, err := receiver{s}.fill(&first)
 	if err != nil {
-		s.env.log.Debug("missing lines could not be asked for", "error", err)
+		s.deps.log.Debug("missing lines could not be asked for", "error", err)
 	}
-	l := s.prepare(first.Messages, how == StateRestoring)
-	polling := false
+	l := s.deps.hooks.prepare(s.deps.log, first.Messages, how == StateRestoring)
+	polls := false
 	if p, ok := conn.(chat.Poller); ok {
-		p.Preview(s.preview)
-		polling = p.Polling()
+		p.Preview(s.typing.preview)
+		polls = p.Polling()
 	}
 
-	s.mu.Lock()
+	s.lock()
 	if s.state == StateEnding {
 		s.unlock()
 		return Answer{}, s.undo(how)
 	}
-	s.env.keeper.adopt(s)
-	s.goLocked(StateActive)
-	s.heard = time.Now()
-	if how == StateRestoring {
-		s.emitLocked("restored", RestoredData{Async: s.async, ReadMark: s.readMark})
-	} else {
-		s.emitLocked("started", s.namesLocked())
-	}
-	s.answeredLocked(first.Raw)
+	s.deps.keeper.adopt(s)
 	raw := first.Raw
-	first.Raw = nil
-	polls := func() {
-		if s.polling = polling; polling {
-			s.emitLocked("pollingStarted", struct{}{})
-		}
-	}
-	if how != StateRestoring {
-		polls()
-	}
-	s.capsLocked()
-	save := s.takeLocked(&first, l, gaps, how == StateRestoring)
-	if how == StateRestoring && s.state.live() { // behind the lines (webchatservice 4.7)
-		polls()
-	}
-	s.activeLocked(true)
-	if how == StateRestoring {
-		s.resumeOutboxLocked()
-	}
-	s.spawnLocked(s.receive)
+	save := s.activateLocked(how, &first, l, gaps, polls)
 	s.unlock()
 	if save {
-		_ = s.save(s.life) // told by an event
+		_ = s.save(s.ctx) // a failure is told by an event
 	}
 	return s.answer(raw), nil
 }
 
+// dial opens the connection. What surely did not reach the server is tried again.
+func (s *session) dial(dial dialer) (chat.Conn, error) {
+	wait := newBackoff(300 * time.Millisecond)
+	for try := 1; ; try++ {
+		conn, err := dial(s.ctx)
+		if err == nil {
+			return conn, nil
+		}
+		e := wireError(err)
+		if !e.Retryable() || try == startTries || s.current() == StateEnding {
+			return nil, err
+		}
+		s.lock()
+		changed := s.changed
+		s.unlock()
+		if !pause(s.ctx, wait(e.RetryAfter), changed) {
+			return nil, err
+		}
+	}
+}
+
+// activateLocked makes the session active, publishes that, takes in what the server's answer brought, and starts to receive. It
+// reports whether the session should be saved.
+func (s *session) activateLocked(how State, first *chat.Event, l lines, gaps []TranscriptGapData, polls bool) (save bool) {
+	restoring := how == StateRestoring
+	s.becomeLocked(StateActive)
+	s.heard = time.Now()
+	if restoring {
+		emit(s, Restored, RestoredData{Async: s.async, ReadMark: s.readMark})
+	} else {
+		emit(s, Started, s.infoLocked())
+	}
+	s.answeredLocked(first.Raw)
+	first.Raw = nil // published
+	if !restoring {
+		s.polling.setLocked(polls)
+	}
+	s.emitCapabilitiesLocked()
+	save = s.applyLocked(first, l, gaps, restoring)
+	if restoring { // behind the lines (webchatservice 4.7)
+		s.polling.setLocked(polls)
+	}
+	s.timers.activityLocked(true)
+	if restoring {
+		s.resumeOutboxLocked()
+	}
+	s.spawnLocked(receiver{s}.receive)
+	return save
+}
+
 // failed ends a session that never came to be.
 func (s *session) failed(how State, err error) error {
-	s.mu.Lock()
-	ending := s.state == StateEnding
+	s.lock()
+	given := s.state == StateEnding
 	var out error
 	switch {
-	case ending:
-		out = failure(ErrStartEnded, opOf(how), err, "")
-		close(s.hung)
+	case given:
+		out = failure(ErrStartEnded, commandOf(how), err, "")
 	case how == StateRestoring:
 		out = err // the service tells what it means
 	default:
@@ -155,9 +166,12 @@ func (s *session) failed(how State, err error) error {
 		if chat.OutcomeOf(err) == chat.Unknown {
 			sentinel = ErrStartUnknown
 		}
-		out = failure(sentinel, opOf(how), err, "")
+		out = failure(sentinel, commandOf(how), err, "")
 	}
-	s.goLocked(StateFailed)
+	s.becomeLocked(StateFailed)
+	if given {
+		close(s.ending.done)
+	}
 	s.unlock()
 	return out
 }
@@ -165,13 +179,13 @@ func (s *session) failed(how State, err error) error {
 // undo ends a chat that was given up while it began.
 func (s *session) undo(how State) error {
 	answer, told, err := s.tellEnd()
-	s.mu.Lock()
-	s.endAnswer = answer
+	s.lock()
+	s.ending.answer = answer
 	if !told {
-		s.endErr = failure(ErrServerNotTold, "endChat", err, "")
+		s.ending.err = failure(ErrServerNotTold, "endChat", err, "")
 	}
-	s.goLocked(StateFailed)
-	close(s.hung)
+	s.becomeLocked(StateFailed)
+	close(s.ending.done)
 	s.unlock()
-	return failure(ErrStartEnded, opOf(how), nil, "")
+	return failure(ErrStartEnded, commandOf(how), nil, "")
 }

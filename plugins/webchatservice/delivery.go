@@ -8,122 +8,128 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// pump sends the messages of the outbox, one after the other, until there are none.
-func (s *session) pump() {
-	for {
-		it := s.nextItem()
-		if it == nil {
-			return
-		}
-		s.deliver(it)
+// sendLocked sees to it that a goroutine sends what is in the queue.
+func (b *outbox) sendLocked() {
+	if !b.sending && len(b.queue) > 0 {
+		b.sending = b.spawnLocked(b.sendAll)
 	}
 }
 
-// nextItem waits until a message can be sent and marks it as under way. It returns nil, and pumping is
-// over, when there is none or when the session is.
-func (s *session) nextItem() *item {
+// sendAll sends the messages of the queue, one after the other, until there are none.
+func (b *outbox) sendAll() {
 	for {
-		s.mu.Lock()
-		b := &s.box
-		if s.state.Final() || len(b.queue) == 0 {
-			b.running = false
-			s.unlock()
+		m := b.next()
+		if m == nil {
+			return
+		}
+		b.deliver(m)
+	}
+}
+
+// next waits until a message can be sent and marks it as under way. It returns nil, and sending is
+// over, when there is none or when the session is.
+func (b *outbox) next() *outgoing {
+	for {
+		b.lock()
+		if b.state.Final() || len(b.queue) == 0 {
+			b.sending = false
+			b.unlock()
 			return nil
 		}
-		it, now := b.queue[0], time.Now()
-		expires := it.created.Add(s.env.limits.outboxAge)
+		m, now := b.queue[0], time.Now()
+		expires := m.created.Add(b.deps.limits.outboxAge)
 		if !now.Before(expires) {
-			s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", it.last,
-				fmt.Sprintf("it waited for the network for %v", s.env.limits.outboxAge)))
-			s.unlock()
+			b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", m.lastErr,
+				fmt.Sprintf("it waited for the network for %v", b.deps.limits.outboxAge)))
+			b.unlock()
 			continue
 		}
-		ready := s.state == StateActive || s.state == StateEnding
-		if ready && !now.Before(b.notTill) {
-			it.inFlight = true
-			b.dirty = true
-			s.unlock()
-			s.saveOutbox() // if the process dies now, its fate is unknown
-			return it
+		ready := b.state == StateActive || b.state == StateEnding
+		if ready && !now.Before(b.notBefore) {
+			m.underWay = true
+			b.unsaved = true
+			b.unlock()
+			b.recorder.saveOutbox() // if the process dies now, its fate is unknown
+			return m
 		}
 		until := expires
-		if ready && b.notTill.Before(until) {
-			until = b.notTill
+		if ready && b.notBefore.Before(until) {
+			until = b.notBefore
 		}
-		changed := s.changed
-		s.unlock()
-		if !pause(s.life, time.Until(until), changed) {
-			s.mu.Lock()
-			s.box.running = false
-			s.unlock()
+		changed := b.changed
+		b.unlock()
+		if !pause(b.ctx, time.Until(until), changed) {
+			b.lock()
+			b.sending = false
+			b.unlock()
 			return nil
 		}
 	}
 }
 
 // deliver makes one try with a message.
-func (s *session) deliver(it *item) {
-	receipt, err := s.conn.Send(s.life, it.action)
+func (b *outbox) deliver(m *outgoing) {
+	receipt, err := b.conn.Send(b.ctx, m.action)
 
-	s.mu.Lock()
-	defer s.unlock()
-	if it.state != MessagePending {
+	b.lock()
+	defer b.unlock()
+	if m.state != MessagePending {
 		return // settled meanwhile: the session is over
 	}
-	it.last = err
+	m.lastErr = err
 	if err == nil {
-		it.answer, it.lineID = receipt.Answer, receipt.ID
-		s.answeredLocked(receipt.Answer)
-		if receipt.Confirmed || it.echoed {
-			s.settleLocked(it, MessageSent, nil)
+		m.answer, m.lineID = receipt.Answer, receipt.ID
+		b.answeredLocked(receipt.Answer)
+		if receipt.Confirmed || m.echoed {
+			b.settleLocked(m, MessageSent, nil)
 			return
 		}
-		s.doubtLocked(it)
+		b.awaitEchoLocked(m)
 		return
 	}
 	e := wireError(err)
 	switch {
 	case e.Outcome == chat.Unknown:
-		if it.echoed {
-			s.settleLocked(it, MessageSent, nil)
+		if m.echoed {
+			b.settleLocked(m, MessageSent, nil)
 			return
 		}
-		s.doubtLocked(it)
+		b.awaitEchoLocked(m)
 	case e.Retryable():
-		if it.wait == nil {
-			it.wait = newBackoff(250 * time.Millisecond)
+		if m.backoff == nil {
+			m.backoff = newBackoff(250 * time.Millisecond)
 		}
-		it.inFlight = false
-		it.echoed = false
+		m.underWay = false
+		m.echoed = false
 		// Its own wait counts where nothing else fails, the session's where nothing gets through.
-		s.box.notTill = time.Now().Add(max(it.wait(e.RetryAfter), s.backOffLocked(e.RetryAfter)))
+		b.notBefore = time.Now().Add(max(m.backoff(e.RetryAfter), b.backOffLocked(e.RetryAfter)))
 	default:
-		s.reportLocked(err)
-		s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", err, ""))
+		b.reportLocked(err)
+		b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", err, ""))
 	}
 }
 
-// doubtLocked begins to wait for the transcript to show a message, and hands the lock back when that is
+// awaitEchoLocked waits for the transcript to show a message, and returns, with the lock held, when that is
 // decided: the line came, or time is up, or the session is over. Nothing else is sent meanwhile.
-func (s *session) doubtLocked(it *item) {
-	it.doubt = time.Now()
-	since := it.doubt // of the connection, as it is now
-	for it.state == MessagePending {
-		if it.echoed {
-			s.settleLocked(it, MessageSent, nil)
+func (b *outbox) awaitEchoLocked(m *outgoing) {
+	m.settleSince = time.Now()
+	since := m.settleSince // of the connection, as it is now
+	for m.state == MessagePending {
+		if m.echoed {
+			b.settleLocked(m, MessageSent, nil)
 			return
 		}
 		// What was taken shows at once. What hung somewhere on its way is taken belatedly: that time
 		// runs anew after an interruption, which may have held the request up, too. Giving up sooner
 		// would let later messages overtake this one.
-		if s.state == StateInterrupted {
+		if b.state == StateInterrupted {
 			since = time.Time{}
 		} else if since.IsZero() {
 			since = time.Now()
 		}
-		until := since.Add(s.env.limits.doubt)
+		until := since.Add(b.deps.limits.settleWithin)
 		if !since.IsZero() && !time.Now().Before(until) {
-			s.settleLocked(it, MessageUnknown, failure(ErrSendUnknown, "sendMessage", it.last,
+			b.settleLocked(m, MessageUnknown, failure(ErrSendUnknown, "sendMessage", m.lastErr,
 				"look at the transcript before sending it again"))
 			return
 		}
@@ -131,10 +137,10 @@ func (s *session) doubtLocked(it *item) {
 		if since.IsZero() {
 			wait = time.Hour // until the state changes
 		}
-		changed := s.changed
-		s.unlock()
-		alive := pause(s.life, wait, changed)
-		s.mu.Lock()
+		changed := b.changed
+		b.unlock()
+		alive := pause(b.ctx, wait, changed)
+		b.lock()
 		if !alive {
 			return // whoever ended the session settles it
 		}
@@ -142,33 +148,48 @@ func (s *session) doubtLocked(it *item) {
 }
 
 // echoLocked takes in an own line of the transcript: the message that it is has been sent.
-func (s *session) echoLocked(m *chat.Message) {
-	b := &s.box
-	is := func(it *item) bool {
-		switch {
-		case m.ClientID != "":
-			return it.id == m.ClientID
-		case m.ID != "" && it.lineID != "":
-			return it.lineID == m.ID
-		}
-		return it.action.Text == m.Text
-	}
-	if i := slices.IndexFunc(b.echoless, is); i >= 0 {
-		it := b.echoless[i]
-		b.echoless = slices.Delete(b.echoless, i, i+1)
-		it.echoed = true
-		if it.state == MessageUnknown { // better late: its caller was told that it is not known
-			it.state = MessageSent
-			s.dropUnsentLocked(it.id)
-			s.tellLocked(it, nil)
+func (b *outbox) echoLocked(line *chat.Message) {
+	if i := slices.IndexFunc(b.awaitingEcho, func(m *outgoing) bool { return m.is(line) }); i >= 0 {
+		m := b.awaitingEcho[i]
+		b.awaitingEcho = slices.Delete(b.awaitingEcho, i, i+1)
+		m.echoed = true
+		if m.state == MessageUnknown { // better late: its caller was told that it is not known
+			m.state = MessageSent
+			b.takeUnsentLocked(m.id)
+			b.emitStateLocked(m, nil)
 		}
 		return
 	}
-	if len(b.queue) > 0 && b.queue[0].inFlight && is(b.queue[0]) {
-		it := b.queue[0]
-		it.echoed = true
-		if !it.doubt.IsZero() {
-			s.settleLocked(it, MessageSent, nil)
+	if len(b.queue) > 0 && b.queue[0].underWay && b.queue[0].is(line) {
+		m := b.queue[0]
+		m.echoed = true
+		if !m.settleSince.IsZero() {
+			b.settleLocked(m, MessageSent, nil)
+		}
+	}
+}
+
+// is reports whether a line of the transcript is the message.
+func (m *outgoing) is(line *chat.Message) bool {
+	switch {
+	case line.ClientID != "":
+		return m.id == line.ClientID
+	case line.ID != "" && m.lineID != "":
+		return m.lineID == line.ID
+	}
+	return m.action.Text == line.Text
+}
+
+// drain waits until the outbox is empty, for limit at most, while the session is ending.
+func (b *outbox) drain(limit time.Duration) {
+	deadline := time.Now().Add(limit)
+	for {
+		b.lock()
+		done := len(b.queue) == 0 || b.state != StateEnding
+		changed := b.changed
+		b.unlock()
+		if done || !time.Now().Before(deadline) || !pause(b.ctx, time.Until(deadline), changed) {
+			return
 		}
 	}
 }

@@ -20,106 +20,98 @@ func (s *Service) endChat(ctx context.Context, _ struct{}) (Answer, error) {
 	return ses.end(ctx)
 }
 
-// finishLocked ends the session, for good and once.
-func (s *session) finishLocked(why EndReason, told bool) {
-	if !s.state.CanBecome(StateEnded) {
-		return
-	}
-	s.stopTypingLocked(false)
-	s.stopTimersLocked()
-	if s.polling { // first, as in the vendor's service (webchatservice 4.7)
-		s.polling = false
-		s.emitLocked("pollingStopped", struct{}{})
-	}
-	for _, e := range s.people.clear(stamp(time.Now()), nil) {
-		s.emitLocked(e.event, e.data)
-	}
-	s.abortLocked(failure(ErrNoSession, "", nil, ""))
-	s.emitLocked("ended", EndedData{Reason: why, ServerTold: told})
-	s.goLocked(StateEnded)
-	s.after = append(s.after, s.env.hooks.clearFilters, s.forget) // the store may take its time
+const (
+	endTries   = 3                // of telling the end, which may be told twice
+	endFlush   = 10 * time.Second // for messages under way, before the end
+	endWait    = 3 * time.Second  // for the last lines, after it
+	endTimeout = 8 * time.Second  // of all tries to tell the end
+)
+
+// ending is what is known of the end of a session. The session's monitor guards it.
+type ending struct {
+	reason   EndReason     // of an end that this side brings about; "" for visitor
+	byServer bool          // the server has said that the chat is over
+	answer   Answer        // what endChat resolves with; set before done is closed
+	err      error         // what endChat rejects with; set before done is closed
+	done     chan struct{} // closed when what endChat can do is done
 }
 
 // end ends the session, as the visitor wishes, and returns what became of that. Several callers get
 // the same.
 func (s *session) end(ctx context.Context) (Answer, error) {
-	s.mu.Lock()
+	s.lock()
 	switch {
 	case s.state == StateEnding:
 	case s.state.Final():
 		s.unlock()
 		return Answer{}, failure(ErrNoSession, "endChat", nil, "")
 	case s.state.live():
-		interrupted := s.state == StateInterrupted
-		s.goLocked(StateEnding)
-		if interrupted {
-			s.abortPendingLocked(failure(ErrInterrupted, "", nil, ""))
-		}
-		if !s.spawnLocked(func() { s.hangUp(interrupted) }) {
+		if !s.endLocked("") {
 			s.unlock()
 			return Answer{}, bus.ErrStopped
 		}
 	default:
-		s.goLocked(StateEnding) // connect sees to the rest
+		s.becomeLocked(StateEnding) // connect sees to the rest
 	}
 	s.unlock()
 	select {
-	case <-s.hung:
+	case <-s.ending.done:
 	case <-ctx.Done():
 		return Answer{}, failure(bus.ErrCancelled, "endChat", context.Cause(ctx), "the chat is being ended all the same")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.endAnswer, s.endErr
+	return s.ending.answer, s.ending.err
 }
 
-// hangUp lets the messages under way go first, tells the server, takes the last lines, and ends the
-// session whatever became of these.
-func (s *session) hangUp(interrupted bool) {
-	defer close(s.hung)
-	if !interrupted {
-		s.drain()
+// endLocked begins to end a live session, for reason, and reports whether it does: one that is closing is left alone.
+// It is the one way to end a session from here, for the visitor as for timers. All that waits is settled on it.
+func (s *session) endLocked(reason EndReason) bool {
+	reachable := s.state == StateActive
+	if !s.spawnLocked(func() { s.runEnd(reachable) }) {
+		return false
 	}
-	s.mu.Lock()
-	s.abortPendingLocked(failure(ErrNoSession, "", nil, ""))
+	s.ending.reason = reason
+	s.becomeLocked(StateEnding)
+	if !reachable {
+		s.outbox.abortPendingLocked(failure(ErrInterrupted, "", nil, ""))
+	}
+	return true
+}
+
+// runEnd lets the messages under way go first, tells the server, takes the last lines, and ends the
+// session whatever became of these.
+func (s *session) runEnd(reachable bool) {
+	defer close(s.ending.done)
+	if reachable {
+		s.outbox.drain(endFlush)
+	}
+	s.lock()
+	s.outbox.abortPendingLocked(failure(ErrNoSession, "", nil, ""))
 	s.unlock()
 
 	answer, told, err := s.tellEnd()
-	s.mu.Lock()
-	told = told || s.overThere // the end may come before the answer to the request for it
-	s.endAnswer = answer
+	s.lock()
+	told = told || s.ending.byServer // the end may come before the answer to the request for it
+	s.ending.answer = answer
 	if !told {
-		s.endErr = failure(ErrServerNotTold, "endChat", err, "the server ends the chat itself when it misses the visitor")
+		s.ending.err = failure(ErrServerNotTold, "endChat", err, "the server ends the chat itself when it misses the visitor")
 	}
 	s.answeredLocked(answer.Answer)
-	close(s.nudge)
+	receiver{s}.retryNow() // the last lines are there now
 	s.unlock()
 	if told {
-		pause(s.life, endWait, s.done)
+		pause(s.ctx, endWait, s.done)
 	}
-	s.mu.Lock()
-	s.finishLocked(s.reason(chat.EndVisitor, true), told)
+	s.lock()
+	s.finishLocked(s.endReason(chat.EndVisitor, true), told)
 	s.unlock()
-}
-
-// drain waits until the outbox is empty, for endFlush at most.
-func (s *session) drain() {
-	deadline := time.Now().Add(endFlush)
-	for {
-		s.mu.Lock()
-		empty := len(s.box.queue) == 0 || s.state != StateEnding
-		changed := s.changed
-		s.unlock()
-		if empty || !time.Now().Before(deadline) || !pause(s.life, time.Until(deadline), changed) {
-			return
-		}
-	}
 }
 
 // tellEnd tells the server that the chat is over. That may be told twice, so all failures that may
 // pass are tried again.
 func (s *session) tellEnd() (answer Answer, told bool, err error) {
-	ctx, cancel := context.WithTimeout(s.life, endTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, endTimeout)
 	defer cancel()
 	wait := newBackoff(250 * time.Millisecond)
 	for try := 1; ; try++ {
@@ -139,4 +131,38 @@ func (s *session) tellEnd() (answer Answer, told bool, err error) {
 			return Answer{}, false, err
 		}
 	}
+}
+
+// finishLocked ends the session, for good and once.
+func (s *session) finishLocked(why EndReason, told bool) {
+	if !s.state.CanBecome(StateEnded) {
+		return
+	}
+	s.typing.stopLocked(false)
+	s.timers.stopLocked()
+	if s.polling.on { // first, as in the vendor's service (webchatservice 4.7)
+		s.polling.on = false
+		emit(s, PollingStopped, struct{}{})
+	}
+	var left publications
+	s.roster.clear(stamp(time.Now()), &left)
+	s.roster.seal()
+	s.emitAllLocked(left)
+	s.outbox.abortLocked(failure(ErrNoSession, "", nil, ""))
+	emit(s, Ended, EndedData{Reason: why, ServerTold: told})
+	s.becomeLocked(StateEnded)
+	s.laterLocked(s.deps.hooks.clearFilters, s.forget) // the store may take its time
+}
+
+// endReason says why a session is over, in the service's words. ending says that this side is ending it.
+func (s *session) endReason(by chat.EndReason, ending bool) EndReason {
+	switch {
+	case ending && s.ending.reason != "":
+		return s.ending.reason
+	case ending || by == chat.EndVisitor:
+		return EndVisitor
+	case by == chat.EndUnknown:
+		return EndServer
+	}
+	return EndReason(by)
 }

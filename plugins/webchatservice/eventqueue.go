@@ -8,78 +8,72 @@ import (
 	"github.com/cxbus/cxbus/bus"
 )
 
-// outlet publishes events in the order of the changes of state that they tell of. Whoever changes
+// eventQueue publishes events in the order of the changes of state that they tell of. Whoever changes
 // state pushes, holding the lock of that state, and flushes after letting it go; one goroutine at a
 // time publishes, with no lock held, so that subscribers may call commands.
-type outlet struct {
+type eventQueue struct {
 	ctx     context.Context // of the service's events
-	publish func(context.Context, emission)
+	publish func(context.Context, publication)
 
-	mu    sync.Mutex // guards what follows
-	queue []emission
-	done  []emission // an empty queue for the next batch
-	busy  bool
+	mu         sync.Mutex // guards what follows
+	queue      []publication
+	spare      []publication // an empty queue for the next batch
+	publishing bool          // a goroutine publishes
 }
 
-// outletKeeps is how many events a queue may have room for that is kept for the next ones.
-const outletKeeps = 8
-
-func (o *outlet) push(e emission) {
-	o.mu.Lock()
-	o.queue = append(o.queue, e)
-	o.mu.Unlock()
+func (q *eventQueue) push(p publication) {
+	q.mu.Lock()
+	q.queue = append(q.queue, p)
+	q.mu.Unlock()
 }
+
+// maxSpareQueue is for how many events a queue may have room that is kept for the next batch.
+const maxSpareQueue = 8
 
 // flush publishes what is queued, or leaves it to the goroutine that does so already.
-func (o *outlet) flush() { o.flushWith(o.ctx) }
+func (q *eventQueue) flush() { q.flushWith(q.ctx) }
 
 // tail returns a context for flushWith.
-func (o *outlet) tail() *bus.Tail { return &bus.Tail{Context: o.ctx} }
+func (q *eventQueue) tail() *bus.Tail { return &bus.Tail{Context: q.ctx} }
 
-// flushWith is flush with another context: a tail, or the outlet's own.
-func (o *outlet) flushWith(ctx context.Context) {
-	o.mu.Lock()
-	if o.busy {
-		o.mu.Unlock()
+// flushWith is flush with another context: a tail, or the queue's own.
+func (q *eventQueue) flushWith(ctx context.Context) {
+	q.mu.Lock()
+	if q.publishing {
+		q.mu.Unlock()
 		return
 	}
-	o.busy = true
-	for len(o.queue) > 0 {
-		batch := o.queue
-		o.queue, o.done = o.done[:0], nil
-		o.mu.Unlock()
-		o.publishAll(ctx, batch)
-		o.mu.Lock()
-		if cap(batch) <= outletKeeps {
-			o.done = batch
+	q.publishing = true
+	for len(q.queue) > 0 {
+		batch := q.queue
+		q.queue, q.spare = q.spare[:0], nil
+		q.mu.Unlock()
+		q.publishAll(ctx, batch)
+		q.mu.Lock()
+		if cap(batch) <= maxSpareQueue {
+			q.spare = batch
 		}
 	}
-	o.busy = false
-	o.mu.Unlock()
+	q.publishing = false
+	q.mu.Unlock()
 }
 
 // publishAll publishes events. If a subscriber ends the goroutine, those behind are left to the next flush.
-func (o *outlet) publishAll(ctx context.Context, batch []emission) {
+func (q *eventQueue) publishAll(ctx context.Context, batch []publication) {
 	rest, returned := batch, false
 	defer func() {
 		if !returned {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			o.queue = append(slices.Clone(rest), o.queue...)
-			o.busy = false
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			q.queue = append(slices.Clone(rest), q.queue...)
+			q.publishing = false
 		}
 	}()
 	for len(rest) > 0 {
-		e := rest[0]
-		rest[0] = emission{}
+		p := rest[0]
+		rest[0] = publication{}
 		rest = rest[1:]
-		o.publish(ctx, e)
+		q.publish(ctx, p)
 	}
 	returned = true
-}
-
-// emission is an event to be published.
-type emission struct {
-	event string // short name
-	data  any
 }

@@ -107,8 +107,8 @@ func (s *Service) sendFile(ctx context.Context, in SendFileIn, d *bus.Deferred[S
 		d.Reject(failure(ErrNoUpload, "sendFile", nil, ""))
 		return
 	}
-	ses.rouseSoon()
-	ses.mu.Lock()
+	ses.wakeSoon()
+	ses.lock()
 	started := ses.spawnLocked(func() {
 		out, err := ses.sendFile(ctx, filer, in, func(p FileProgress) { d.Notify(p) })
 		if err != nil {
@@ -174,13 +174,13 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 	defer closer()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
+	defer context.AfterFunc(s.ctx, cancel)()
 
 	limits, _, err := filer.FileLimits(ctx)
 	known := err == nil
 	if known {
 		s.mu.Lock()
-		agent := s.people.roster.NumAgentsConnected > 0
+		agent := s.roster.agentsConnected > 0
 		s.mu.Unlock()
 		err = limits.Check(u.Name, u.Size, agent)
 	} else if chat.OutcomeOf(err) == chat.Rejected {
@@ -199,7 +199,7 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 			err = refused
 		}
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if err == nil {
 		s.answeredLocked(receipt.Answer)
@@ -211,12 +211,12 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 		if d.Status == 0 && e.Code != chat.CodeRefused {
 			d.ErrorReason = "FileUploadError"
 		}
-		s.emitLocked("error", d)
+		emit(s, Error, d)
 		if e.Code == chat.CodeRefused {
 			return SendFileOut{}, failure(ErrFileRefused, "sendFile", err, "")
 		}
 	}
-	return SendFileOut{}, s.requestError("sendFile", err)
+	return SendFileOut{}, requestError("sendFile", err)
 }
 
 // cappedFile is a file whose size is not known before: it fails as soon as it is larger than the server's limits
@@ -271,10 +271,10 @@ func (s *Service) downloadFile(ctx context.Context, in DownloadFileIn) (out Down
 	}
 	file, err := filer.ReceiveFile(ctx, in.FileID, max(limit, 0))
 	if err != nil {
-		ses.mu.Lock()
+		ses.lock()
 		ses.reportLocked(err)
 		ses.unlock()
-		return out, ses.requestError("downloadFile", err)
+		return out, requestError("downloadFile", err)
 	}
 	defer file.Content.Close() //nolint:errcheck // it was only read from
 	out.Name, out.Type = file.Name, file.ContentType
@@ -293,7 +293,7 @@ func (s *Service) downloadFile(ctx context.Context, in DownloadFileIn) (out Down
 	var ce *chat.Error
 	switch {
 	case errors.As(err, &ce):
-		return DownloadFileOut{}, ses.requestError("downloadFile", err)
+		return DownloadFileOut{}, requestError("downloadFile", err)
 	case err != nil:
 		return DownloadFileOut{}, failure(ErrFile, "downloadFile", err, "")
 	}

@@ -152,7 +152,7 @@ func (s *Service) sendFilteredMessage(ctx context.Context, in SendFilteredMessag
 		d.Reject(failure(ErrFilters, "sendFilteredMessage", err, ""))
 		return
 	}
-	s.env.hooks.addFilters([]Filter{in.Regex})
+	s.deps.hooks.addFilters([]Filter{in.Regex})
 	s.sendMessage(ctx, SendMessageIn{Message: in.Message}, d)
 }
 
@@ -160,11 +160,11 @@ func (s *Service) addPrefilter(_ context.Context, in AddPrefilterIn) (Prefilters
 	if err := in.Filters.check(); err != nil {
 		return nil, failure(ErrFilters, "addPrefilter", err, "")
 	}
-	return s.env.hooks.addFilters(in.Filters), nil
+	return s.deps.hooks.addFilters(in.Filters), nil
 }
 
 func (s *Service) removePrefilter(_ context.Context, in RemoveIn) (none struct{}, err error) {
-	if !s.env.hooks.removeFilter(in.ID) {
+	if !s.deps.hooks.removeFilter(in.ID) {
 		return none, failure(ErrUnknownID, "removePrefilter", nil, "addPrefilter gives the numbers; the end of a session takes all filters away")
 	}
 	return none, nil

@@ -31,22 +31,22 @@ const (
 // which goes into ev. It returns the ranges that the server does not have either. An error means that the server
 // could not be asked, so that ev has to wait. Only the receiving goroutine calls it, so nothing is published
 // meanwhile and the order holds.
-func (s *session) fill(ev *chat.Event) ([]TranscriptGapData, error) {
-	s.mu.Lock()
-	high, info := s.high, s.info
-	s.mu.Unlock()
-	holes := missing(high, ev.Messages)
+func (r receiver) fill(ev *chat.Event) ([]TranscriptGapData, error) {
+	r.mu.Lock()
+	highest, info := r.highest, r.info
+	r.mu.Unlock()
+	holes := missing(highest, ev.Messages)
 	if holes == nil { // as almost always
 		return nil, nil
 	}
 	wait := newBackoff(250 * time.Millisecond)
 	confirmed := 0
 	for try := 1; holes != nil; try++ {
-		got, able, err := s.fetch(info, holes)
+		got, able, err := r.fetch(info, holes)
 		asked := time.Duration(0)
 		if err == nil {
 			merge(ev, got)
-			holes = missing(high, ev.Messages)
+			holes = missing(highest, ev.Messages)
 			if confirmed++; holes == nil || !able || confirmed == fillConfirms {
 				break
 			}
@@ -60,7 +60,7 @@ func (s *session) fill(ev *chat.Event) ([]TranscriptGapData, error) {
 				return holes, err
 			}
 		}
-		if !pause(s.life, wait(asked), s.nudge) {
+		if !pause(r.ctx, wait(asked), r.retry) {
 			break
 		}
 	}
@@ -84,21 +84,21 @@ func missing(high int64, lines []chat.Message) (holes []TranscriptGapData) {
 
 // fetch asks for the lines of holes: on the same connection, or by taking the chat up beside it where the
 // wire can only do that. able is false where it can do neither.
-func (s *session) fetch(info chat.Session, holes []TranscriptGapData) (lines []chat.Message, able bool, err error) {
+func (r receiver) fetch(info chat.Session, holes []TranscriptGapData) (lines []chat.Message, able bool, err error) {
 	from, to := chat.Position{Index: holes[0].From}, chat.Position{Index: holes[len(holes)-1].To + 1}
-	if r, ok := s.conn.(chat.Refetcher); ok {
-		lines, err = r.Refetch(s.life, from, to)
+	if c, ok := r.conn.(chat.Refetcher); ok {
+		lines, err = c.Refetch(r.ctx, from, to)
 		return lines, true, err
 	}
-	if s.env.resumer == nil {
+	if r.deps.resumer == nil {
 		return nil, false, nil
 	}
-	conn, err := s.env.resumer.Resume(s.life, chat.ResumeRequest{Session: info, From: from, Credentials: s.env.credentials})
+	conn, err := r.deps.resumer.Resume(r.ctx, chat.ResumeRequest{Session: info, From: from, Credentials: r.deps.credentials})
 	if err != nil {
 		return nil, true, err
 	}
 	defer conn.Close() //nolint:errcheck // it was only read from
-	got, err := conn.Receive(s.life)
+	got, err := conn.Receive(r.ctx)
 	return got.Messages, true, err
 }
 

@@ -23,60 +23,66 @@ func (s *Service) fetchHistory(ctx context.Context, _ struct{}) (Answer, error) 
 	return ses.fetchPage(ctx)
 }
 
+// history is how far back the lines of a session are known. The session's monitor guards oldest.
+type history struct {
+	turn   chan struct{} // holds a token while a page is being fetched
+	oldest int64         // first index that was asked for: 0 for all, -1 of a restored long-lived one while not known
+}
+
 // fetchPage asks for the page of lines before the oldest one that is known, and publishes it. There is one at a time.
 func (s *session) fetchPage(ctx context.Context) (Answer, error) {
 	const op = "fetchHistory"
 	select {
-	case s.paging <- struct{}{}:
-		defer func() { <-s.paging }()
+	case s.history.turn <- struct{}{}:
+		defer func() { <-s.history.turn }()
 	case <-ctx.Done():
 		return Answer{}, failure(bus.ErrCancelled, op, context.Cause(ctx), "")
 	}
 	s.mu.Lock()
-	oldest := s.oldest
+	oldest := s.history.oldest
 	s.mu.Unlock()
 	conn, ok := s.conn.(chat.Refetcher)
 	if oldest <= 1 || !ok {
 		return Answer{}, failure(ErrNoHistory, op, nil, "")
 	}
-	from := max(oldest-int64(s.env.page), 1)
+	from := max(oldest-int64(s.deps.page), 1)
 	found, err := conn.Refetch(ctx, chat.Position{Index: from}, chat.Position{Index: oldest})
 	if err != nil {
-		s.mu.Lock()
+		s.lock()
 		defer s.unlock()
 		s.reportLocked(err)
-		return Answer{}, s.requestError(op, err)
+		return Answer{}, requestError(op, err)
 	}
-	lines := s.prepare(found, false)
-	s.mu.Lock()
+	l := s.deps.hooks.prepare(s.deps.log, found, false)
+	s.lock()
 	defer s.unlock()
-	s.oldest = from
-	s.pageLocked(lines)
+	s.history.oldest = from
+	s.pageLocked(l)
 	return Answer{}, nil
 }
 
 // pageLocked takes in older lines: they are news of what was, and not of what is.
 func (s *session) pageLocked(l lines) {
-	d := MessageReceivedData{SessionData: s.namesLocked(), OldMessages: true}
+	d := MessageReceivedData{SessionData: s.infoLocked(), OldMessages: true}
 	for i := range slices.Backward(l.messages) { // newest first (webchatservice 4.2)
 		m := &l.messages[i]
-		if _, hidden := l.hidden[i]; !s.script.mark(m) || hidden {
+		if _, hidden := l.hidden[i]; !s.transcript.mark(m) || hidden {
 			continue
 		}
-		s.script.insert(m)
+		s.transcript.insert(m)
 		d.Messages = append(d.Messages, *m)
 	}
 	if len(d.Messages) == 0 {
 		return
 	}
 	d.OriginalMessages = originals(d.Messages)
-	s.people.remember(s.script.lines, s.oldest > 1)
-	s.emitLocked("messageReceived", d)
+	s.roster.rebuild(s.transcript.lines, s.history.oldest > 1)
+	emit(s, MessageReceived, d)
 }
 
-// takeUp dials a stored session: whole, so that the transcript is whole again, or, if it is a long-lived one, from its
+// dialer dials a stored session: whole, so that the transcript is whole again, or, if it is a long-lived one, from its
 // last page or what was not seen yet.
-func (r *record) takeUp(driver chat.Resumer, page int, data map[string]any, credentials any) dialer {
+func (r *record) dialer(driver chat.Resumer, page int, data map[string]any, credentials any) dialer {
 	tail, ok := driver.(chat.TailResumer)
 	if !ok || !r.Async {
 		return func(ctx context.Context) (chat.Conn, error) {

@@ -103,11 +103,11 @@ func (s *Service) registerPreProcessor(_ context.Context, in RegisterPreProcesso
 	case in.PreProcessor == nil:
 		return RegisterPreProcessorOut{}, failure(ErrNoPreProcessor, "registerPreProcessor", nil, "set PreProcessor")
 	}
-	return RegisterPreProcessorOut{s.env.hooks.addProcessor(in.PreProcessor), in.PreProcessor}, nil
+	return RegisterPreProcessorOut{s.deps.hooks.addProcessor(in.PreProcessor), in.PreProcessor}, nil
 }
 
 func (s *Service) removePreProcessor(_ context.Context, in RemoveIn) (none struct{}, err error) {
-	if !s.env.hooks.removeProcessor(in.ID) {
+	if !s.deps.hooks.removeProcessor(in.ID) {
 		return none, failure(ErrUnknownID, "removePreProcessor", nil, "registerPreProcessor gives the id")
 	}
 	return none, nil
@@ -122,12 +122,12 @@ func (s *Service) registerTypingPreviewInput(_ context.Context, in RegisterTypin
 	case in.Input == nil:
 		return none, failure(ErrNoInput, "registerTypingPreviewInput", nil, "set Input")
 	}
-	s.env.hooks.setPreview(in.Input)
+	s.deps.hooks.setPreview(in.Input)
 	return none, nil
 }
 
 func (s *Service) removeTypingPreviewInput(context.Context, struct{}) (none struct{}, err error) {
-	s.env.hooks.setPreview(nil)
+	s.deps.hooks.setPreview(nil)
 	return none, nil
 }
 

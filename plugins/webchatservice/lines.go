@@ -11,7 +11,7 @@ func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
 	d := MessageReceivedData{
 		Messages:          l.messages[:0], // what is left of them
 		Restoring:         restoring,
-		SessionData:       s.namesLocked(),
+		SessionData:       s.infoLocked(),
 		IdleTimeCountDown: ev.IdleTimerExpire,
 	}
 	if restoring {
@@ -22,56 +22,55 @@ func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
 	old := d
 	old.OldMessages = true
 	old.Messages = nil
-	var out []emission
+	var changes publications // on participants and idleness, before the lines
 	for i := range l.messages {
 		w, m := &l.wire[i], &l.messages[i]
-		if !s.script.mark(m) {
+		if !s.transcript.mark(m) {
 			continue
 		}
-		late := !restoring && m.Index != 0 && m.Index < s.high
-		s.high = max(s.high, m.Index)
+		late := !restoring && m.Index != 0 && m.Index < s.highest
+		s.highest = max(s.highest, m.Index)
 		if w.Own && w.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
-			s.echoLocked(w)
+			s.outbox.echoLocked(w)
 		}
-		if s.oldest < 0 && m.Index > 0 {
-			s.oldest = m.Index
+		if s.history.oldest < 0 && m.Index > 0 {
+			s.history.oldest = m.Index
 		}
-		if s.oldest > 1 {
-			out = s.people.meet(m, out)
+		if s.history.oldest > 1 {
+			s.roster.introduce(m, &changes)
 		}
-		out = s.people.see(m, out)
-		out = s.idle.see(m, ev.IdleTimerExpire, out)
+		s.roster.apply(m, &changes)
+		s.idle.apply(m, ev.IdleTimerExpire, &changes)
 		switch m.Type {
 		case chat.KindMessage, chat.KindPushURL, chat.KindFileUploaded:
-			s.activeLocked(false)
+			s.timers.activityLocked(false)
 		}
 		if _, hidden := l.hidden[i]; hidden {
 			continue
 		}
 		if late { // newest first, as older lines always come
 			old.Messages = slices.Insert(old.Messages, 0, *m)
-			s.script.insert(ptr(*m))
+			s.transcript.insert(ptr(*m))
 			continue
 		}
 		d.Messages = append(d.Messages, *m)
-		s.script.insert(&d.Messages[len(d.Messages)-1])
+		s.transcript.insert(&d.Messages[len(d.Messages)-1])
 	}
 	if restoring {
-		out = s.people.present(out)
+		changes = s.roster.current(changes)
 	}
-	for _, e := range out {
-		s.emitLocked(e.event, e.data)
-	}
-	s.watchTypingLocked()
-	s.aloneLocked()
+	s.roster.seal()
+	s.emitAllLocked(changes)
+	s.timers.agentTypingLocked(s)
+	s.timers.agentsLocked(s.roster.agentsConnected)
 	if len(old.Messages) > 0 {
 		old.OriginalMessages = originals(old.Messages)
-		s.emitLocked("messageReceived", old)
+		emit(s, MessageReceived, old)
 	}
 	if len(d.Messages) > 0 {
 		clear(l.messages[len(d.Messages):])
 		d.Messages = slices.Clip(d.Messages)
 		d.OriginalMessages = originals(d.Messages)
-		s.emitLocked("messageReceived", d)
+		emit(s, MessageReceived, d)
 	}
 }

@@ -91,8 +91,8 @@ func (s *Service) sendMessage(ctx context.Context, in SendMessageIn, d *bus.Defe
 		d.Reject(err)
 		return
 	}
-	ses.rouseSoon()
-	err = ses.enqueue(ctx, in, func(out SendMessageOut, err error) {
+	ses.wakeSoon()
+	err = ses.send(ctx, in, func(out SendMessageOut, err error) {
 		if err != nil {
 			d.Reject(err)
 			return
@@ -123,7 +123,7 @@ func (s *Service) resend(ctx context.Context, in MessageIn, d *bus.Deferred[Send
 		d.Reject(err)
 		return
 	}
-	ses.rouseSoon()
+	ses.wakeSoon()
 	err = ses.resend(ctx, in.MessageID, s.checkLength, func(out SendMessageOut, err error) {
 		if err != nil {
 			d.Reject(err)
@@ -138,230 +138,246 @@ func (s *Service) resend(ctx context.Context, in MessageIn, d *bus.Deferred[Send
 
 func (s *Service) discard(_ context.Context, in MessageIn) (none struct{}, err error) {
 	ses := s.last()
-	if ses == nil || !ses.discard(in.MessageID) {
+	if ses == nil || !ses.outbox.discard(in.MessageID) {
 		return none, failure(ErrUnknownID, "discard", nil, "only messages that wait, have failed or whose fate is unknown can be discarded")
 	}
 	return none, nil
 }
 
-// item is a message in the outbox.
-type item struct {
+// outgoing is a message in the outbox.
+type outgoing struct {
 	id      string
 	action  chat.Action
 	created time.Time
-	settle  func(SendMessageOut, error) // called once, with no lock held
+	settle  func(SendMessageOut, error) // called once, with no lock held; nil after a restore
 	unwatch func() bool                 // ends the watch on the caller's context; may be nil
 
-	state    MessageState
-	inFlight bool      // its request is under way, or in doubt
-	doubt    time.Time // since when only the transcript can tell; zero when not in doubt
-	echoed   bool      // the transcript shows it
-	lineID   string    // the server's id of the line, where the receipt told
-	answer   json.RawMessage
-	wait     func(time.Duration) time.Duration // back-off of the next try
-	last     error                             // of the last try
+	state       MessageState
+	underWay    bool      // its request was made, and it is not settled
+	settleSince time.Time // since when only the transcript can tell what became of it; zero before
+	echoed      bool      // the transcript shows it
+	lineID      string    // the server's id of the line, where the receipt told
+	answer      json.RawMessage
+	backoff     func(time.Duration) time.Duration // of the next try
+	lastErr     error                             // of the last try
 }
 
-// outbox holds the messages of a session, in order; session.mu guards it. One message is under way at
-// a time, so that the transcript can settle doubts by text and order.
+// outbox holds the messages of a session, in order. One message is under way at a time, so that the transcript can settle
+// what became of it by text and order. The session's monitor guards it.
 type outbox struct {
-	queue    []*item // not settled; the first may be under way
-	echoless []*item // settled as sent or unknown, and not yet seen in the transcript
-	unsent   []*item // settled as failed or unknown, to be sent again or discarded
-	running  bool    // a goroutine pumps
-	dirty    bool    // there is something that the store does not have
-	saving   bool    // a goroutine sees to that
-	notTill  time.Time
-	prefix   string // of ids
-	count    int
+	*link
+	recorder recorder
+
+	queue        []*outgoing // not settled; the first may be under way
+	awaitingEcho []*outgoing // settled as sent or unknown, and not yet seen in the transcript
+	unsent       []*outgoing // settled as failed or unknown, to be sent again or discarded
+	sending      bool        // a goroutine sends what is in the queue
+	notBefore    time.Time   // nothing is sent before that
+	idPrefix     string
+	count        int
+
+	unsaved bool // there is something that the store does not have
+	saving  bool // a goroutine sees to that
 }
 
-// maxEcholess limits how many messages wait for their echo, or to be sent again; the oldest are forgotten.
-const maxEcholess = 256
+// recorder keeps the outbox in the store, where there is one.
+type recorder interface {
+	outboxChangedLocked() // it is saved soon
+	saveOutbox()          // it is saved now
+}
 
-// enqueue takes a message in. ctx withdraws it while it is pending.
-func (s *session) enqueue(ctx context.Context, in SendMessageIn, settle func(SendMessageOut, error)) error {
-	s.mu.Lock()
+// maxAwaitingEcho limits how many messages wait for their echo, or to be sent again; the oldest are forgotten.
+const maxAwaitingEcho = 256
+
+// send takes a message in. ctx withdraws it while it is not under way.
+func (s *session) send(ctx context.Context, in SendMessageIn, settle func(SendMessageOut, error)) error {
+	s.lock()
+	defer s.unlock()
 	if !s.state.live() {
-		s.unlock()
 		return failure(ErrNoSession, "sendMessage", nil, "")
 	}
-	if len(s.box.queue) >= s.env.limits.outbox {
-		s.unlock()
-		return failure(ErrOutboxFull, "sendMessage", nil, fmt.Sprintf("%d messages wait already", s.env.limits.outbox))
+	m, err := s.outbox.addLocked(in, settle)
+	if err != nil {
+		return err
 	}
-	b := &s.box
-	if b.prefix == "" {
-		b.prefix = rand.Text()[:10]
+	s.typing.stopLocked(false) // the server knows by the line
+	s.outbox.emitStateLocked(m, nil)
+	s.cancelIdleAlertLocked()
+	s.outbox.startLocked(ctx, m)
+	return nil
+}
+
+// resend sends a message again, under a new id, that has failed or whose fate is unknown. Where it cannot be taken in it
+// stays what it was. check says whether its text may be sent now.
+func (s *session) resend(ctx context.Context, id string, check func(string) error, settle func(SendMessageOut, error)) error {
+	s.lock()
+	m := s.outbox.takeUnsentLocked(id)
+	s.unlock()
+	if m == nil {
+		return failure(ErrUnknownID, "resend", nil, "only messages that have failed or whose fate is unknown can be sent again")
+	}
+	a := m.action
+	err := check(a.Text) // takes a lock of its own
+	if err == nil {
+		err = s.send(ctx, SendMessageIn{Message: a.Text, Type: a.MessageType, ParentMessageID: LineID(a.ParentID)}, settle)
+	}
+	s.lock()
+	defer s.unlock()
+	s.outboxChangedLocked()
+	if err != nil && m.state != MessageSent { // it may have shown up meanwhile
+		s.outbox.unsent = append(s.outbox.unsent, m)
+	}
+	return err
+}
+
+// addLocked puts a message into the queue.
+func (b *outbox) addLocked(in SendMessageIn, settle func(SendMessageOut, error)) (*outgoing, error) {
+	if len(b.queue) >= b.deps.limits.outbox {
+		return nil, failure(ErrOutboxFull, "sendMessage", nil, fmt.Sprintf("%d messages wait already", b.deps.limits.outbox))
+	}
+	if b.idPrefix == "" {
+		b.idPrefix = rand.Text()[:10]
 	}
 	b.count++
-	it := &item{
-		id:      fmt.Sprintf("%s-%d", b.prefix, b.count),
+	m := &outgoing{
+		id:      fmt.Sprintf("%s-%d", b.idPrefix, b.count),
 		action:  chat.Action{Kind: chat.ActionMessage, Text: in.Message, MessageType: in.Type, ParentID: string(in.ParentMessageID)},
 		created: time.Now(),
 		settle:  settle,
 		state:   MessagePending,
 	}
-	it.action.ClientID = it.id
-	b.queue = append(b.queue, it)
-	s.dirtyLocked()
-	s.stopTypingLocked(false)
-	s.tellLocked(it, nil)
-	for _, e := range s.idle.cancel(nil) {
-		s.emitLocked(e.event, e.data)
-	}
+	m.action.ClientID = m.id
+	b.queue = append(b.queue, m)
+	b.recorder.outboxChangedLocked()
+	return m, nil
+}
+
+// startLocked sees to it that a message in the queue is sent. ctx withdraws it while it is not under way.
+func (b *outbox) startLocked(ctx context.Context, m *outgoing) {
 	if ctx.Done() != nil {
-		it.unwatch = context.AfterFunc(ctx, func() { s.withdraw(it, ctx) })
+		m.unwatch = context.AfterFunc(ctx, func() { b.withdraw(m, ctx) })
 	}
-	if !b.running {
-		b.running = s.spawnLocked(s.pump)
-	}
-	s.wakeLocked()
-	s.unlock()
-	return nil
+	b.sendLocked()
+	b.notifyLocked()
 }
 
 // withdraw takes back a message that is not under way.
-func (s *session) withdraw(it *item, ctx context.Context) {
-	s.mu.Lock()
-	if it.state == MessagePending && !it.inFlight {
-		s.settleLocked(it, MessageWithdrawn, failure(ErrWithdrawn, "sendMessage", context.Cause(ctx), ""))
+func (b *outbox) withdraw(m *outgoing, ctx context.Context) {
+	b.lock()
+	if m.state == MessagePending && !m.underWay {
+		b.settleLocked(m, MessageWithdrawn, failure(ErrWithdrawn, "sendMessage", context.Cause(ctx), ""))
 	}
-	s.unlock()
+	b.unlock()
+}
+
+// discard takes a message back that waits, or forgets one that has failed or whose fate is unknown.
+func (b *outbox) discard(id string) bool {
+	b.lock()
+	defer b.unlock()
+	if b.takeUnsentLocked(id) != nil {
+		b.recorder.outboxChangedLocked()
+		return true
+	}
+	i := slices.IndexFunc(b.queue, func(m *outgoing) bool { return m.id == id && !m.underWay })
+	if i < 0 {
+		return false
+	}
+	b.settleLocked(b.queue[i], MessageWithdrawn, failure(ErrWithdrawn, "sendMessage", nil, ""))
+	return true
 }
 
 // settleLocked gives a message its state and its caller the result.
-func (s *session) settleLocked(it *item, state MessageState, err error) {
-	if it.state != MessagePending {
+func (b *outbox) settleLocked(m *outgoing, state MessageState, err error) {
+	if m.state != MessagePending {
 		return
 	}
-	it.state, it.inFlight = state, false
-	s.dirtyLocked()
-	if i := slices.Index(s.box.queue, it); i >= 0 {
-		s.box.queue = slices.Delete(s.box.queue, i, i+1)
+	m.state, m.underWay = state, false
+	b.recorder.outboxChangedLocked()
+	if i := slices.Index(b.queue, m); i >= 0 {
+		b.queue = slices.Delete(b.queue, i, i+1)
 	}
-	if (state == MessageSent || state == MessageUnknown) && !it.echoed {
-		s.box.echoless = append(s.box.echoless, it)
-		if n := len(s.box.echoless); n > maxEcholess {
-			s.box.echoless = slices.Delete(s.box.echoless, 0, n-maxEcholess)
-		}
+	if (state == MessageSent || state == MessageUnknown) && !m.echoed {
+		b.awaitingEcho = keepLast(append(b.awaitingEcho, m))
 	}
 	if state == MessageFailed || state == MessageUnknown {
-		s.box.unsent = append(s.box.unsent, it)
-		if n := len(s.box.unsent); n > maxEcholess {
-			s.box.unsent = slices.Delete(s.box.unsent, 0, n-maxEcholess)
-		}
+		b.unsent = keepLast(append(b.unsent, m))
 	}
-	s.tellLocked(it, err)
-	if it.unwatch != nil {
-		it.unwatch()
+	b.emitStateLocked(m, err)
+	if m.unwatch != nil {
+		m.unwatch()
 	}
-	if settle := it.settle; settle != nil {
-		out := SendMessageOut{MessageID: it.id, Answer: s.answer(it.answer)}
+	if settle := m.settle; settle != nil {
+		out := SendMessageOut{MessageID: m.id, Answer: b.answer(m.answer)}
 		if err != nil {
 			out = SendMessageOut{}
 		}
-		s.after = append(s.after, func() { settle(out, err) })
+		b.laterLocked(func() { settle(out, err) })
 	}
-	s.wakeLocked()
+	b.notifyLocked()
 }
 
-// tellLocked publishes the state of a message.
-func (s *session) tellLocked(it *item, err error) {
-	d := MessageStateData{MessageID: it.id, State: it.state, Text: s.env.hooks.mask(it.action.Text)}
+// keepLast returns the last messages of a list.
+func keepLast(list []*outgoing) []*outgoing {
+	return slices.Delete(list, 0, max(len(list)-maxAwaitingEcho, 0))
+}
+
+// emitStateLocked publishes the state of a message.
+func (b *outbox) emitStateLocked(m *outgoing, err error) {
+	d := MessageStateData{MessageID: m.id, State: m.state, Text: b.deps.hooks.mask(m.action.Text)}
 	if err != nil {
 		e := failureData(err)
 		d.Error = &e
 	}
-	s.emitLocked("messageStateChanged", d)
+	emit(b, MessageStateChanged, d)
 }
 
 // abortLocked settles all that is left, because the session is over here.
-func (s *session) abortLocked(why error) {
-	for _, it := range slices.Clone(s.box.queue) {
-		if it.inFlight {
-			s.settleLocked(it, MessageUnknown, failure(ErrSendUnknown, "sendMessage", why, ""))
+func (b *outbox) abortLocked(why error) {
+	for _, m := range slices.Clone(b.queue) {
+		if m.underWay {
+			b.settleLocked(m, MessageUnknown, failure(ErrSendUnknown, "sendMessage", why, ""))
 		} else {
-			s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", why, ""))
+			b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", why, ""))
 		}
 	}
 }
 
-// leaveOutboxLocked tells the callers that nobody here will know what becomes of their messages. These
+// abortPendingLocked settles what is not under way.
+func (b *outbox) abortPendingLocked(why error) {
+	for _, m := range slices.Clone(b.queue) {
+		if !m.underWay {
+			b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", why, ""))
+		}
+	}
+}
+
+// leaveLocked tells the callers that nobody here will know what becomes of their messages. These
 // are in the store, unless that failed with err, and restore goes on with them.
-func (s *session) leaveOutboxLocked(err error) {
+func (b *outbox) leaveLocked(err error) {
 	hint := "the message is kept, and restore goes on with it"
 	if err != nil {
 		hint = "the message may not be kept: the store failed"
 	}
-	for _, it := range s.box.queue {
-		if it.unwatch != nil {
-			it.unwatch()
+	for _, m := range b.queue {
+		if m.unwatch != nil {
+			m.unwatch()
 		}
-		if settle := it.settle; settle != nil {
-			it.settle = nil
-			s.after = append(s.after, func() {
+		if settle := m.settle; settle != nil {
+			m.settle = nil
+			b.laterLocked(func() {
 				settle(SendMessageOut{}, failure(bus.ErrStopped, "sendMessage", err, hint))
 			})
 		}
 	}
 }
 
-// abortPendingLocked settles what is not under way.
-func (s *session) abortPendingLocked(why error) {
-	for _, it := range slices.Clone(s.box.queue) {
-		if !it.inFlight {
-			s.settleLocked(it, MessageFailed, failure(ErrNotSent, "sendMessage", why, ""))
-		}
-	}
-}
-
-// dropUnsentLocked forgets a message that could have been sent again, and returns it; nil if it is none.
-func (s *session) dropUnsentLocked(id string) *item {
-	i := slices.IndexFunc(s.box.unsent, func(it *item) bool { return it.id == id })
+// takeUnsentLocked takes out a message that can be sent again, and returns it; nil if it is none.
+func (b *outbox) takeUnsentLocked(id string) *outgoing {
+	i := slices.IndexFunc(b.unsent, func(m *outgoing) bool { return m.id == id })
 	if i < 0 {
 		return nil
 	}
-	it := s.box.unsent[i]
-	s.box.unsent = slices.Delete(s.box.unsent, i, i+1)
-	return it
-}
-
-// resend sends a message again, under a new id, that has failed or whose fate is unknown. Where it cannot be taken in it
-// stays what it was. check says whether its text may be sent now.
-func (s *session) resend(ctx context.Context, id string, check func(string) error, settle func(SendMessageOut, error)) error {
-	s.mu.Lock()
-	it := s.dropUnsentLocked(id)
-	s.unlock()
-	if it == nil {
-		return failure(ErrUnknownID, "resend", nil, "only messages that have failed or whose fate is unknown can be sent again")
-	}
-	a := it.action
-	err := check(a.Text)
-	if err == nil {
-		err = s.enqueue(ctx, SendMessageIn{Message: a.Text, Type: a.MessageType, ParentMessageID: LineID(a.ParentID)}, settle)
-	}
-	s.mu.Lock()
-	defer s.unlock()
-	s.dirtyLocked()
-	if err != nil && it.state != MessageSent { // it may have shown up meanwhile
-		s.box.unsent = append(s.box.unsent, it)
-	}
-	return err
-}
-
-// discard takes a message back that waits, or forgets one that has failed or whose fate is unknown.
-func (s *session) discard(id string) bool {
-	s.mu.Lock()
-	defer s.unlock()
-	if s.dropUnsentLocked(id) != nil {
-		s.dirtyLocked()
-		return true
-	}
-	i := slices.IndexFunc(s.box.queue, func(it *item) bool { return it.id == id && !it.inFlight })
-	if i < 0 {
-		return false
-	}
-	s.settleLocked(s.box.queue[i], MessageWithdrawn, failure(ErrWithdrawn, "sendMessage", nil, ""))
-	return true
+	m := b.unsent[i]
+	b.unsent = slices.Delete(b.unsent, i, i+1)
+	return m
 }

@@ -8,25 +8,25 @@ import (
 )
 
 // publish hands an event to the bus. It never waits.
-func (s *Service) publish(ctx context.Context, e emission) {
+func (s *Service) publish(ctx context.Context, p publication) {
 	publish := s.client.Publish
-	if e.event == "ajaxResponse" {
+	if p.event == AjaxResponse.Name() {
 		publish = s.client.PublishDirect // frequent, and of little interest (webchatservice 4.1)
 	}
-	err := publish(ctx, e.event, e.data)
+	err := publish(ctx, p.event[len(Namespace)+1:], p.payload)
 	switch {
 	case err == nil:
 		if gap := s.overflow; gap != nil { // who missed lines has room again
 			s.overflow = nil
-			s.publish(ctx, emission{"transcriptGap", *gap})
+			s.publish(ctx, publicationOf(TranscriptGap, *gap))
 		}
 		return
 	case errors.Is(err, bus.ErrStopped), errors.Is(err, bus.ErrClosed):
 		return
 	case errors.Is(err, bus.ErrOverflow):
-		s.overflow = overflowed(s.overflow, e.data)
+		s.overflow = overflowed(s.overflow, p.payload)
 	}
-	s.env.log.Error("event was not delivered to everybody", "event", e.event, "error", err)
+	s.deps.log.Error("event was not delivered to everybody", "event", p.event, "error", err)
 }
 
 // overflowed adds the lines of an event that a subscriber had no room for to the range of those before.

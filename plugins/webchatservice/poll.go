@@ -59,7 +59,7 @@ func (s *Service) poll(ctx context.Context, _ struct{}) (Answer, error) {
 func (s *Service) startPoll(context.Context, struct{}) (none struct{}, err error) {
 	ses, p, err := s.poller("startPoll")
 	if err == nil && p.StartPoll() {
-		ses.setPolling(true)
+		ses.polling.set(true)
 	}
 	return none, err
 }
@@ -72,7 +72,7 @@ func (s *Service) stopPoll(context.Context, struct{}) (none struct{}, err error)
 	if !p.StopPoll() {
 		return none, failure(ErrNotPolling, "stopPoll", nil, "")
 	}
-	ses.setPolling(false)
+	ses.polling.set(false)
 	return none, nil
 }
 
@@ -82,34 +82,86 @@ func (s *Service) pausePoll(context.Context, struct{}) (none struct{}, err error
 		return none, err
 	}
 	if p.StopPoll() {
-		ses.setPolling(false)
+		ses.polling.set(false)
 	}
-	if ses.env.sleeps {
-		ses.setAsleep(true)
+	if ses.deps.sleeps {
+		ses.polling.setAsleep(true)
 	}
 	return none, nil
 }
 
 func (s *Service) resetPollExceptions(context.Context, struct{}) (none struct{}, err error) {
 	if ses, _ := s.live("resetPollExceptions"); ses != nil {
-		ses.mu.Lock()
-		ses.refusals, ses.offline = 0, false
+		ses.lock()
+		ses.status = serverStatus{}
 		ses.unlock()
 	}
 	return none, nil
 }
 
-// setPolling publishes that polling began or ceased.
-func (s *session) setPolling(on bool) {
-	s.mu.Lock()
-	defer s.unlock()
-	if s.polling == on || !s.state.live() {
+// polling is whether a session polls, and how fast. The session's monitor guards it.
+type polling struct {
+	*link
+	on     bool
+	asleep bool // it polls slowly, since nobody looks
+}
+
+// set publishes that polling began or ceased.
+func (p *polling) set(on bool) {
+	p.lock()
+	defer p.unlock()
+	p.setLocked(on)
+}
+
+func (p *polling) setLocked(on bool) {
+	if p.on == on || !p.state.live() {
 		return
 	}
-	s.polling = on
+	p.on = on
 	if on {
-		s.emitLocked("pollingStarted", struct{}{})
+		emit(p, PollingStarted, struct{}{})
 	} else {
-		s.emitLocked("pollingStopped", struct{}{})
+		emit(p, PollingStopped, struct{}{})
+	}
+}
+
+// setAsleep publishes that the session fell asleep or woke, and reports whether that is news.
+func (p *polling) setAsleep(on bool) bool {
+	p.lock()
+	defer p.unlock()
+	if p.asleep == on || !p.state.live() {
+		return false
+	}
+	p.asleep = on
+	if on {
+		emit(p, Sleeping, struct{}{})
+	} else {
+		emit(p, Waking, struct{}{})
+	}
+	return true
+}
+
+// serverStatus is whether the chat server behind the service is available. The session's monitor guards it.
+type serverStatus struct {
+	refusals int // answers with statusCode 1 in a row
+	offline  bool
+}
+
+// apply takes in the statusCode of an answer (webchatservice 5.1, wire-gms A.5). The server counts as offline after more than
+// limit answers in a row that say so.
+func (c *serverStatus) apply(code, limit int, to emitter) {
+	switch code {
+	case 0:
+		c.refusals = 0
+		if c.offline {
+			c.offline = false
+			emit(to, ChatServerBackOnline, struct{}{})
+		}
+	case 1:
+		c.refusals++
+		if c.refusals > limit && !c.offline {
+			c.offline = true
+			emit(to, ChatServerWentOffline, struct{}{})
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package webchatservice
 
 import (
+	"log/slog"
+
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
@@ -13,11 +15,10 @@ type lines struct {
 
 // prepare normalises the lines of an event, hides and changes them. It holds no lock, since
 // pre-processors are other people's code.
-func (s *session) prepare(wire []chat.Message, restoring bool) (l lines) {
+func (h *hooks) prepare(log *slog.Logger, wire []chat.Message, restoring bool) (l lines) {
 	if len(wire) == 0 {
 		return l
 	}
-	h := s.env.hooks
 	h.mu.Lock()
 	filters, processors := h.filters, h.processors
 	h.mu.Unlock()
@@ -39,20 +40,20 @@ func (s *session) prepare(wire []chat.Message, restoring bool) (l lines) {
 			continue
 		}
 		for _, p := range processors {
-			s.process(p.f, m)
+			p.process(log, m)
 		}
 	}
 	return l
 }
 
-// process lets one pre-processor change a line. One that panics changes nothing.
-func (s *session) process(f PreProcessor, m *Message) {
+// process lets the pre-processor change a line. One that panics changes nothing.
+func (p processor) process(log *slog.Logger, m *Message) {
 	defer func() {
-		if p := recover(); p != nil {
-			s.env.log.Error("pre-processor panicked", "panic", p)
+		if v := recover(); v != nil {
+			log.Error("pre-processor panicked", "panic", v)
 		}
 	}()
-	if out := f(*m); out != nil {
+	if out := p.f(*m); out != nil {
 		changed := *out
 		changed.Index, changed.ID, changed.Original, changed.Restoring = m.Index, m.ID, m.Original, m.Restoring
 		*m = changed

@@ -68,28 +68,28 @@ func (s *Service) getTranscript(context.Context, struct{}) (Transcript, error) {
 	}
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
-	return ses.script.view(), nil
+	return ses.transcript.view(), nil
 }
 
 func (s *Service) getAgents(context.Context, struct{}) (Roster, error) {
 	ses := s.last()
 	if ses == nil {
-		return (&people{}).snapshot(), nil
+		return (&roster{}).view(), nil
 	}
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
-	return ses.people.snapshot(), nil
+	return ses.roster.view(), nil
 }
 
 func (s *Service) getStats(context.Context, struct{}) (Stats, error) {
 	ses := s.last()
 	if ses == nil {
-		return Stats{Roster: (&people{}).snapshot(), Duration: -1}, nil
+		return Stats{Roster: (&roster{}).view(), Duration: -1}, nil
 	}
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
-	first, last := ses.script.span()
-	stats := Stats{Roster: ses.people.snapshot(), StartTime: Time(first), EndTime: Time(last), Duration: -1}
+	first, last := ses.transcript.span()
+	stats := Stats{Roster: ses.roster.view(), StartTime: Time(first), EndTime: Time(last), Duration: -1}
 	if first != 0 {
 		stats.Duration = Elapsed(last - first)
 	}
@@ -124,7 +124,7 @@ func (s *Service) verifySession(ctx context.Context, _ struct{}) (VerifySessionO
 	if cur != nil && cur.current().live() {
 		return VerifySessionOut{true}, nil
 	}
-	defer s.env.out.flush()
+	defer s.deps.events.flush()
 	r, err := s.stored(ctx, "verifySession")
 	return VerifySessionOut{r != nil}, err
 }

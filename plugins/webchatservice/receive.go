@@ -8,231 +8,224 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// receive takes in what the server says, for as long as the session lives.
-func (s *session) receive() {
-	tail := s.env.out.tail()
-	defer tail.Go() // close waits for this goroutine, and must not wait for handlers
-	s.receiveOn(tail, false)
+// receiver takes in what the server says, for as long as the session lives. One goroutine at a time does that. While
+// nothing is there to be received there may be none: a connection that is a [chat.Waker] starts one when there is.
+type receiver struct{ *session }
+
+// receive is the goroutine that a session starts with.
+func (r receiver) receive() {
+	tail := r.events.tail()
+	defer tail.Go() // close waits for this goroutine, so it must not wait for handlers
+	r.receiveOn(tail, false)
 }
 
-// receiveOn is receive; called tells that the connection has called for it. What it publishes wakes mailboxes that are
-// the caller's to run. If other people's code ends the goroutine, another one receives.
-func (s *session) receiveOn(tail *bus.Tail, called bool) {
+// wakeUp is the goroutine that the connection starts when there is something to receive.
+func (r receiver) wakeUp() {
+	r.lock()
+	closing := r.closing
+	if !closing {
+		r.wg.Add(1)
+	}
+	r.unlock()
+	if closing {
+		return
+	}
+	tail := r.events.tail()
+	defer tail.Run()
+	defer r.wg.Done()
+	r.receiveOn(tail, true)
+}
+
+// receiveOn receives until the session is over, or until the connection takes over the waiting. woken says that the
+// connection has said that there is something. What is published is published with tail: the handlers of a mailbox that
+// wakes by it are left to the caller. A subscriber may end this goroutine (Goexit); then another one goes on.
+func (r receiver) receiveOn(tail *bus.Tail, woken bool) {
 	returned := false
 	defer func() {
 		if !returned {
-			s.mu.Lock()
-			s.spawnLocked(s.receive)
-			s.unlock()
+			r.lock()
+			r.spawnLocked(r.receive)
+			r.unlock()
 		}
 	}()
-	s.receiveAll(tail, called)
+	r.loop(tail, woken)
 	returned = true
 }
 
-func (s *session) receiveAll(tail *bus.Tail, called bool) {
-	var held *chat.Event // waits for lines before it that could not be asked for
+// loop receives one event after the other. Lines that are missing before those of an event are asked for first. While
+// they cannot be asked for the event is held back, so that the order of the lines holds.
+func (r receiver) loop(tail *bus.Tail, woken bool) {
+	var held *chat.Event // received, and waiting for lines before it
 	ev := new(chat.Event)
-	for ; ; called = false {
+	for ; ; woken = false {
 		var err error
 		if held == nil {
-			if !called && s.rest() {
+			if !woken && r.connectionWaits() {
 				return
 			}
-			tail.Go() // what follows may wait
-			if *ev, err = s.conn.Receive(s.life); err == nil {
+			tail.Go() // Receive may wait, so handlers must run elsewhere
+			if *ev, err = r.conn.Receive(r.ctx); err == nil {
 				held = ev
 			}
 		}
 		var gaps []TranscriptGapData
 		if err == nil {
-			gaps, err = s.fill(held)
+			gaps, err = r.fill(held)
 		}
-		if err == nil || held != nil && s.current() == StateEnding { // then it is now or never
-			if s.take(tail, held, gaps) {
+		lastChance := held != nil && r.current() == StateEnding
+		if err == nil || lastChance {
+			if r.take(tail, held, gaps) {
 				return
 			}
 			held = nil
 			continue
 		}
-		again, wait := s.failedReceive(err, held, gaps)
-		if !again || !pause(s.life, wait, s.nudge) {
+		again, wait := r.failed(err, held, gaps)
+		if !again || !pause(r.ctx, wait, r.retry) {
 			return
 		}
 	}
 }
 
-// rest reports whether the goroutine may end for now: the connection calls for another one.
-func (s *session) rest() bool {
-	w, ok := s.conn.(chat.Waker)
-	return ok && w.Await(s.wakeUp)
+// connectionWaits reports whether the connection takes over the waiting. This goroutine may end then: the connection starts
+// another one when there is something to receive.
+func (r receiver) connectionWaits() bool {
+	w, ok := r.conn.(chat.Waker)
+	return ok && w.Await(r.wakeUp)
 }
 
-// wakeUp is the goroutine that the connection has called for.
-func (s *session) wakeUp() {
-	s.mu.Lock()
-	closed := s.closed
-	if !closed {
-		s.wg.Add(1)
+// retryNow cuts the next pause of the receiving goroutine short.
+func (r receiver) retryNow() {
+	select {
+	case r.retry <- struct{}{}:
+	default: // a token is there
 	}
-	s.unlock()
-	if closed {
-		return
-	}
-	tail := s.env.out.tail()
-	defer tail.Run()
-	defer s.wg.Done()
-	s.receiveOn(tail, true)
-}
-
-// failedReceive takes in that receiving failed, and reports whether and after how long to try again. held, if not
-// nil, is what was received and waits for the lines of gaps.
-func (s *session) failedReceive(err error, held *chat.Event, gaps []TranscriptGapData) (again bool, wait time.Duration) {
-	now := time.Now()
-	var l lines
-	if held != nil && s.givesUp(now) { // not before: pre-processors see each line once
-		l = s.prepare(held.Messages, false)
-	}
-	s.mu.Lock()
-	defer s.unlock()
-	if s.state.Final() || s.life.Err() != nil {
-		return false, 0
-	}
-	e := wireError(err)
-	ending := s.state == StateEnding
-	switch {
-	case err == io.EOF: //nolint:errorlint // as it is: a broken connection may have it as its cause
-		s.overThere = true
-		s.finishLocked(s.reason(chat.EndUnknown, ending), true)
-		return false, 0
-	case e.Outcome == chat.Gone:
-		if !ending {
-			s.emitLocked("sessionLost", SessionLostData{errorData(err)})
-		}
-		s.overThere = true
-		s.finishLocked(s.reason("expired", ending), true)
-		return false, 0
-	case e.Code == chat.CodeClosed:
-		return false, 0
-	}
-	if s.down.IsZero() {
-		s.down = now
-	}
-	if s.state == StateActive {
-		s.goLocked(StateInterrupted)
-		s.emitLocked("disconnected", DisconnectedData{errorData(err)})
-	}
-	if e.Code != chat.CodeNetwork && e.Code != chat.CodeTimeout && e.Code != s.trouble {
-		s.emitLocked("error", errorData(err))
-	}
-	s.trouble = e.Code
-	if s.givesUpLocked(now) {
-		s.emitLocked("chatServerTimeout", struct{}{})
-		if held != nil { // at least that
-			s.gapsLocked(gaps)
-			s.linesLocked(held, l, false)
-		}
-		s.finishLocked(EndLost, false)
-		return false, 0
-	}
-	return true, s.backOffLocked(e.RetryAfter)
-}
-
-// givesUp reports whether the server has been out of reach for too long.
-func (s *session) givesUp(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.givesUpLocked(now)
-}
-
-func (s *session) givesUpLocked(now time.Time) bool {
-	return !s.down.IsZero() && now.Sub(s.down) >= s.env.limits.giveUp
-}
-
-// backOffLocked returns how long to wait after a failure. There is one back-off for all that a session tries
-// again, so that a server that is down is not asked by each of its goroutines in turn.
-func (s *session) backOffLocked(asked time.Duration) time.Duration {
-	if s.retry == nil {
-		s.retry = newBackoff(time.Second)
-	}
-	return s.retry(asked)
-}
-
-// reason says why a session is over, in the service's words.
-func (s *session) reason(by chat.EndReason, ending bool) EndReason {
-	switch {
-	case ending && s.why != "":
-		return s.why
-	case ending || by == chat.EndVisitor:
-		return EndVisitor
-	case by == chat.EndUnknown:
-		return EndServer
-	}
-	return EndReason(by)
 }
 
 // take takes in one event and reports whether the session is over.
-func (s *session) take(tail *bus.Tail, ev *chat.Event, gaps []TranscriptGapData) bool {
-	l := s.prepare(ev.Messages, false)
-	s.mu.Lock()
-	save := s.takeLocked(ev, l, gaps, false)
-	over := s.state.Final()
-	s.unlockWith(tail)
-	if save && !over && s.env.keeper.store != nil {
-		tail.Go()          // the store may take its time
-		_ = s.save(s.life) // told by an event
+func (r receiver) take(tail *bus.Tail, ev *chat.Event, gaps []TranscriptGapData) (over bool) {
+	l := r.deps.hooks.prepare(r.deps.log, ev.Messages, false)
+	r.lock()
+	save := r.applyLocked(ev, l, gaps, false)
+	over = r.state.Final()
+	r.unlockWith(tail)
+	if save && !over && r.deps.keeper.store != nil {
+		tail.Go()         // the store may take its time
+		_ = r.save(r.ctx) // a failure is told by an event
 	}
 	return over
 }
 
-// gapsLocked publishes which lines are not to be had.
-func (s *session) gapsLocked(gaps []TranscriptGapData) {
-	for _, gap := range gaps {
-		s.emitLocked("transcriptGap", gap)
+// failed takes in that receiving failed, and reports whether and after how long to try again. held, if not
+// nil, is an event that waits for the lines of gaps.
+func (r receiver) failed(err error, held *chat.Event, gaps []TranscriptGapData) (again bool, wait time.Duration) {
+	now := time.Now()
+	var l lines
+	if held != nil && r.givesUp(now) { // not before: pre-processors see each line once
+		l = r.deps.hooks.prepare(r.deps.log, held.Messages, false)
 	}
+	r.lock()
+	defer r.unlock()
+	if r.state.Final() || r.ctx.Err() != nil {
+		return false, 0
+	}
+	e := wireError(err)
+	ending := r.state == StateEnding
+	switch {
+	case err == io.EOF: //nolint:errorlint // as it is: a broken connection may have it as its cause
+		r.ending.byServer = true
+		r.finishLocked(r.endReason(chat.EndUnknown, ending), true)
+		return false, 0
+	case e.Outcome == chat.Gone:
+		if !ending {
+			emit(r, SessionLost, SessionLostData{errorData(err)})
+		}
+		r.ending.byServer = true
+		r.finishLocked(r.endReason("expired", ending), true)
+		return false, 0
+	case e.Code == chat.CodeClosed:
+		return false, 0
+	}
+	if r.downSince.IsZero() {
+		r.downSince = now
+	}
+	if r.state == StateActive {
+		r.becomeLocked(StateInterrupted)
+		emit(r, Disconnected, DisconnectedData{errorData(err)})
+	}
+	if e.Code != chat.CodeNetwork && e.Code != chat.CodeTimeout && e.Code != r.errorCode {
+		emit(r, Error, errorData(err))
+	}
+	r.errorCode = e.Code
+	if r.givesUpLocked(now) {
+		emit(r, ChatServerTimeout, struct{}{})
+		if held != nil { // at least that
+			r.emitGapsLocked(gaps)
+			r.linesLocked(held, l, false)
+		}
+		r.finishLocked(EndLost, false)
+		return false, 0
+	}
+	return true, r.backOffLocked(e.RetryAfter)
 }
 
-// takeLocked takes in one event and reports whether the session should be saved.
-func (s *session) takeLocked(ev *chat.Event, l lines, gaps []TranscriptGapData, restoring bool) (save bool) {
+// givesUp reports whether the server has been out of reach for too long.
+func (r receiver) givesUp(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.givesUpLocked(now)
+}
+
+// applyLocked takes in one event and reports whether the session should be saved.
+func (s *session) applyLocked(ev *chat.Event, l lines, gaps []TranscriptGapData, restoring bool) (save bool) {
 	if s.state.Final() {
 		return false
 	}
-	away := s.state == StateInterrupted
-	s.heard, s.down, s.trouble, s.retry = time.Now(), time.Time{}, "", nil
-	if s.state == StateInterrupted {
-		s.goLocked(StateActive)
-		s.emitLocked("reconnected", struct{}{})
+	interrupted := s.state == StateInterrupted
+	s.heard = time.Now()
+	s.upLocked()
+	if interrupted {
+		s.becomeLocked(StateActive)
+		emit(s, Reconnected, struct{}{})
 	}
 	if !restoring {
-		s.statusLocked(ev.StatusCode, false)
+		s.status.apply(ev.StatusCode, s.deps.limits.offline, s)
 	}
 	if ev.Session != nil && *ev.Session != s.info {
 		s.info, save = *ev.Session, true
 	}
-	s.gapsLocked(gaps) // before the lines behind them
+	s.emitGapsLocked(gaps) // before the lines behind them
 	if len(l.messages) > 0 {
 		s.linesLocked(ev, l, restoring)
 		save = true
 	}
 	if restoring { // restoredOffline comes behind the lines (webchatservice 4.7)
-		s.statusLocked(ev.StatusCode, true)
+		if ev.StatusCode == 1 {
+			emit(s, RestoredOffline, struct{}{})
+		}
+		s.status.apply(ev.StatusCode, s.deps.limits.offline, s)
 	}
 	s.answeredLocked(ev.Raw)
 	if ev.Ended {
-		s.overThere = true
-		ending := s.state == StateEnding
-		why := s.reason(ev.EndedBy, ending)
-		if len(ev.Errors) > 0 && !ending {
-			s.emitLocked("error", errorData(endError(ev)))
-		}
-		if why == EndServer && away { // it missed the visitor, and has forgotten him
-			why = EndExpired
-			s.emitLocked("sessionLost", SessionLostData{errorData(endError(ev))})
-		}
-		s.finishLocked(why, true)
+		s.endedLocked(ev, interrupted)
 		return false
 	}
 	return save || s.heard.Sub(s.saved) >= saveEvery
+}
+
+// endedLocked takes in that the server says that the chat is over. interrupted says that it was out of reach before.
+func (s *session) endedLocked(ev *chat.Event, interrupted bool) {
+	s.ending.byServer = true
+	ending := s.state == StateEnding
+	why := s.endReason(ev.EndedBy, ending)
+	if len(ev.Errors) > 0 && !ending {
+		emit(s, Error, errorData(endError(ev)))
+	}
+	if why == EndServer && interrupted { // it missed the visitor, and has forgotten him
+		why = EndExpired
+		emit(s, SessionLost, SessionLostData{errorData(endError(ev))})
+	}
+	s.finishLocked(why, true)
 }
 
 // endError tells of an end that was an error.
@@ -243,23 +236,9 @@ func endError(ev *chat.Event) error {
 	}
 }
 
-// statusLocked follows the server's statusCode (webchatservice 5.1, wire-gms A.5).
-func (s *session) statusLocked(code int, restoring bool) {
-	switch code {
-	case 0:
-		s.refusals = 0
-		if s.offline {
-			s.offline = false
-			s.emitLocked("chatServerBackOnline", struct{}{})
-		}
-	case 1:
-		if restoring {
-			s.emitLocked("restoredOffline", struct{}{})
-		}
-		s.refusals++
-		if s.refusals > s.env.limits.offline && !s.offline {
-			s.offline = true
-			s.emitLocked("chatServerWentOffline", struct{}{})
-		}
+// emitGapsLocked publishes which lines are not to be had.
+func (s *session) emitGapsLocked(gaps []TranscriptGapData) {
+	for _, gap := range gaps {
+		emit(s, TranscriptGap, gap)
 	}
 }

@@ -54,7 +54,7 @@ func (r *record) age(now time.Time) time.Duration {
 	return max(0, now.Sub(time.UnixMilli(r.Heard)))
 }
 
-// parseRecord reads a stored record. Its errors do not quote it.
+// parseRecord reads a stored record. Its errors do not quote m.
 func parseRecord(b []byte) (*record, error) {
 	var r record
 	if err := json.Unmarshal(b, &r); err != nil {
@@ -68,7 +68,7 @@ func parseRecord(b []byte) (*record, error) {
 
 // save stores the session, and reports a failure as an event, too.
 func (s *session) save(ctx context.Context) error {
-	err := s.env.keeper.save(ctx, s, func() *record {
+	err := s.deps.keeper.save(ctx, s, func() *record {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.saved = time.Now()
@@ -81,15 +81,15 @@ func (s *session) save(ctx context.Context) error {
 // forget takes the session out of the store.
 func (s *session) forget() {
 	// The session's own life is over.
-	s.storeResult(s.env.keeper.forget(context.WithoutCancel(s.life), s))
+	s.storeResult(s.deps.keeper.forget(context.WithoutCancel(s.ctx), s))
 }
 
 // storeResult reports that the store began to fail, once.
 func (s *session) storeResult(err error) {
-	s.mu.Lock()
-	failing := err != nil && s.life.Err() == nil
+	s.lock()
+	failing := err != nil && s.ctx.Err() == nil
 	if failing && !s.saveFails {
-		s.emitLocked("error", failureData(failure(ErrStore, "", err, "the chat goes on and may not be restorable")))
+		emit(s, Error, failureData(failure(ErrStore, "", err, "the chat goes on and may not be restorable")))
 	}
 	s.saveFails = failing
 	s.unlock()
@@ -97,8 +97,8 @@ func (s *session) storeResult(err error) {
 
 func (s *session) recordLocked() *record {
 	position := s.conn.Position()
-	if s.high > 0 { // what was received and waits for lines before it was not published
-		position.Index = min(position.Index, s.high+1)
+	if s.highest > 0 { // what was received and waits for lines before it was not published
+		position.Index = min(position.Index, s.highest+1)
 	}
 	r := &record{
 		Version:   recordVersion,
@@ -111,33 +111,33 @@ func (s *session) recordLocked() *record {
 		Position:  position,
 		Async:     s.async,
 	}
-	s.box.dirty = false
-	for _, it := range slices.Concat(s.box.unsent, s.box.queue) {
-		state := it.state
-		if it.inFlight {
+	s.outbox.unsaved = false
+	for _, m := range slices.Concat(s.outbox.unsent, s.outbox.queue) {
+		state := m.state
+		if m.underWay {
 			state = MessageUnknown
 		}
 		r.Outbox = append(r.Outbox, storedItem{
-			ID: it.id, Text: it.action.Text, Type: it.action.MessageType, ParentID: it.action.ParentID,
-			State: string(state), Created: stamp(it.created),
+			ID: m.id, Text: m.action.Text, Type: m.action.MessageType, ParentID: m.action.ParentID,
+			State: string(state), Created: stamp(m.created),
 		})
 	}
 	return r
 }
 
-// dirtyLocked notes that the outbox has changed, and sees to it that the store learns of it soon.
-func (s *session) dirtyLocked() {
-	s.box.dirty = true
-	if s.env.keeper.store != nil && !s.box.saving && !s.state.Final() {
-		s.box.saving = s.spawnLocked(func() {
+// outboxChangedLocked notes that the outbox has changed, and sees to it that the store learns of it soon.
+func (s *session) outboxChangedLocked() {
+	s.outbox.unsaved = true
+	if s.deps.keeper.store != nil && !s.outbox.saving && !s.state.Final() {
+		s.outbox.saving = s.spawnLocked(func() {
 			for {
-				s.mu.Lock()
-				if s.box.saving = s.box.dirty && !s.state.Final(); !s.box.saving {
+				s.lock()
+				if s.outbox.saving = s.outbox.unsaved && !s.state.Final(); !s.outbox.saving {
 					s.unlock()
 					return
 				}
 				s.unlock()
-				_ = s.save(s.life) // which takes dirty back
+				_ = s.save(s.ctx) // which takes unsaved back
 			}
 		})
 	}
@@ -145,25 +145,25 @@ func (s *session) dirtyLocked() {
 
 // saveOutbox stores the session now.
 func (s *session) saveOutbox() {
-	if s.env.keeper.store != nil {
-		_ = s.save(s.life) // told by an event
+	if s.deps.keeper.store != nil {
+		_ = s.save(s.ctx) // told by an event
 	}
 }
 
 // reload takes in the messages of a stored session, before it is taken up again: what waited waits; what
-// was under way is unknown until the transcript shows it.
+// was under way is unknown until the transcript shows m.
 func (s *session) reload(r *record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.async = r.Async; s.async {
-		s.oldest = -1
+		s.history.oldest = -1
 	}
 	s.echoFrom = r.Position.Index
 	s.readMark = max(r.Position.Index-1, 0)
-	s.high = s.readMark
-	s.box.prefix = rand.Text()[:10]
+	s.highest = s.readMark
+	s.outbox.idPrefix = rand.Text()[:10]
 	for _, stored := range r.Outbox {
-		it := &item{
+		m := &outgoing{
 			id: stored.ID,
 			action: chat.Action{
 				Kind: chat.ActionMessage, Text: stored.Text, MessageType: stored.Type, ParentID: stored.ParentID,
@@ -172,24 +172,22 @@ func (s *session) reload(r *record) {
 			created: time.UnixMilli(stored.Created),
 			state:   MessageState(stored.State),
 		}
-		switch it.state {
+		switch m.state {
 		case MessagePending:
-			s.box.queue = append(s.box.queue, it)
+			s.outbox.queue = append(s.outbox.queue, m)
 		case MessageUnknown:
-			s.box.echoless = append(s.box.echoless, it)
-			s.box.unsent = append(s.box.unsent, it)
+			s.outbox.awaitingEcho = append(s.outbox.awaitingEcho, m)
+			s.outbox.unsent = append(s.outbox.unsent, m)
 		case MessageFailed:
-			s.box.unsent = append(s.box.unsent, it)
+			s.outbox.unsent = append(s.outbox.unsent, m)
 		}
 	}
 }
 
 // resumeOutboxLocked goes on with the messages of a stored session, and tells what is known of them.
 func (s *session) resumeOutboxLocked() {
-	for _, it := range slices.Concat(s.box.unsent, s.box.queue) {
-		s.tellLocked(it, nil)
+	for _, m := range slices.Concat(s.outbox.unsent, s.outbox.queue) {
+		s.outbox.emitStateLocked(m, nil)
 	}
-	if len(s.box.queue) > 0 && !s.box.running {
-		s.box.running = s.spawnLocked(s.pump)
-	}
+	s.outbox.sendLocked()
 }

@@ -62,7 +62,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 		s.restore = nil
 		s.mu.Unlock()
 		close(running.done)
-		s.env.out.flush()
+		s.deps.events.flush()
 	}()
 
 	r, err := in.record(), error(nil)
@@ -96,7 +96,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	s.mu.Unlock()
 	ses.reload(r)
 
-	answer, err := ses.begin(ctx, StateRestoring, r.takeUp(resumer, ses.env.page, data, s.opts.Credentials))
+	answer, err := ses.begin(ctx, StateRestoring, r.dialer(resumer, ses.deps.page, data, s.opts.Credentials))
 	if err == nil {
 		return answer, nil
 	}
@@ -110,12 +110,12 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 		if in.SessionData == nil {
 			s.clear(ctx)
 		}
-		s.env.out.push(emission{"restoreTimeout", RestoreTimeoutData{Reason: "ended"}})
+		s.deps.events.push(publicationOf(RestoreTimeout, RestoreTimeoutData{Reason: "ended"}))
 		return Answer{}, failure(ErrSessionOver, "restore", err, "start a new chat")
 	case isFailure(err):
 		return Answer{}, err // ended, or stopped, on the way
 	}
-	s.env.out.push(emission{"restoreFailed", RestoreFailedData{errorData(err)}})
+	s.deps.events.push(publicationOf(RestoreFailed, RestoreFailedData{errorData(err)}))
 	return Answer{}, failure(ErrRestoreFailed, "restore", err, "")
 }
 
@@ -144,7 +144,7 @@ func isFailure(err error) bool {
 
 // stored returns the stored session, or nil when there is none; one that is too old is cleared first.
 func (s *Service) stored(ctx context.Context, op string) (*record, error) {
-	r, err := s.env.keeper.load(ctx)
+	r, err := s.deps.keeper.load(ctx)
 	if err != nil {
 		return nil, failure(ErrStore, op, err, "")
 	}
@@ -158,13 +158,13 @@ func (s *Service) stored(ctx context.Context, op string) (*record, error) {
 		return r, nil
 	}
 	s.clear(ctx)
-	s.env.out.push(emission{"restoreTimeout", RestoreTimeoutData{Reason: "timeout"}})
+	s.deps.events.push(publicationOf(RestoreTimeout, RestoreTimeoutData{Reason: "timeout"}))
 	return nil, nil
 }
 
 // clear forgets a stored session that cannot be restored.
 func (s *Service) clear(ctx context.Context) {
-	if err := s.env.keeper.forget(ctx, nil); err != nil {
-		s.env.log.Warn("dead session stays in the store", "error", err)
+	if err := s.deps.keeper.forget(ctx, nil); err != nil {
+		s.deps.log.Warn("dead session stays in the store", "error", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
@@ -19,7 +20,8 @@ type Participant struct {
 }
 
 // Roster is who takes and took part in a session, besides the visitor, by id. It is a snapshot: it
-// belongs to the event or the command that it comes with and never changes. Do not write to its maps.
+// belongs to the event or the command that it comes with and never changes. Do not write to its maps. In an event it shows
+// the moment of the change; the maps of a group in which more than 64 take or took part show the end of the batch.
 type Roster struct {
 	// Agents are the agents and supervisors.
 	Agents map[string]Participant `json:"agents"`
@@ -33,198 +35,224 @@ type Roster struct {
 	NumExternalConnected    int `json:"numExternalConnected"`    // others connected now
 }
 
-// people follows the lines of a session and knows who is there and who types.
-type people struct {
-	roster Roster
-	client *From // the visitor, while connected
+// roster follows the lines of a session and knows who is there and who types. What is to be published of it goes to a
+// list; before that is published seal must be called.
+type roster struct {
+	agents, bots, external members
+
+	agentsConnected, supervisorsConnected, botsConnected, externalConnected int
+
+	visitor *From // while connected
 	// typing holds those who type, by id, with the line that said so.
 	typing map[PartyID]Message
 }
 
-// snapshot returns the roster as it is; empty maps instead of nil ones.
-func (p *people) snapshot() Roster {
-	r := p.roster
-	for _, m := range []*map[string]Participant{&r.Agents, &r.Bots, &r.External} {
-		if *m == nil {
-			*m = map[string]Participant{}
-		}
-	}
-	return r
+// members are the participants of one group, by id.
+type members struct {
+	all    map[string]Participant
+	shared bool // a snapshot has the map, so that it must not be written to any more
 }
 
-// see takes in a line and adds what changed to out.
-func (p *people) see(m *Message, out []emission) []emission {
+// maxExact is up to how many members each change gets a snapshot of its own. Beyond, the changes of a batch share one: a
+// copy for each of some thousand changes would take minutes and gigabytes.
+const maxExact = 64
+
+// set enters a member, into a copy where a snapshot has the map.
+func (m *members) set(id string, p Participant) {
+	if m.shared || m.all == nil {
+		fresh := make(map[string]Participant, len(m.all)+1)
+		maps.Copy(fresh, m.all)
+		m.all, m.shared = fresh, false
+	}
+	m.all[id] = p
+}
+
+// view returns the map as it is.
+func (m *members) view() map[string]Participant {
+	if m.all == nil {
+		return map[string]Participant{} // null in JSON otherwise
+	}
+	if len(m.all) <= maxExact {
+		m.shared = true
+	}
+	return m.all
+}
+
+// snapshot returns the roster as it is; see seal.
+func (r *roster) snapshot() Roster {
+	return Roster{
+		Agents: r.agents.view(), Bots: r.bots.view(), External: r.external.view(),
+		NumAgentsConnected: r.agentsConnected, NumSupervisorsConnected: r.supervisorsConnected,
+		NumBotsConnected: r.botsConnected, NumExternalConnected: r.externalConnected,
+	}
+}
+
+// view returns the roster as it is, for good.
+func (r *roster) view() Roster {
+	r.seal()
+	return r.snapshot()
+}
+
+// seal makes all snapshots so far what they stay.
+func (r *roster) seal() { r.agents.shared, r.bots.shared, r.external.shared = true, true, true }
+
+// apply takes in a line and adds what changed to out.
+func (r *roster) apply(m *Message, out *publications) {
 	switch m.Type {
 	case chat.KindParticipantJoined:
-		return p.join(m, out)
+		r.join(m, out)
 	case chat.KindParticipantLeft:
-		return p.leave(m, p.stopTyping(m, out))
+		r.stopTyping(m, out)
+		r.leave(m, out)
 	case chat.KindTypingStarted:
-		if _, on := p.typing[m.From.ID]; on || !types(m.From.Type) {
-			return out
+		if _, on := r.typing[m.From.ID]; on || !typingIsPublished(m.From.Type) {
+			return
 		}
-		if p.typing == nil {
-			p.typing = make(map[PartyID]Message)
+		if r.typing == nil {
+			r.typing = make(map[PartyID]Message)
 		}
-		p.typing[m.From.ID] = *m
-		return append(out, emission{"agentTypingStarted", *m})
+		r.typing[m.From.ID] = *m
+		add(out, AgentTypingStarted, *m)
 	case chat.KindTypingStopped:
-		return p.stopTyping(m, out)
+		r.stopTyping(m, out)
 	case chat.KindMessage, chat.KindPushURL, chat.KindNotice:
-		return p.stopTyping(m, out) // who sent a line no longer types it (webchatservice 4.1)
+		r.stopTyping(m, out) // who sent a line no longer types it (webchatservice 4.1)
 	case chat.KindNicknameUpdated:
-		p.rename(m)
+		r.rename(m)
 	}
-	return out
 }
 
-// types reports whether a party of that role is one whose typing is published.
-func types(role chat.Role) bool {
+func typingIsPublished(role chat.Role) bool {
 	return role == chat.RoleAgent || role == chat.RoleSupervisor || role == chat.RoleBot
 }
 
-func (p *people) stopTyping(m *Message, out []emission) []emission {
-	if _, on := p.typing[m.From.ID]; !on {
-		return out
+func (r *roster) stopTyping(m *Message, out *publications) {
+	if _, on := r.typing[m.From.ID]; on {
+		delete(r.typing, m.From.ID)
+		add(out, AgentTypingStopped, *m)
 	}
-	delete(p.typing, m.From.ID)
-	return append(out, emission{"agentTypingStopped", *m})
 }
 
-// present returns what of out still holds: typing that was over when a session was restored is no change
-// of its state.
-func (p *people) present(out []emission) []emission {
-	return slices.DeleteFunc(out, func(e emission) bool {
-		m, _ := e.data.(Message)
-		switch e.event {
-		case "agentTypingStarted":
-			now, on := p.typing[m.From.ID]
+// current returns what of changes still holds after all of them: typing that was over when a session was restored is no
+// change of its state.
+func (r *roster) current(changes publications) publications {
+	return slices.DeleteFunc(changes, func(p publication) bool {
+		switch p.event {
+		case AgentTypingStarted.Name():
+			m := p.payload.(Message)
+			now, on := r.typing[m.From.ID]
 			return !on || now.Index != m.Index
-		case "agentTypingStopped":
+		case AgentTypingStopped.Name():
 			return true
 		}
 		return false
 	})
 }
 
-// doubtTyping ceases to believe in those who type, and adds that to out.
-func (p *people) doubtTyping(out []emission) []emission {
-	for _, id := range slices.Sorted(maps.Keys(p.typing)) {
-		out = append(out, emission{"agentTypingTimeout", p.typing[id]})
+// expireTyping ceases to believe in those who type, and adds that to out.
+func (r *roster) expireTyping(out *publications) {
+	for _, id := range slices.Sorted(maps.Keys(r.typing)) {
+		add(out, AgentTypingTimeout, r.typing[id])
 	}
-	p.typing = nil
-	return out
+	r.typing = nil
 }
 
-// group returns the map that holds parties of a role, the counter of those connected, and the first half of
-// the events' names ("" for none).
-func (p *people) group(role chat.Role) (members *map[string]Participant, count *int, name string) {
-	r := &p.roster
+// group returns who has a role, the counter of those connected, and the events of who comes and goes. Of those who are
+// External there are no events.
+func (r *roster) group(role chat.Role) (m *members, connected *int, comes, goes *bus.EventOf[ParticipantData]) {
 	switch role {
 	case chat.RoleAgent:
-		return &r.Agents, &r.NumAgentsConnected, "agent"
+		return &r.agents, &r.agentsConnected, &AgentConnected, &AgentDisconnected
 	case chat.RoleSupervisor:
-		return &r.Agents, &r.NumSupervisorsConnected, "supervisor"
+		return &r.agents, &r.supervisorsConnected, &SupervisorConnected, &SupervisorDisconnected
 	case chat.RoleBot:
-		return &r.Bots, &r.NumBotsConnected, "bot"
+		return &r.bots, &r.botsConnected, &BotConnected, &BotDisconnected
 	}
-	return &r.External, &r.NumExternalConnected, ""
+	return &r.external, &r.externalConnected, nil, nil
 }
 
-func (p *people) join(m *Message, out []emission) []emission {
+func (r *roster) join(m *Message, out *publications) {
 	if m.From.Type == chat.RoleClient {
-		if p.client != nil {
-			return out
+		if r.visitor == nil {
+			r.visitor = &From{m.From.ID, m.From.Type, m.From.Name}
+			add(out, ClientConnected, ParticipantData{*m, r.snapshot()})
 		}
-		p.client = &From{m.From.ID, m.From.Type, m.From.Name}
-		return append(out, emission{"clientConnected", ParticipantData{*m, p.snapshot()}})
+		return
 	}
-	members, count, name := p.group(m.From.Type)
+	members, connected, comes, _ := r.group(m.From.Type)
 	id := string(m.From.ID)
-	if (*members)[id].Connected {
-		return out
+	if members.all[id].Connected {
+		return
 	}
-	set(members, id, Participant{
+	members.set(id, Participant{
 		Name:          m.From.Name,
 		Connected:     true,
 		Supervisor:    m.From.Type == chat.RoleSupervisor,
 		ConnectedTime: Time(m.Timestamp),
 	})
-	*count++
-	if name == "" {
-		return out
+	*connected++
+	if comes != nil {
+		add(out, *comes, ParticipantData{*m, r.snapshot()})
 	}
-	return append(out, emission{name + "Connected", ParticipantData{*m, p.snapshot()}})
 }
 
-func (p *people) leave(m *Message, out []emission) []emission {
+func (r *roster) leave(m *Message, out *publications) {
 	if m.From.Type == chat.RoleClient {
 		// Another device of the same visitor has an id of its own.
-		if p.client == nil || p.client.ID != m.From.ID {
-			return out
+		if r.visitor != nil && r.visitor.ID == m.From.ID {
+			r.visitor = nil
+			add(out, ClientDisconnected, ParticipantData{*m, r.snapshot()})
 		}
-		p.client = nil
-		return append(out, emission{"clientDisconnected", ParticipantData{*m, p.snapshot()}})
+		return
 	}
-	members, count, name := p.group(m.From.Type)
+	members, connected, _, goes := r.group(m.From.Type)
 	id := string(m.From.ID)
-	was := (*members)[id]
+	was := members.all[id]
 	if !was.Connected {
-		return out
+		return
 	}
 	was.Connected, was.DisconnectedTime = false, Time(m.Timestamp)
-	set(members, id, was)
-	*count--
-	if name == "" {
-		return out
+	members.set(id, was)
+	*connected--
+	if goes != nil {
+		add(out, *goes, ParticipantData{*m, r.snapshot()})
 	}
-	return append(out, emission{name + "Disconnected", ParticipantData{*m, p.snapshot()}})
 }
 
-func (p *people) rename(m *Message) {
+func (r *roster) rename(m *Message) {
 	if m.From.Type == chat.RoleClient {
 		return
 	}
-	members, _, _ := p.group(m.From.Type)
-	if was, ok := (*members)[string(m.From.ID)]; ok && was.Name != m.From.Name {
+	members, _, _, _ := r.group(m.From.Type)
+	if was, ok := members.all[string(m.From.ID)]; ok && was.Name != m.From.Name {
 		was.Name = m.From.Name
-		set(members, string(m.From.ID), was)
+		members.set(string(m.From.ID), was)
 	}
-}
-
-// set changes a copy of the map: snapshots hold the old one.
-func set(members *map[string]Participant, id string, p Participant) {
-	fresh := maps.Clone(*members)
-	if fresh == nil {
-		fresh = make(map[string]Participant)
-	}
-	fresh[id] = p
-	*members = fresh
 }
 
 // clear removes everybody who is still there, since the chat is over: supervisors, agents, bots, then
 // the visitor (webchatservice 4.7).
-func (p *people) clear(now int64, out []emission) []emission {
-	left := func(from From) *Message {
+func (r *roster) clear(now int64, out *publications) {
+	line := func(from From) *Message {
 		return &Message{Type: chat.KindParticipantLeft, Timestamp: now, From: from}
 	}
-	remove := func(members map[string]Participant, role chat.Role, pick func(Participant) bool) {
-		for _, id := range slices.SortedFunc(maps.Keys(members), byNumber) {
-			if m := members[id]; m.Connected && pick(m) {
-				line := left(From{PartyID(id), role, m.Name})
-				out = p.leave(line, p.stopTyping(line, out))
+	remove := func(all map[string]Participant, role chat.Role, pick func(Participant) bool) {
+		for _, id := range slices.SortedFunc(maps.Keys(all), byNumber) {
+			if m := all[id]; m.Connected && pick(m) {
+				left := line(From{PartyID(id), role, m.Name})
+				r.stopTyping(left, out)
+				r.leave(left, out)
 			}
 		}
 	}
 	everybody := func(Participant) bool { return true }
-	remove(p.roster.Agents, chat.RoleSupervisor, func(m Participant) bool { return m.Supervisor })
-	remove(p.roster.Agents, chat.RoleAgent, func(m Participant) bool { return !m.Supervisor })
-	remove(p.roster.Bots, chat.RoleBot, everybody)
-	remove(p.roster.External, chat.RoleExternal, everybody)
-	if p.client != nil {
-		out = p.leave(left(*p.client), out)
+	remove(r.agents.all, chat.RoleSupervisor, func(m Participant) bool { return m.Supervisor })
+	remove(r.agents.all, chat.RoleAgent, func(m Participant) bool { return !m.Supervisor })
+	remove(r.bots.all, chat.RoleBot, everybody)
+	remove(r.external.all, chat.RoleExternal, everybody)
+	if r.visitor != nil {
+		r.leave(line(*r.visitor), out)
 	}
-	return out
 }
 
 // byNumber orders ids: numbers by their value.
@@ -235,42 +263,42 @@ func byNumber(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// remember makes the roster what all lines known say, which are not from the beginning if cut. Nobody comes or
+// rebuild makes the roster what all lines known say, which are not from the beginning if cut. Nobody comes or
 // goes by that.
-func (p *people) remember(lines []*Message, cut bool) {
-	var whole people
+func (r *roster) rebuild(lines []*Message, cut bool) {
+	var whole roster
+	var none publications
 	for _, m := range lines {
 		if m.From.Type == chat.RoleClient {
 			continue
 		}
 		if cut {
-			whole.meet(m, nil)
+			whole.introduce(m, &none)
 		}
-		whole.see(m, nil)
+		whole.apply(m, &none)
 	}
-	p.roster = whole.roster
+	whole.visitor, whole.typing = r.visitor, r.typing
+	*r = whole
 }
 
-// meet takes somebody into the roster of whom a line comes and whose joining is not among the lines known, and adds
+// introduce takes somebody into the roster of whom a line comes and whose joining is not among the lines known, and adds
 // that to out.
-func (p *people) meet(m *Message, out []emission) []emission {
+func (r *roster) introduce(m *Message, out *publications) {
 	switch m.Type {
 	case chat.KindParticipantJoined, chat.KindParticipantLeft:
-		return out
+		return
 	}
 	if m.From.Type == chat.RoleClient {
-		if p.client != nil {
-			return out
+		if r.visitor != nil {
+			return
 		}
-	} else if members, _, _ := p.group(m.From.Type); m.From.ID == "" || known(*members, m.From.ID) {
-		return out
+	} else {
+		members, _, _, _ := r.group(m.From.Type)
+		if _, known := members.all[string(m.From.ID)]; known || m.From.ID == "" {
+			return
+		}
 	}
-	unknown := *m
-	unknown.Timestamp = 0 // since when is not known
-	return p.join(&unknown, out)
-}
-
-func known(members map[string]Participant, id PartyID) bool {
-	_, ok := members[string(id)]
-	return ok
+	joined := *m
+	joined.Timestamp = 0 // since when is not known
+	r.join(&joined, out)
 }

@@ -80,7 +80,7 @@ type Options struct {
 // and events.
 type Service struct {
 	opts Options
-	env  env
+	deps deps
 
 	overflow *TranscriptGapData // of the goroutine that publishes: lines that somebody was too slow for
 
@@ -119,17 +119,17 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 		return err
 	}
 	s.client = c
-	s.env = env{
-		out:    &outlet{ctx: c.Context(), publish: s.publish},
+	s.deps = deps{
+		events: &eventQueue{ctx: c.Context(), publish: s.publish},
 		keeper: &keeper{store: s.opts.Store, key: s.opts.SessionKey, turn: make(chan struct{}, 1)},
 		log:    c.Logger(),
 		limits: limits{
-			outbox:    or(s.opts.OutboxLimit, 100),
-			outboxAge: or(s.opts.OutboxAge, 5*time.Minute),
-			doubt:     or(s.opts.SettleWithin, 15*time.Second),
-			giveUp:    or(s.opts.GiveUpAfter, 30*time.Minute),
-			typing:    or(s.opts.AgentTypingLimit, 30*time.Second),
-			alone:     max(s.opts.EndAfterAgents, 0),
+			outbox:       or(s.opts.OutboxLimit, 100),
+			outboxAge:    or(s.opts.OutboxAge, 5*time.Minute),
+			settleWithin: or(s.opts.SettleWithin, 15*time.Second),
+			giveUp:       or(s.opts.GiveUpAfter, 30*time.Minute),
+			typing:       or(s.opts.AgentTypingLimit, 30*time.Second),
+			agentsLeft:   max(s.opts.EndAfterAgents, 0),
 		},
 		credentials: s.opts.Credentials,
 
@@ -178,9 +178,9 @@ func (s *Service) accept(cfg Config, whole bool) error {
 			return err
 		}
 	}
-	s.env.hooks.setMasks(append(masks, s.opts.Masks...))
+	s.deps.hooks.setMasks(append(masks, s.opts.Masks...))
 	if unused := cfg.unused(); len(unused) > 0 {
-		s.env.log.Warn("options are set that are for another transport", "options", unused)
+		s.deps.log.Warn("options are set that are for another transport", "options", unused)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,8 +192,8 @@ func (s *Service) accept(cfg Config, whole bool) error {
 	if made != nil {
 		s.idle = append(s.idle, made)
 	}
-	s.env.limits.inactive = or(s.opts.InactivityLimit, ms(cfg.InactivityLimit))
-	s.env.limits.offline = cfg.PollExceptionLimit
+	s.deps.limits.inactivity = or(s.opts.InactivityLimit, ms(cfg.InactivityLimit))
+	s.deps.limits.offline = cfg.PollExceptionLimit
 	return nil
 }
 
@@ -251,7 +251,7 @@ func (s *Service) newDriver(cfg *Config, client *http.Client) (chat.Driver, erro
 	if wire.Headers, err = s.headers(cfg, wire.Headers); err != nil {
 		return nil, err
 	}
-	d, err := f.New(wire, chat.Options{Client: client, Dial: s.opts.Dial, Authorization: s.opts.Authorization, Logger: s.env.log.With("wire", f.Name)})
+	d, err := f.New(wire, chat.Options{Client: client, Dial: s.opts.Dial, Authorization: s.opts.Authorization, Logger: s.deps.log.With("wire", f.Name)})
 	if err != nil {
 		hint := ""
 		if wire.DataURL == "" && wire.ServerURL == "" && !wire.CometD.Enabled {
@@ -305,7 +305,7 @@ func (s *Service) Stop(ctx context.Context) error {
 			err = fmt.Errorf("chat session still ends: %w", waited)
 		}
 	}
-	if hung := s.env.keeper.wait(ctx); hung != nil {
+	if hung := s.deps.keeper.wait(ctx); hung != nil {
 		err = errors.Join(err, fmt.Errorf("store still works: %w", hung))
 	}
 	for _, c := range idle {
@@ -334,14 +334,14 @@ func (s *Service) last() *session {
 
 // next makes a session that begins as how says; the caller holds mu and has made the driver.
 func (s *Service) next(how State) *session {
-	e := s.env
+	d := s.deps
 	if s.driver != nil {
-		e.resumer, _ = s.driver.(chat.Resumer)
+		d.resumer, _ = s.driver.(chat.Resumer)
 	}
-	e.sleeps = s.cfg.SleepEnabled || s.cfg.Transport.SleepEnabled
-	e.page = s.cfg.Async.MaxMessagePageSize
-	ses := newSession(&e)
-	ses.goLocked(how) // now, so that it can be ended before anything is asked of the server
+	d.sleeps = s.cfg.SleepEnabled || s.cfg.Transport.SleepEnabled
+	d.page = s.cfg.Async.MaxMessagePageSize
+	ses := newSession(&d)
+	ses.becomeLocked(how) // now, so that it can be ended before anything is asked of the server
 	return ses
 }
 

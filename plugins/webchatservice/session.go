@@ -3,16 +3,14 @@ package webchatservice
 import (
 	"context"
 	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// env is what the sessions of one service share.
-type env struct {
-	out    *outlet
+// deps is what the sessions of one service share.
+type deps struct {
+	events *eventQueue
 	keeper *keeper
 	log    *slog.Logger
 	limits limits
@@ -27,193 +25,132 @@ type env struct {
 
 // limits bound what a session does.
 type limits struct {
-	outbox    int           // messages that may wait
-	outboxAge time.Duration // how long one may
-	doubt     time.Duration // how long the transcript may take to show one
-	giveUp    time.Duration // how long the server may be out of reach
-	offline   int           // answers with statusCode 1 that are tolerated
-	typing    time.Duration // how long an agent is believed to type
-	inactive  time.Duration // how long nobody may say anything; 0 for ever
-	alone     time.Duration // how long no agent may be there after one was; 0 for ever
+	outbox       int           // messages that may wait
+	outboxAge    time.Duration // how long one may
+	settleWithin time.Duration // how long the transcript may take to show one
+	giveUp       time.Duration // how long the server may be out of reach
+	offline      int           // answers with statusCode 1 that are tolerated
+	typing       time.Duration // how long an agent is believed to type
+	inactivity   time.Duration // how long nobody may say anything; 0 for ever
+	agentsLeft   time.Duration // how long no agent may be there after one was; 0 for ever
 }
 
-const (
-	startTries  = 3                // of a start that surely did not reach the server
-	endTries    = 3                // of the end, which may be told twice
-	endFlush    = 10 * time.Second // for messages under way, before the end
-	endWait     = 3 * time.Second  // for the last lines, after it
-	endTimeout  = 8 * time.Second  // of all tries to tell the end
-	typingQuiet = 2 * time.Second  // without sendTyping the visitor no longer types (webchatservice 5.6)
-	saveEvery   = 5 * time.Second  // between saves that only tell that the server was heard of
-)
+// saveEvery is the time between saves that only tell that the server was heard of.
+const saveEvery = 5 * time.Second
 
 // session is one chat of the visitor, from the request that begins it to its end. It goes through its
 // states once; see [State]. Its goroutines are its own: receiving, and as needed one each for the
 // outbox, for typing and for the end. They have ended some time after done is closed; close waits.
+//
+// Each part has a type of its own and does its work by itself. What concerns several of them is here: how a session
+// begins (connect.go), takes in what the server says (receive.go, lines.go), and ends (end.go).
 type session struct {
-	env  *env
-	life context.Context // of its goroutines
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	link
 	done chan struct{} // closed in a final state
-	hung chan struct{} // closed when endChat has done what it could
 
 	async bool // long-lived; set before it begins
 
-	paging chan struct{} // holds a token while a page of history is being fetched
+	// The monitor guards what follows.
 
-	previewed atomic.Pointer[string] // what the visitor has typed so far
+	info       chat.Session
+	transcript transcript
+	roster     roster
+	outbox     outbox
+	typing     typing
+	polling    polling
+	idle       idleAlert
+	status     serverStatus
+	history    history
+	ending     ending
+	timers     timers
 
-	mu      sync.Mutex // guards what follows
-	state   State
-	closed  bool          // no goroutine is started any more
-	changed chan struct{} // closed at every change that somebody may wait for
-	nudge   chan struct{} // closed to end the pause of the receiving goroutine
-	after   []func()      // to be run after letting go of mu
-
-	conn    chat.Conn // set once, before the session is live
-	info    chat.Session
-	script  transcript
-	people  people
-	box     outbox
-	typing  typing
-	polling bool
-	asleep  bool
-	idle    idle
-	alone   alone
-	quiet   *time.Timer // ends a chat in which nobody says anything
-	unsure  *time.Timer // ends the belief that an agent types
-	high    int64       // highest index so far
-	oldest  int64       // first index that was asked for: 0 for all, -1 of a restored long-lived one while not known
-
+	highest  int64 // index so far
 	echoFrom int64 // first index that may be the echo of a message that was stored
 	readMark int64 // highest index that was published before a restore
 
 	heard     time.Time // when the server was last heard of
 	saved     time.Time
 	saveFails bool
-	trouble   string                            // code of the incident that was last reported
-	down      time.Time                         // since when the server is out of reach
-	retry     func(time.Duration) time.Duration // see backOffLocked; nil while all is well
-	refusals  int                               // answers with statusCode 1 in a row
-	offline   bool
 
-	why       EndReason // of an end that this side brings about; "" for visitor
-	overThere bool      // the server has said that the chat is over
-	endAnswer Answer    // what endChat resolves with, set before hung is closed
-	endErr    error
+	// retry holds a token when the next pause of the receiving goroutine is to be cut short. It is not a state: each
+	// token ends one pause.
+	retry chan struct{}
 }
 
-func newSession(e *env) *session {
+func newSession(d *deps) *session {
 	s := &session{
-		env: e, done: make(chan struct{}), hung: make(chan struct{}),
-		changed: make(chan struct{}), nudge: make(chan struct{}), paging: make(chan struct{}, 1),
+		link:  link{deps: d, monitor: monitor{events: d.events, changed: make(chan struct{})}},
+		done:  make(chan struct{}),
+		retry: make(chan struct{}, 1),
 	}
-	s.life, s.stop = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.outbox.link, s.outbox.recorder = &s.link, s
+	s.typing.link = &s.link
+	s.polling.link = &s.link
+	s.ending.done = make(chan struct{})
+	s.history.turn = make(chan struct{}, 1)
+	s.timers.init(s)
 	return s
 }
 
-// unlock lets go of mu, then does what must not be done while holding it: settling callers and
-// publishing.
-func (s *session) unlock() { s.unlockWith(s.env.out.ctx) }
-
-// unlockWith is unlock that publishes with ctx: see outlet.
-func (s *session) unlockWith(ctx context.Context) {
-	after := s.after
-	s.after = nil
-	s.mu.Unlock()
-	for _, f := range after {
-		f()
-	}
-	s.env.out.flushWith(ctx)
-}
-
-// emitLocked queues an event. A session that is over says nothing more.
-func (s *session) emitLocked(event string, data any) {
-	if !s.state.Final() {
-		s.env.out.push(emission{event, data})
-	}
-}
-
-func (s *session) wakeLocked() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// spawnLocked starts a goroutine of the session, unless the session is closing.
-func (s *session) spawnLocked(f func()) bool {
-	if s.closed {
-		return false
-	}
-	s.wg.Go(f)
-	return true
-}
-
-// goLocked makes the session go to a state, if the table has that way.
-func (s *session) goLocked(to State) bool {
+// becomeLocked makes the session go to a state, if the table has that way.
+func (s *session) becomeLocked(to State) bool {
 	if !s.state.CanBecome(to) {
 		return false
 	}
 	s.state = to
-	s.wakeLocked()
+	s.notifyLocked()
 	if to.Final() {
 		close(s.done)
-		s.after = append(s.after, s.letGo)
+		s.laterLocked(s.disconnect)
 	}
 	return true
 }
 
-// letGo ends what the session holds.
-func (s *session) letGo() {
-	s.stop()
+// disconnect ends what the session holds: its goroutines and its connection.
+func (s *session) disconnect() {
+	s.cancel()
 	if s.conn != nil {
 		if err := s.conn.Close(); err != nil {
-			s.env.log.Debug("closing the connection failed", "error", err)
+			s.deps.log.Debug("closing the connection failed", "error", err)
 		}
 	}
 }
 
-// current returns the state.
-func (s *session) current() State {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state
-}
-
-// names tells which session it is, without its secrets.
-func (s *session) namesLocked() SessionInfo {
+// infoLocked tells which session it is, without its secrets.
+func (s *session) infoLocked() SessionInfo {
 	return SessionInfo{SessionID: s.info.ID, UserID: s.info.UserID, Alias: s.info.Alias}
 }
 
 // release gives the session up without ending it: it stays on the server and in the store. Nothing is
 // published. One that is being ended is left to that.
 func (s *session) release(ctx context.Context) {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if !s.state.live() {
 		return
 	}
-	s.stopTypingLocked(true)
+	s.typing.stopLocked(true)
 	var err error
-	for s.box.dirty = true; s.box.dirty && err == nil && s.state.live(); { // what comes meanwhile is kept, too
+	for s.outbox.unsaved = true; s.outbox.unsaved && err == nil && s.state.live(); { // what comes meanwhile is kept, too
 		s.unlock()
 		err = s.save(ctx)
-		s.mu.Lock()
+		s.lock()
 	}
 	if s.state.live() {
-		s.leaveOutboxLocked(err)
-		s.goLocked(StateReleased)
+		s.outbox.leaveLocked(err)
+		s.becomeLocked(StateReleased)
 	}
 }
 
 // close ends all goroutines of the session and waits for them, for as long as ctx lives.
 func (s *session) close(ctx context.Context) error {
-	s.mu.Lock()
-	s.closed = true
-	s.stopTypingLocked(true)
-	s.stopTimersLocked()
+	s.lock()
+	s.closing = true
+	s.typing.stopLocked(true)
+	s.timers.stopLocked()
 	s.unlock()
-	s.letGo()
+	s.disconnect()
 	gone := make(chan struct{})
 	go func() {
 		s.wg.Wait()

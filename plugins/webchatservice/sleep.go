@@ -24,10 +24,10 @@ type WakeIn struct {
 
 func (s *Service) sleep(context.Context, struct{}) (none struct{}, err error) {
 	ses, _ := s.live("sleep")
-	if ses == nil || !ses.env.sleeps || ses.async {
+	if ses == nil || !ses.deps.sleeps || ses.async {
 		return none, nil
 	}
-	if p, ok := ses.conn.(chat.Poller); ok && ses.setAsleep(true) {
+	if p, ok := ses.conn.(chat.Poller); ok && ses.polling.setAsleep(true) {
 		p.Sleep(true)
 	}
 	return none, nil
@@ -35,47 +35,29 @@ func (s *Service) sleep(context.Context, struct{}) (none struct{}, err error) {
 
 func (s *Service) wake(ctx context.Context, in WakeIn) (none struct{}, err error) {
 	if ses, _ := s.live("wake"); ses != nil {
-		ses.rouse(ctx, in.ResetIdleState)
+		ses.wake(ctx, in.ResetIdleState)
 	}
 	return none, nil
-}
-
-// setAsleep publishes that the session fell asleep or woke, and reports whether that is news.
-func (s *session) setAsleep(on bool) bool {
-	s.mu.Lock()
-	defer s.unlock()
-	if s.asleep == on || !s.state.live() {
-		return false
-	}
-	s.asleep = on
-	if on {
-		s.emitLocked("sleeping", struct{}{})
-	} else {
-		s.emitLocked("waking", struct{}{})
-	}
-	return true
 }
 
 // cancelIdle is the notice that stops the server's idle timer (wire-gms A.7.8).
 var cancelIdle = json.RawMessage(`{"purpose":"cancel-idle-timer"}`)
 
-// rouse wakes a session that sleeps, or whose idle timer is to be stopped.
-func (s *session) rouse(ctx context.Context, resetIdle bool) {
-	woke := s.setAsleep(false)
+// wake wakes a session that sleeps, or whose idle timer is to be stopped.
+func (s *session) wake(ctx context.Context, resetIdle bool) {
+	woke := s.polling.setAsleep(false)
 	if p, ok := s.conn.(chat.Poller); ok && woke {
 		p.Sleep(false)
 		if p.StartPoll() {
-			s.setPolling(true)
+			s.polling.set(true)
 		}
 	}
 	if !woke && !resetIdle {
 		return
 	}
-	s.mu.Lock()
-	for _, e := range s.idle.cancel(nil) {
-		s.emitLocked(e.event, e.data)
-	}
-	s.activeLocked(false)
+	s.lock()
+	s.cancelIdleAlertLocked()
+	s.timers.activityLocked(false)
 	s.unlock()
 	if n, ok := s.conn.(chat.Notifier); ok {
 		// That it fails is told by the error event; waking has happened here.
@@ -85,11 +67,18 @@ func (s *session) rouse(ctx context.Context, resetIdle bool) {
 	}
 }
 
-// rouseSoon wakes a session that sleeps, from where one must not wait.
-func (s *session) rouseSoon() {
-	s.mu.Lock()
-	if s.asleep {
-		s.spawnLocked(func() { s.rouse(s.life, false) })
+// wakeSoon wakes a session that sleeps, from where one must not wait.
+func (s *session) wakeSoon() {
+	s.lock()
+	if s.polling.asleep {
+		s.spawnLocked(func() { s.wake(s.ctx, false) })
 	}
 	s.unlock()
+}
+
+// cancelIdleAlertLocked notes that the visitor was active.
+func (s *session) cancelIdleAlertLocked() {
+	if s.idle.cancel() {
+		emit(s, IdleCancelled, struct{}{})
+	}
 }

@@ -2,6 +2,7 @@ package webchatservice
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/cxbus/cxbus/bus"
@@ -26,13 +27,13 @@ func (s *Service) sendTyping(_ context.Context, in SendTypingIn, d *bus.Deferred
 		d.Reject(err)
 		return
 	}
-	ses.rouseSoon()
+	ses.wakeSoon()
 	if in.IsTyping != nil && !*in.IsTyping {
-		ses.noKeyPress()
+		ses.typing.stop()
 		d.Resolve(Answer{})
 		return
 	}
-	ses.keyPress(in.Message, func(a Answer, err error) {
+	ses.typing.press(in.Message, func(a Answer, err error) {
 		if err != nil {
 			d.Reject(err)
 			return
@@ -41,141 +42,144 @@ func (s *Service) sendTyping(_ context.Context, in SendTypingIn, d *bus.Deferred
 	})
 }
 
-// typing is whether the visitor types, and what the server knows of it; session.mu guards it.
-type typing struct {
-	on    bool
-	timer *time.Timer // ends it after typingQuiet
-	gen   int         // of the timer
+// typingLimit is for how long the visitor types without a further sendTyping (webchatservice 5.6).
+const typingLimit = 2 * time.Second
 
-	told    bool      // the server was told last that the visitor types
-	heard   bool      // and has answered
-	err     error     // why it has not
-	notTill time.Time // it is not told again before that
-	running bool      // a goroutine tells it
-	waiting []func(Answer, error)
+// typing is whether the visitor types, and what the server knows of it. The session's monitor guards it.
+type typing struct {
+	*link
+	previewed atomic.Pointer[string] // what the visitor has typed so far
+
+	on         bool
+	timer      *time.Timer // ends it after typingLimit
+	generation int         // of the timer
+
+	told         bool      // the server was told last that the visitor types
+	acknowledged bool      // and has answered
+	err          error     // why it has not
+	notBefore    time.Time // it is not told again before that
+	telling      bool      // a goroutine tells it
+	waiting      []func(Answer, error)
 }
 
-// keyPress takes in a key press. settle is called once: at once when the server knows already, or could not be told a
+// press takes in a key press. settle is called once: at once when the server knows already, or could not be told a
 // moment ago, else when it was told.
-func (s *session) keyPress(preview string, settle func(Answer, error)) {
-	s.mu.Lock()
-	defer s.unlock()
-	if !s.state.live() {
-		s.after = append(s.after, func() { settle(Answer{}, failure(ErrNoSession, "sendTyping", nil, "")) })
+func (t *typing) press(preview string, settle func(Answer, error)) {
+	t.lock()
+	defer t.unlock()
+	if !t.state.live() {
+		t.laterLocked(func() { settle(Answer{}, failure(ErrNoSession, "sendTyping", nil, "")) })
 		return
 	}
-	if _, ok := s.conn.(chat.Typer); !ok {
-		s.after = append(s.after, func() { settle(Answer{}, failure(ErrNoTyping, "sendTyping", nil, "")) })
+	if _, ok := t.conn.(chat.Typer); !ok {
+		t.laterLocked(func() { settle(Answer{}, failure(ErrNoTyping, "sendTyping", nil, "")) })
 		return
 	}
-	t := &s.typing
-	s.setPreview(preview)
-	t.gen++
-	gen := t.gen
+	t.setPreview(preview)
+	t.generation++
+	generation := t.generation
 	if t.timer != nil {
 		t.timer.Stop()
 	}
-	t.timer = time.AfterFunc(typingQuiet, func() { s.typingEnded(gen) })
+	t.timer = time.AfterFunc(typingLimit, func() { t.expired(generation) })
 	if !t.on {
 		t.on = true
-		s.emitLocked("clientTypingStarted", struct{}{})
+		emit(t, ClientTypingStarted, struct{}{})
 	}
 	switch {
-	case s.state == StateInterrupted:
-		s.after = append(s.after, func() { settle(Answer{}, failure(ErrInterrupted, "sendTyping", nil, "")) })
-	case t.told && t.heard && len(t.waiting) == 0:
-		s.after = append(s.after, func() { settle(Answer{}, nil) })
-	case t.told && !t.running && time.Now().Before(t.notTill):
+	case t.state == StateInterrupted:
+		t.laterLocked(func() { settle(Answer{}, failure(ErrInterrupted, "sendTyping", nil, "")) })
+	case t.told && t.acknowledged && len(t.waiting) == 0:
+		t.laterLocked(func() { settle(Answer{}, nil) })
+	case t.told && !t.telling && time.Now().Before(t.notBefore):
 		err := t.err
-		s.after = append(s.after, func() { settle(Answer{}, err) })
+		t.laterLocked(func() { settle(Answer{}, err) })
 	default:
 		t.waiting = append(t.waiting, settle)
-		s.tellTypingLocked()
+		t.tellLocked()
 	}
 }
 
-// noKeyPress takes in that the visitor types no more.
-func (s *session) noKeyPress() {
-	s.mu.Lock()
-	defer s.unlock()
-	s.stopTypingLocked(true)
+// stop takes in that the visitor types no more.
+func (t *typing) stop() {
+	t.lock()
+	defer t.unlock()
+	t.stopLocked(true)
 }
 
-// typingEnded is called when no key was pressed for a while.
-func (s *session) typingEnded(gen int) {
-	s.mu.Lock()
-	defer s.unlock()
-	if s.typing.gen == gen {
-		s.stopTypingLocked(true)
+// expired is called when no key was pressed for a while.
+func (t *typing) expired(generation int) {
+	t.lock()
+	defer t.unlock()
+	if t.generation == generation {
+		t.stopLocked(true)
 	}
 }
 
-// stopTypingLocked ends typing here; tell says whether the server must be told too: it knows by itself
+// stopLocked ends typing here; tell says whether the server must be told too: it knows by itself
 // when the line was sent or the chat is over.
-func (s *session) stopTypingLocked(tell bool) {
-	t := &s.typing
+func (t *typing) stopLocked(tell bool) {
 	if !t.on {
 		return
 	}
 	t.on = false
-	s.setPreview("")
-	t.gen++
+	t.setPreview("")
+	t.generation++
 	if t.timer != nil {
 		t.timer.Stop()
 	}
-	s.emitLocked("clientTypingStopped", struct{}{})
+	emit(t, ClientTypingStopped, struct{}{})
 	if !tell {
 		t.told = false
 		return
 	}
-	if s.state == StateActive {
-		s.tellTypingLocked()
+	if t.state == StateActive {
+		t.tellLocked()
 	}
 }
 
-// tellTypingLocked sees to it that the server learns what is the case.
-func (s *session) tellTypingLocked() {
-	if t := &s.typing; !t.running && (t.told != t.on || len(t.waiting) > 0) {
-		t.running = s.spawnLocked(s.tellTyping)
+// tellLocked sees to it that the server learns what is the case.
+func (t *typing) tellLocked() {
+	if !t.telling && (t.told != t.on || len(t.waiting) > 0) {
+		t.telling = t.spawnLocked(t.tell)
 	}
 }
 
-// tellTyping tells the server until it knows. After a failure it takes a key press, some time later, to try again:
+// tell tells the server until it knows. After a failure it takes a key press, some time later, to try again:
 // typing is of the moment.
-func (s *session) tellTyping() {
+func (t *typing) tell() {
 	for {
-		s.mu.Lock()
-		t := &s.typing
+		t.lock()
 		waiting := t.waiting
 		t.waiting = nil
-		if s.state.Final() || t.told == t.on && (t.heard || time.Now().Before(t.notTill)) {
-			t.running = false
+		if t.state.Final() || t.told == t.on && (t.acknowledged || time.Now().Before(t.notBefore)) {
+			t.telling = false
 			err := t.err
-			if s.state.Final() {
+			if t.state.Final() {
 				err = failure(ErrNoSession, "sendTyping", nil, "")
 			}
-			s.after = append(s.after, func() { settleAll(waiting, Answer{}, err) })
-			s.unlock()
+			t.laterLocked(func() { settleAll(waiting, Answer{}, err) })
+			t.unlock()
 			return
 		}
 		on := t.on
-		t.told, t.heard, t.err = on, false, nil
-		s.unlock()
+		t.told, t.acknowledged, t.err = on, false, nil
+		t.unlock()
 
-		receipt, err := s.conn.(chat.Typer).Typing(s.life, on, s.preview())
+		receipt, err := t.conn.(chat.Typer).Typing(t.ctx, on, t.preview())
 
-		s.mu.Lock()
+		t.lock()
 		if err == nil {
-			t.heard = true
-			s.answeredLocked(receipt.Answer)
-			s.after = append(s.after, func() { settleAll(waiting, s.answer(receipt.Answer), nil) })
+			t.acknowledged = true
+			t.answeredLocked(receipt.Answer)
+			t.laterLocked(func() { settleAll(waiting, t.answer(receipt.Answer), nil) })
 		} else {
-			s.reportLocked(err)
-			failed := s.requestError("sendTyping", err)
-			t.err, t.notTill = failed, time.Now().Add(max(typingQuiet, wireError(err).RetryAfter))
-			s.after = append(s.after, func() { settleAll(waiting, Answer{}, failed) })
+			t.reportLocked(err)
+			failed := requestError("sendTyping", err)
+			t.err, t.notBefore = failed, time.Now().Add(max(typingLimit, wireError(err).RetryAfter))
+			t.laterLocked(func() { settleAll(waiting, Answer{}, failed) })
 		}
-		s.unlock()
+		t.unlock()
 	}
 }
 
@@ -186,20 +190,20 @@ func settleAll(waiting []func(Answer, error), a Answer, err error) {
 }
 
 // preview is the text that travels with polls. The driver calls it, and holds locks of its own.
-func (s *session) preview() string {
-	if p := s.previewed.Load(); p != nil && *p != "" {
+func (t *typing) preview() string {
+	if p := t.previewed.Load(); p != nil && *p != "" {
 		return *p
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.env.log.Error("typing preview input panicked", "panic", p)
+			t.deps.log.Error("typing preview input panicked", "panic", p)
 		}
 	}()
-	return s.env.hooks.typed()
+	return t.deps.hooks.typed()
 }
 
-func (s *session) setPreview(text string) {
-	if text != "" || s.previewed.Load() != nil {
-		s.previewed.Store(&text)
+func (t *typing) setPreview(text string) {
+	if text != "" || t.previewed.Load() != nil {
+		t.previewed.Store(&text)
 	}
 }

@@ -40,7 +40,7 @@ func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out 
 		if !ok {
 			return out, failure(ErrNoUserData, "updateUserData", nil, "")
 		}
-		ses.rouse(ctx, false)
+		ses.wake(ctx, false)
 		out.Answer, err = ses.request(ctx, "updateUserData", func(ctx context.Context) (chat.Receipt, error) {
 			return updater.UpdateUserData(ctx, data)
 		})
@@ -74,7 +74,7 @@ func (s *Service) sendCustomNotice(ctx context.Context, in SendCustomNoticeIn) (
 	if !ok {
 		return Answer{}, failure(ErrNoNotice, "sendCustomNotice", nil, "")
 	}
-	ses.rouse(ctx, false)
+	ses.wake(ctx, false)
 	return ses.request(ctx, "sendCustomNotice", func(ctx context.Context) (chat.Receipt, error) {
 		return n.CustomNotice(ctx, in.Message, in.EventAttributes)
 	})
