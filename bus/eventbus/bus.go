@@ -71,7 +71,7 @@ func (b *Bus) Publish(topic string, args ...any) {
 			return
 		}
 	}
-	if aud := r.aud.Load(); aud != nil && aud.onces != nil {
+	if aud := r.audience(); aud != nil && aud.onces != nil {
 		r.take(aud, args)
 	}
 	if err := r.pub.Publish(b.client.Context(), pack(args)); err != nil {
@@ -93,7 +93,7 @@ func (b *Bus) PublishErr(ctx context.Context, topic string, args ...any) error {
 		return b.client.Publish(ctx, EventName(topic), pack(args))
 	}
 	var unfit error
-	if aud := r.aud.Load(); aud != nil {
+	if aud := r.audience(); aud != nil {
 		unfit = aud.check(r, args)
 		if aud.onces != nil {
 			r.take(aud, args)

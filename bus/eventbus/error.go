@@ -13,9 +13,6 @@ var (
 	// ErrNoCallback: nothing is subscribed to the topic. Returned by
 	// [Bus.Unsubscribe].
 	ErrNoCallback = &bus.Error{Code: "eventbus.no-callback", Text: "topic has no callback"}
-	// ErrAmbiguous: several subscriptions share the code of the function given
-	// and none is exactly it. Returned by [Bus.Unsubscribe].
-	ErrAmbiguous = &bus.Error{Code: "eventbus.ambiguous", Text: "handler is ambiguous"}
 	// ErrArguments: the arguments published do not fit a handler. Returned by
 	// [Bus.PublishErr].
 	ErrArguments = &bus.Error{Code: "eventbus.arguments", Text: "arguments do not fit the handler"}

@@ -16,7 +16,7 @@ type handler struct {
 	fn   any // keeps what key points to
 	typ  reflect.Type
 	code uintptr        // shared by all closures of one literal
-	key  unsafe.Pointer // of this very function value
+	key  unsafe.Pointer // of this very function value, or the receiver of a method value
 	fits func(args []any) bool
 	// serve returns what the bus calls with the events for s.
 	serve func(s *subscriber) receiver
@@ -74,7 +74,25 @@ func (h handler) of(fn any) handler {
 	// func in it holds. reflect gives the code pointer alone, which all
 	// closures of one literal share.
 	h.key = (*[2]unsafe.Pointer)(unsafe.Pointer(&fn))[1]
+	if receiver := receiverOf(h.code, h.key); receiver != nil {
+		h.key = receiver
+	}
 	return h
+}
+
+// receiverOf returns the receiver of a method value with a pointer receiver, else nil. The compiler makes a new closure
+// each time such a value is written down, and names its code (*T).Method-fm; the closure holds the receiver behind the
+// pointer to the code. Those of generic types are left out: their closures may hold more.
+func receiverOf(code uintptr, closure unsafe.Pointer) unsafe.Pointer {
+	f := runtime.FuncForPC(code)
+	if f == nil {
+		return nil
+	}
+	name := f.Name()
+	if !strings.HasSuffix(name, "-fm") || !strings.Contains(name, ".(*") || strings.Contains(name, "[") {
+		return nil
+	}
+	return (*struct{ code, receiver unsafe.Pointer })(closure).receiver
 }
 
 // String says which function this is: its type, file and line.

@@ -2,32 +2,10 @@ package eventbus
 
 import (
 	"context"
-	"errors"
-	"reflect"
-	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/cxbus/cxbus/bus"
 )
-
-// A route is one topic.
-type route struct {
-	bus   *Bus
-	topic string
-	name  string // of the event
-	pub   *bus.Publisher[any]
-	aud   atomic.Pointer[audience] // nil while there are no subscribers
-
-	mu   sync.Mutex    // guards what follows and the subscribers' fields; never held while calling out
-	subs []*subscriber // in the order they subscribed
-}
-
-// audience is what publishing has to know of the subscribers: immutable.
-type audience struct {
-	kinds []handler     // one for each type of function
-	onces []*subscriber // asynchronous ones that end with the next event
-}
 
 // subscriber is one subscription.
 type subscriber struct {
@@ -38,6 +16,7 @@ type subscriber struct {
 
 	once, asynchronous bool
 
+	left  bool              // guarded by route.mu: it is no longer on the list
 	ended bool              // guarded by route.mu
 	sub   *bus.Subscription // guarded by route.mu; nil until the bus has it
 }
@@ -135,63 +114,6 @@ func (h handler) unfit(r *route, args []any) error {
 	return with(ErrArguments, "publish "+r.name, h.String()+" got "+typesOf(args))
 }
 
-// check returns an error for each type of handler that cannot take args.
-func (a *audience) check(r *route, args []any) error {
-	var errs []error
-	for i := range a.kinds {
-		if h := &a.kinds[i]; !h.fits(args) {
-			errs = append(errs, h.unfit(r, args))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// take takes the asynchronous subscribers that the event about to be published
-// ends off the list: the topic has no callback of theirs any more, though they
-// have yet to be called.
-func (r *route) take(a *audience, args []any) {
-	for _, s := range a.onces {
-		if s.fits(args) {
-			r.leave(s)
-		}
-	}
-}
-
-func (r *route) enter(s *subscriber) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.subs = append(r.subs, s)
-	r.rebuildLocked()
-}
-
-func (r *route) leave(s *subscriber) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if i := slices.Index(r.subs, s); i >= 0 {
-		r.subs = slices.Delete(r.subs, i, i+1)
-		r.rebuildLocked()
-	}
-}
-
-func (r *route) rebuildLocked() {
-	if len(r.subs) == 0 {
-		r.aud.Store(nil)
-		return
-	}
-	a := &audience{}
-	seen := map[reflect.Type]bool{}
-	for _, s := range r.subs {
-		if !seen[s.typ] {
-			seen[s.typ] = true
-			a.kinds = append(a.kinds, s.handler)
-		}
-		if s.once && s.asynchronous {
-			a.onces = append(a.onces, s)
-		}
-	}
-	r.aud.Store(a)
-}
-
 // end takes the subscriber off the list and off the bus.
 func (s *subscriber) end() {
 	s.route.leave(s)
@@ -204,17 +126,12 @@ func (s *subscriber) end() {
 	}
 }
 
-// Unsubscribe removes one subscription of fn: the oldest one of exactly this
-// function value, or else the only one with the same code (a method value like
-// v.Method is a new function value each time it is written down). If several
-// share the code, it returns [ErrAmbiguous] and removes none, where the
-// original removes whichever is first: keep the function value in a variable
-// and pass that. If none has it, it returns nil as the original does, or
-// [ErrNoCallback] if the topic has no subscription at all. No call of the
-// handler starts after it returned.
-//
-// Two subscriptions of one type of method on two receivers are ambiguous, too.
-// It returns [ErrNotFunc] or [bus.ErrNilHandler] if fn is no function.
+// Unsubscribe removes one subscription of fn: the oldest one of exactly this function value, where a method value like
+// v.Method counts as the same each time it is written down if v is the same pointer; if there is none, the oldest one
+// with the same type and code, as the original does. So closures of one literal are told apart if the function value is
+// kept in a variable, and are removed in the order they subscribed if not. If no subscription has the code, it returns
+// nil as the original does, or [ErrNoCallback] if the topic has no subscription at all. No call of the handler starts
+// after it returned. It returns [ErrNotFunc] or [bus.ErrNilHandler] if fn is no function.
 func (b *Bus) Unsubscribe(topic string, fn any) error {
 	op := "unsubscribe " + topic
 	h, err := compile(op, fn)
@@ -225,31 +142,9 @@ func (b *Bus) Unsubscribe(topic string, fn any) error {
 	if r == nil || r.aud.Load() == nil {
 		return with(ErrNoCallback, op, "subscribe first")
 	}
-	s, err := r.find(op, h)
-	if s == nil {
-		return err
+	if s := r.find(h); s != nil {
+		s.gone.Store(true)
+		s.end()
 	}
-	s.gone.Store(true)
-	s.end()
 	return nil
-}
-
-// find takes the subscriber that h means off the list.
-func (r *route) find(op string, h handler) (*subscriber, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.subs, func(s *subscriber) bool { return s.key == h.key && s.typ == h.typ })
-	if i < 0 {
-		same := func(s *subscriber) bool { return s.code == h.code && s.typ == h.typ }
-		if i = slices.IndexFunc(r.subs, same); i < 0 {
-			return nil, nil
-		}
-		if slices.ContainsFunc(r.subs[i+1:], same) {
-			return nil, with(ErrAmbiguous, op, "several handlers are "+h.String()+": pass the very function value that was subscribed")
-		}
-	}
-	s := r.subs[i]
-	r.subs = slices.Delete(r.subs, i, i+1)
-	r.rebuildLocked()
-	return s, nil
 }

@@ -1,0 +1,69 @@
+package eventbus_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/bus/eventbus"
+)
+
+// Many handlers of one topic cost O(n log n) in all: to subscribe, to publish to and to unsubscribe.
+func TestCostOfManyHandlers(t *testing.T) {
+	type job func(t *testing.T, eb *eventbus.Bus, fns []func(int))
+	each := func(subscribe func(eb *eventbus.Bus, fn func(int)) error, backwards bool) job {
+		return func(t *testing.T, eb *eventbus.Bus, fns []func(int)) {
+			for _, fn := range fns {
+				require.NoError(t, subscribe(eb, fn))
+			}
+			eb.Publish("t", 1)
+			eb.WaitAsync()
+			for i := range fns {
+				if !eb.HasCallback("t") {
+					return
+				}
+				if backwards {
+					i = len(fns) - 1 - i
+				}
+				require.NoError(t, eb.Unsubscribe("t", fns[i]))
+			}
+			assert.False(t, eb.HasCallback("t"))
+		}
+	}
+	jobs := map[string]job{
+		"synchronous":             each(func(eb *eventbus.Bus, fn func(int)) error { return eb.Subscribe("t", fn) }, false),
+		"synchronous, backwards":  each(func(eb *eventbus.Bus, fn func(int)) error { return eb.Subscribe("t", fn) }, true),
+		"asynchronous":            each(func(eb *eventbus.Bus, fn func(int)) error { return eb.SubscribeAsync("t", fn, false) }, false),
+		"asynchronous, backwards": each(func(eb *eventbus.Bus, fn func(int)) error { return eb.SubscribeAsync("t", fn, true) }, true),
+		"once":                    each(func(eb *eventbus.Bus, fn func(int)) error { return eb.SubscribeOnce("t", fn) }, false),
+		"once, asynchronous":      each(func(eb *eventbus.Bus, fn func(int)) error { return eb.SubscribeOnceAsync("t", fn) }, false),
+	}
+	for name, run := range jobs {
+		t.Run(name, func(t *testing.T) {
+			const n, factor = 100, 64
+			fastest := func(n int) time.Duration {
+				least := time.Hour
+				for range 3 {
+					_, _, eb, _ := open(t)
+					calls := make([]int, n)
+					fns := make([]func(int), n)
+					for i := range fns {
+						fns[i] = func(by int) { calls[i] += by }
+					}
+					start := time.Now()
+					run(t, eb, fns)
+					least = min(least, time.Since(start))
+					for i := range calls {
+						require.Equal(t, 1, calls[i], "handler %d", i)
+					}
+				}
+				return least
+			}
+			few, many := fastest(n), fastest(factor*n)
+			// Linear would be 64 times as long, quadratic 4096 times; a busy machine may stretch the longer run.
+			assert.Less(t, many, 16*factor*few, "%d in %v, %d in %v", n, few, factor*n, many)
+		})
+	}
+}
