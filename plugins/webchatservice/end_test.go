@@ -55,3 +55,168 @@ func TestEndBeforeItsAnswer(t *testing.T) {
 			payload[webchatservice.EndedData](t, r.take(), "ended"))
 	})
 }
+
+func TestEndChatDuringStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		r := newRig(t, onMemory(m))
+		defer r.stop()
+
+		m.Delay(time.Second)
+		f := start(r, t.Context(), webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
+		synctest.Wait()
+		_, err := call(r, webchatservice.EndChat, struct{}{})
+		require.NoError(t, err)
+		_, err = f.Result(t.Context())
+		assert.ErrorIs(t, err, webchatservice.ErrStartEnded)
+		assert.True(t, m.Ended(id))
+	})
+}
+
+func TestEndChatSettlesWithoutTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		r := newRig(t, onMemory(m))
+		defer r.stop()
+		r.begin()
+
+		m.Partition()
+		time.Sleep(time.Second)
+		pending := start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "late"})
+		synctest.Wait()
+		_, err := call(r, webchatservice.EndChat, struct{}{})
+		assert.ErrorIs(t, err, webchatservice.ErrServerNotTold)
+		_, err = pending.Result(t.Context())
+		assert.ErrorIs(t, err, webchatservice.ErrNotSent)
+		events := r.take()
+		assert.Equal(t, webchatservice.EndedData{Reason: webchatservice.EndVisitor}, payload[webchatservice.EndedData](t, events, "ended"))
+		_, err = call(r, webchatservice.EndChat, struct{}{})
+		assert.ErrorIs(t, err, webchatservice.ErrNoSession, "it has ended here all the same")
+	})
+}
+
+// TestEndedOnceWithItsReason ends a chat in each way there is.
+func TestEndedOnceWithItsReason(t *testing.T) {
+	for reason, finish := range map[webchatservice.EndReason]func(t *testing.T, r *rig, m *chattest.Memory){
+		webchatservice.EndVisitor: func(t *testing.T, r *rig, _ *chattest.Memory) { require.NoError(t, end(r)) },
+		webchatservice.EndAgent:   func(_ *testing.T, _ *rig, m *chattest.Memory) { m.EndChatBy(id, chat.EndAgent) },
+		webchatservice.EndServer:  func(_ *testing.T, _ *rig, m *chattest.Memory) { m.EndChat(id) },
+		webchatservice.EndIdle:    func(_ *testing.T, _ *rig, m *chattest.Memory) { m.EndChatBy(id, chat.EndIdle) },
+		webchatservice.EndExpired: func(_ *testing.T, _ *rig, m *chattest.Memory) {
+			m.Partition()
+			time.Sleep(time.Minute)
+			m.EndChat(id)
+			m.Heal()
+		},
+		webchatservice.EndLost: func(_ *testing.T, _ *rig, m *chattest.Memory) {
+			m.Partition()
+			time.Sleep(time.Hour)
+			m.Heal()
+		},
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			synctest.Test(t, onRig(func(t *testing.T, r *rig, m *chattest.Memory) {
+				m.AgentJoin(id, "Bob")
+				r.take()
+				finish(t, r, m)
+				time.Sleep(time.Hour)
+				events := r.take()
+				d := payload[webchatservice.EndedData](t, events, "ended")
+				assert.Equal(t, reason, d.Reason)
+				assert.Equal(t, reason != webchatservice.EndLost, d.ServerTold)
+				assert.Equal(t, "WebChatService.ended", events[len(events)-1].Name(), "it is the last")
+				payload[webchatservice.ParticipantData](t, events, "agentDisconnected")
+				payload[webchatservice.ParticipantData](t, events, "clientDisconnected")
+			}))
+		})
+	}
+}
+
+func TestStopWithoutAStoreEndsTheChat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		r := newRig(t, onMemory(m))
+		r.begin()
+		r.stop()
+		assert.True(t, m.Ended(id))
+		assert.Equal(t, []string{"clientDisconnected", "messageReceived", "ended"}, r.told())
+	})
+}
+
+// A chat that is being ended when the bus stops is ended, and not left to be restored.
+func TestStopDuringEndChat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		opts.Store = webchatservice.NewMemoryStore()
+		r := newRig(t, opts)
+		r.begin()
+		m.Delay(time.Second)
+		f := start(r, t.Context(), webchatservice.EndChat, struct{}{})
+		synctest.Wait()
+		r.stop()
+		_, err := f.Result(t.Context())
+		assert.NoError(t, err)
+		assert.True(t, m.Ended(id))
+		assert.Equal(t, 1, count(r.told(), "ended"))
+		record, err := opts.Store.Load(t.Context(), "")
+		require.NoError(t, err)
+		assert.Nil(t, record)
+	})
+}
+
+// Stop does not wait for the store any longer than its context says.
+func TestStopHeedsItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _, store := onHungDisk(t)
+		defer r.stop()
+		defer close(store.hang)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		assert.ErrorContains(t, r.svc.Stop(ctx), "store still works")
+		assert.Equal(t, time.Second, time.Since(begun))
+	})
+}
+
+func TestLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		opts.GiveUpAfter = 5 * time.Minute
+		r := newRig(t, opts)
+		defer r.stop()
+		r.begin()
+
+		m.Partition()
+		f := start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "hello?"})
+		time.Sleep(6 * time.Minute)
+		_, err := f.Result(t.Context())
+		assert.ErrorIs(t, err, webchatservice.ErrNotSent)
+		events := r.take()
+		assert.Equal(t, webchatservice.EndedData{Reason: webchatservice.EndLost}, payload[webchatservice.EndedData](t, events, "ended"))
+		payload[struct{}](t, events, "chatServerTimeout")
+	})
+}
+
+func TestInactivityLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		opts.InactivityLimit = 10 * time.Minute
+		r := newRig(t, opts)
+		defer r.stop()
+		r.begin()
+		time.Sleep(9 * time.Minute)
+		m.AgentSay(id, "Bob", "still there?")
+		time.Sleep(9 * time.Minute)
+		_, err := call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "yes"})
+		require.NoError(t, err)
+		time.Sleep(9 * time.Minute)
+		assert.NotContains(t, r.told(), "ended")
+		time.Sleep(2 * time.Minute)
+		assert.Equal(t, webchatservice.EndedData{Reason: webchatservice.EndIdle, ServerTold: true},
+			payload[webchatservice.EndedData](t, r.take(), "ended"))
+		assert.True(t, m.Ended(id), "the server was told")
+	})
+}

@@ -173,24 +173,6 @@ func TestEveryEvent(t *testing.T) {
 	assert.Len(t, payloadFields, 34)
 }
 
-// begin0 starts a chat and keeps the events of it.
-func (r *rig) begin0() {
-	r.t.Helper()
-	_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
-	require.NoError(r.t, err)
-}
-
-// all returns the short names of the vendor's events so far, and forgets them.
-func (r *rig) all() []string {
-	var names []string
-	for _, e := range r.take() {
-		if short := shortName(e.Name()); slices.Contains(vendorEvents, short) && short != "capabilitiesChanged" {
-			names = append(names, short)
-		}
-	}
-	return names
-}
-
 // TestVendorsOrder holds the order of events to webchatservice 4.7; ended is the last here, and who was not there
 // does not leave.
 func TestVendorsOrder(t *testing.T) {

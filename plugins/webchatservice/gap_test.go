@@ -2,7 +2,6 @@ package webchatservice_test
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -242,38 +241,41 @@ func TestOverflowIsAGap(t *testing.T) {
 	})
 }
 
-// The alert's own seconds count, else those of the answer that brought it.
-func TestIdleAlertTellsSeconds(t *testing.T) {
-	for name, tt := range map[string]struct {
-		data      map[string]any
-		countdown string
-		want      webchatservice.IdleAlertData
-	}{
-		"own":          {map[string]any{"next-idle-timer-type": "CLOSE", "next-idle-timer-secs": "45"}, "9", webchatservice.IdleAlertData{Seconds: 45, Closing: true}},
-		"the answer's": {map[string]any{"next-idle-timer-type": "CLOSE"}, "90", webchatservice.IdleAlertData{Seconds: 90, Closing: true}},
-		"as text":      {nil, `"30"`, webchatservice.IdleAlertData{Seconds: 30}},
-		"none":         {nil, "", webchatservice.IdleAlertData{}},
-		"nonsense":     {nil, `{"a":1}`, webchatservice.IdleAlertData{}},
-		"negative":     {nil, `-4`, webchatservice.IdleAlertData{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				fake := &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}
-				r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{{
-					Name: "lines", Matches: func(chat.Config) bool { return true },
-					New: func(chat.Config, chat.Options) (chat.Driver, error) { return fake, nil },
-				}}})
-				defer r.stop()
-				r.begin()
-				fake.lines <- chat.Event{
-					IdleTimerExpire: json.RawMessage(tt.countdown),
-					Messages:        []chat.Message{{Index: 1, HasIndex: true, Kind: chat.KindIdleAlert, UserData: tt.data}},
-				}
-				events := r.take()
-				assert.Equal(t, tt.want, payload[webchatservice.IdleAlertData](t, events, "idleAlert"))
-				received := payload[webchatservice.MessageReceivedData](t, events, "messageReceived")
-				assert.Equal(t, tt.countdown, string(received.IdleTimeCountDown))
-			})
-		})
-	}
+func TestGapIsFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		r.begin()
+		c, ok := sim.Chat(sim.Chats()[0].ID)
+		require.True(t, ok)
+		ann, err := c.Join("Ann", chatsim.RoleAgent)
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		r.take()
+
+		sim.Faults().Add(chatsim.Fault{Op: "refresh", Omit: 2, Match: func(chatsim.Request) bool { return true }})
+		for _, text := range []string{"one", "two", "three"} {
+			_, err := ann.Say(text)
+			require.NoError(t, err)
+		}
+		time.Sleep(5 * time.Second)
+		events := r.take()
+		assert.Equal(t, []string{"one", "two", "three"}, texts(events))
+		for _, e := range events {
+			assert.NotEqual(t, "WebChatService.transcriptGap", e.Name())
+		}
+
+		four, err := ann.Say("four")
+		require.NoError(t, err)
+		require.True(t, c.Forget(four.Index))
+		_, err = ann.Say("five")
+		require.NoError(t, err)
+		time.Sleep(5 * time.Second)
+		events = r.take()
+		assert.Equal(t, []string{"five"}, texts(events))
+		assert.Equal(t, webchatservice.TranscriptGapData{From: int64(four.Index), To: int64(four.Index), Reason: "server"},
+			payload[webchatservice.TranscriptGapData](t, events, "transcriptGap"))
+	})
 }

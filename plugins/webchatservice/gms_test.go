@@ -27,24 +27,6 @@ func onSim(sim *chatsim.Server) *webchatservice.Options {
 	}
 }
 
-// lines returns the texts of the messages of a role in the transcript, and fails if an index comes
-// twice or out of order.
-func (r *rig) lines(role chat.Role) []string {
-	r.t.Helper()
-	tr, err := call(r, webchatservice.GetTranscript, struct{}{})
-	require.NoError(r.t, err)
-	var texts []string
-	last := int64(0)
-	for _, m := range tr.Messages {
-		require.Greater(r.t, m.Index, last)
-		last = m.Index
-		if m.Type == chat.KindMessage && m.From.Type == role {
-			texts = append(texts, m.Text)
-		}
-	}
-	return texts
-}
-
 func TestConversationOverREST(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := chatsim.New(nil)

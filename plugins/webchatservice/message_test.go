@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -119,5 +121,30 @@ func TestTranscript(t *testing.T) {
 		if len(view.Messages) != len(want)+bare || len(fresh) != len(view.Messages) {
 			t.Fatalf("%d lines, %d fresh, want %d", len(view.Messages), len(fresh), len(want)+bare)
 		}
+	})
+}
+
+func TestStatsJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, m := memoryRig(t)
+		stats := func() (s struct{ StartTime, EndTime, Duration any }) {
+			out, err := call(r, webchatservice.GetStats, struct{}{})
+			require.NoError(t, err)
+			j, err := json.Marshal(out)
+			require.NoError(t, err)
+			require.NoError(t, json.Unmarshal(j, &s))
+			var back webchatservice.Stats
+			require.NoError(t, json.Unmarshal(j, &back))
+			assert.Equal(t, out, back)
+			return s
+		}
+		none := stats()
+		assert.Equal(t, []any{false, false, false}, []any{none.StartTime, none.EndTime, none.Duration})
+		r.begin()
+		assert.Equal(t, 0.0, stats().Duration, "of one line")
+		time.Sleep(time.Minute)
+		m.AgentSay(id, "Ann", "Hello")
+		synctest.Wait()
+		assert.Equal(t, 60_000.0, stats().Duration)
 	})
 }

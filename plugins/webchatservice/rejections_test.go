@@ -2,7 +2,6 @@ package webchatservice_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"path/filepath"
 	"regexp"
@@ -29,54 +28,6 @@ type rejection struct {
 	err     *bus.Error
 	text    string
 	do      func(t *testing.T) error
-}
-
-// rigFor is a rig that ends with the test.
-func rigFor(t *testing.T, opts *webchatservice.Options) *rig {
-	t.Helper()
-	r := newRig(t, opts)
-	t.Cleanup(r.stop)
-	return r
-}
-
-// memoryRig is a rig on a server in memory.
-func memoryRig(t *testing.T) (*rig, *chattest.Memory) {
-	t.Helper()
-	m := chattest.NewMemory(nil)
-	return rigFor(t, onMemory(m)), m
-}
-
-// simRig is a rig on a simulated GMS whose chats nobody answers, with a chat.
-func simRig(t *testing.T, opts *chatsim.Options) (*rig, *chatsim.Server) {
-	t.Helper()
-	if opts == nil {
-		opts = &chatsim.Options{}
-	}
-	opts.Script = chatsim.Nobody
-	sim := chatsim.New(opts)
-	t.Cleanup(func() { _ = sim.Close() })
-	r := rigFor(t, onSim(sim))
-	r.begin()
-	return r, sim
-}
-
-// bareRig is a rig on a wire that can do nothing that is optional, with a chat.
-func bareRig(t *testing.T, cfg *webchatservice.Config) *rig {
-	t.Helper()
-	fake := &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}
-	r := rigFor(t, &webchatservice.Options{Config: cfg, Drivers: []chat.Factory{{
-		Name:    "bare",
-		Matches: func(chat.Config) bool { return true },
-		New:     func(chat.Config, chat.Options) (chat.Driver, error) { return fake, nil },
-	}}})
-	r.begin()
-	return r
-}
-
-// by calls a command by name with JSON, as remote callers do.
-func (r *rig) by(command, options string) error {
-	_, err := r.app.Call(r.t.Context(), "WebChatService."+command, json.RawMessage(options))
-	return err
 }
 
 func rejections(dir string) []rejection {

@@ -5,9 +5,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"slices"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +15,6 @@ import (
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
-	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
 func TestSendFileStreamsAndIsCancelledByItsCaller(t *testing.T) {
@@ -92,61 +88,5 @@ func TestFilesInJSONAreCapped(t *testing.T) {
 		assert.Equal(t, int64(5<<20), out.Size)
 		assert.ErrorIs(t, r.by("sendFile", `{"files": {"name": "a.txt", "path": "/etc/passwd"}}`), bus.ErrWrongType, "paths are for Go")
 		assert.ErrorIs(t, r.by("downloadFile", `{"fileId": "`+file+`", "path": "/tmp"}`), bus.ErrWrongType)
-	})
-}
-
-func TestTypingPreviewInput(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, sim := simRig(t, nil)
-		c, ok := sim.Chat(sim.Chats()[0].ID)
-		require.True(t, ok)
-		var typed atomic.Pointer[string]
-		types := func(text string) { typed.Store(&text) }
-		types("He")
-		_, err := call(r, webchatservice.RegisterTypingPreviewInput, webchatservice.RegisterTypingPreviewInputIn{
-			Input: func() string { return *typed.Load() },
-		})
-		require.NoError(t, err)
-		time.Sleep(5 * time.Second)
-		assert.Equal(t, "He", c.Snapshot().Preview, "it travels with polls")
-		types("Hello")
-		require.NoError(t, r.by("sendTyping", `{}`))
-		assert.Equal(t, "Hello", c.Snapshot().Preview, "and with typing")
-		require.NoError(t, r.by("sendTyping", `{"isTyping": false}`))
-		time.Sleep(5 * time.Second)
-		require.NoError(t, r.by("sendTyping", `{"message": "given"}`))
-		synctest.Wait()
-		assert.Equal(t, "given", c.Snapshot().Preview, "what sendTyping is given wins")
-		types("")
-		time.Sleep(10 * time.Second)
-		assert.Empty(t, c.Snapshot().Preview)
-	})
-}
-
-// TestGoOnlyCommandsSaySo: the registry tells which commands only Go can call.
-func TestGoOnlyCommandsSaySo(t *testing.T) {
-	for _, c := range registered(t).Commands {
-		short := shortName(c.Name)
-		goOnly := slices.Contains(webchatservice.Rejections()[short], webchatservice.ErrGoOnly)
-		assert.Equal(t, goOnly, strings.Contains(c.Doc, "only Go can call it"), c.Name)
-	}
-}
-
-// TestFilterJSON: a filter prints back as it was read, for the browser's side too.
-func TestFilterJSON(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := chattest.NewMemory(nil)
-		r := rigFor(t, onMemory(m))
-		out, err := r.app.Call(t.Context(), "WebChatService.addPrefilter", map[string]any{"filters": []any{
-			map[string]any{"source": `\{x\}`, "flags": "gi"}, map[string]any{"source": "a(?i)b"}, map[string]any{"source": "(?:c)"},
-		}})
-		require.NoError(t, err)
-		var got []string
-		for _, number := range []string{"0", "1", "2"} {
-			j, err := out.(webchatservice.Prefilters)[number].MarshalJSON()
-			require.NoError(t, err)
-			got = append(got, string(j))
-		}
-		assert.Equal(t, []string{`{"source":"\\{x\\}","flags":"i"}`, `{"source":"a(?i)b"}`, `{"source":"(?:c)"}`}, got)
 	})
 }

@@ -1,0 +1,81 @@
+package webchatservice_test
+
+import (
+	"encoding/json"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
+)
+
+func TestIdleAlert(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close()
+		r := newRig(t, onSim(sim))
+		defer r.stop()
+		r.begin()
+		c, ok := sim.Chat(sim.Chats()[0].ID)
+		require.True(t, ok)
+
+		require.NoError(t, c.Alert(45*time.Second))
+		time.Sleep(5 * time.Second)
+		d := payload[webchatservice.IdleAlertData](t, r.take(), "idleAlert")
+		assert.True(t, d.Closing)
+		assert.InDelta(t, 45, d.Seconds, 5)
+		_, err := call(r, webchatservice.Wake, webchatservice.WakeIn{ResetIdleState: true})
+		require.NoError(t, err)
+		time.Sleep(2 * time.Minute)
+		told := r.told()
+		assert.Equal(t, 1, count(told, "idleCancelled"))
+		assert.NotContains(t, told, "ended", "the notice stopped the timer")
+
+		require.NoError(t, c.Alert(45*time.Second))
+		time.Sleep(2 * time.Minute)
+		ended := payload[webchatservice.EndedData](t, r.take(), "ended")
+		assert.Equal(t, webchatservice.EndIdle, ended.Reason)
+	})
+}
+
+// The alert's own seconds count, else those of the answer that brought it.
+func TestIdleAlertTellsSeconds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		data      map[string]any
+		countdown string
+		want      webchatservice.IdleAlertData
+	}{
+		"own":          {map[string]any{"next-idle-timer-type": "CLOSE", "next-idle-timer-secs": "45"}, "9", webchatservice.IdleAlertData{Seconds: 45, Closing: true}},
+		"the answer's": {map[string]any{"next-idle-timer-type": "CLOSE"}, "90", webchatservice.IdleAlertData{Seconds: 90, Closing: true}},
+		"as text":      {nil, `"30"`, webchatservice.IdleAlertData{Seconds: 30}},
+		"none":         {nil, "", webchatservice.IdleAlertData{}},
+		"nonsense":     {nil, `{"a":1}`, webchatservice.IdleAlertData{}},
+		"negative":     {nil, `-4`, webchatservice.IdleAlertData{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}
+				r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{{
+					Name: "lines", Matches: func(chat.Config) bool { return true },
+					New: func(chat.Config, chat.Options) (chat.Driver, error) { return fake, nil },
+				}}})
+				defer r.stop()
+				r.begin()
+				fake.lines <- chat.Event{
+					IdleTimerExpire: json.RawMessage(tt.countdown),
+					Messages:        []chat.Message{{Index: 1, HasIndex: true, Kind: chat.KindIdleAlert, UserData: tt.data}},
+				}
+				events := r.take()
+				assert.Equal(t, tt.want, payload[webchatservice.IdleAlertData](t, events, "idleAlert"))
+				received := payload[webchatservice.MessageReceivedData](t, events, "messageReceived")
+				assert.Equal(t, tt.countdown, string(received.IdleTimeCountDown))
+			})
+		})
+	}
+}
