@@ -208,7 +208,7 @@ func (r *route) scopeFor(ctx context.Context) (*scope, bool, error) {
 	}
 	b := r.cmd.owner.bus
 	s := &scope{Context: ctx, client: r.cmd.owner, command: r.cmd, commander: r.ctx.commander, depth: 1}
-	if outer, _ := ctx.Value(scopeKey{}).(*scope); outer != nil {
+	if outer := waitingScope(ctx); outer != nil {
 		s.depth, s.chain = outer.depth+1, outer.chain
 	}
 	if s.chain == 0 && b.watch.Load() != nil { // a watched call has its number in ctx

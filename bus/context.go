@@ -121,7 +121,7 @@ func (s *scope) end() {
 func scopes(ctx context.Context) iter.Seq[*scope] {
 	return func(yield func(*scope) bool) {
 		for ctx != nil {
-			s, _ := ctx.Value(scopeKey{}).(*scope)
+			s := waitingScope(ctx)
 			if s == nil || !yield(s) {
 				return
 			}
@@ -134,15 +134,14 @@ func scopes(ctx context.Context) iter.Seq[*scope] {
 // context never waits: the handler that publishes may be what the full mailbox
 // is waiting for.
 func insideBus(ctx context.Context) bool {
-	_, ok := ctx.Value(scopeKey{}).(*scope)
-	return ok
+	return waitingScope(ctx) != nil
 }
 
 // Commander returns the namespace of the plugin that called the command whose
 // handler got ctx, or "" outside a command handler. It is what permission
 // checks use (cxbus 4).
 func Commander(ctx context.Context) string {
-	if s, _ := ctx.Value(scopeKey{}).(*scope); s != nil && s.commander != nil {
+	if s := scopeOf(ctx); s != nil && s.commander != nil {
 		return s.commander.namespace
 	}
 	return ""

@@ -165,7 +165,7 @@ func (p *Publisher[T]) ClearRetained() { p.topic().clearRetained() }
 
 // Subscribe calls h for every event described by d, in the order they were
 // published. By default h runs from c's mailbox: one handler of c at a time,
-// in a goroutine of c's own, or one that a publisher gives up for it ([Tail]),
+// in a goroutine of c's own, or one that a publisher hands over to it ([Handoff]),
 // with a context that ends when c is taken down. It may take its time.
 // The plugin that publishes the event need not exist yet. The same function
 // may be subscribed twice and is then called twice.

@@ -183,9 +183,9 @@ func (f *fanout[T]) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.
 // boxed is the payload as an interface value if the caller has it, else nil. Mailboxes come first: an inline handler may
 // take long, and may wait for what handlers of mailboxes do.
 func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error {
-	tail, ok := ctx.(*Tail)
+	h, ok := ctx.(*handoff)
 	if ok {
-		ctx = tail.Context
+		ctx = h.Context
 	}
 	chain := Correlation(ctx)
 	if f.plain {
@@ -194,13 +194,13 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 			e.m = newMeta(t, false, chain)
 		}
 		if len(f.inline) > 0 {
-			tail.Go() // inline handlers may take long, here and below
+			h.start() // inline handlers may take long, here and below
 		}
 		f.runInline(e)
 		return nil
 	}
 	if f.retains {
-		tail.Go()
+		h.start()
 		return t.publishRetained(v, f.timed, chain)
 	}
 	e := Event[T]{v, &t.meta}
@@ -210,23 +210,23 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	var first error
 	for i := range f.groups {
 		g := &f.groups[i]
-		if g.single != nil && g.single.post(v, e.m, tail) {
+		if g.single != nil && g.single.post(v, e.m, h) {
 			continue
 		}
-		if err := g.push(ctx, e, &boxed, tail); err != nil {
+		if err := g.push(ctx, e, &boxed, h); err != nil {
 			first = errors.Join(first, err)
 		}
 	}
 	switch {
 	case f.mixed != nil:
-		tail.Go()
+		h.start()
 		f.runMixed(e, boxed)
 	case len(f.inline) > 0:
-		tail.Go()
+		h.start()
 		f.runInline(e)
 	}
 	if first != nil {
-		tail.Go()
+		h.start()
 		t.bus.overflowed(first)
 	}
 	return first

@@ -222,6 +222,7 @@ func (f *Future[Out]) Done() <-chan struct{} { return f.f.wait() }
 // was started with.
 func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 	if !f.f.settled.Load() {
+		waitingScope(ctx)
 		select {
 		case <-f.f.wait():
 		case <-ctx.Done():
@@ -278,6 +279,7 @@ func (f *future) note(ctx context.Context, next *int) (any, bool) {
 		}
 		more := r.more
 		f.mu.Unlock()
+		waitingScope(ctx)
 		select {
 		case <-more:
 		case <-ctx.Done():

@@ -82,6 +82,7 @@ func (w *waiting) end(err error) {
 // wait is queue for a caller that waits itself. When it returns nil, the command may run. Callers come out of wait in
 // call order.
 func (g *gate) wait(ctx context.Context, name string) error {
+	waitingScope(ctx)
 	done := make(chan error, 1)
 	if !g.queue(ctx, name, func(err error) { done <- err }) {
 		return nil

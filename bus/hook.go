@@ -162,7 +162,7 @@ func (h *Hook) call(ctx context.Context, from *Client, call *Call[any]) (err err
 		return nil // its owner is going
 	}
 	sc := &scope{Context: ctx, client: h.owner, command: k, commander: from, chain: Correlation(ctx), depth: 1}
-	if outer, _ := ctx.Value(scopeKey{}).(*scope); outer != nil {
+	if outer := waitingScope(ctx); outer != nil {
 		sc.depth = outer.depth + 1
 	}
 	if int(sc.depth) > h.owner.bus.opts.MaxDepth {

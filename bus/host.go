@@ -45,6 +45,7 @@ type Requirer interface {
 // [ErrNameTaken], [ErrUnknownPlugin] for a requirement that is nowhere, or
 // [ErrClosed].
 func (b *Bus) Start(ctx context.Context, plugins ...Plugin) error {
+	waitingScope(ctx)
 	order, err := b.startOrder(plugins)
 	if err != nil {
 		return err

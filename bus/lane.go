@@ -54,9 +54,9 @@ func (l *lane[T]) subscription(n int) *Subscription {
 }
 
 // post queues a payload for subscriptions that never drop. It does not wait: if the mailbox is at its soft limit, post
-// queues nothing and returns false. It takes the mutex itself. If the consumer does not run, post starts it, or leaves
-// that to tail, which may be nil.
-func (l *lane[T]) post(v T, m *meta, tail *Tail) bool {
+// queues nothing and returns false. It takes the mutex itself. If the mailbox sleeps, post wakes it. h is the handoff of the
+// publisher, or nil.
+func (l *lane[T]) post(v T, m *meta, h *handoff) bool {
 	mb, calls := l.box, 1
 	if l.sharedLane != nil {
 		calls = len(l.subs)
@@ -79,12 +79,11 @@ func (l *lane[T]) post(v T, m *meta, tail *Tail) bool {
 		mb.lastLane = unsafe.Pointer(l)
 		mb.fill = append(mb.fill, run{l, m, 1})
 	}
-	wake := !mb.running
-	mb.running = true
-	mb.mu.Unlock()
-	if wake {
-		mb.start(tail)
+	if mb.sleepsLocked() {
+		mb.wake(h)
+		return true
 	}
+	mb.mu.Unlock()
 	return true
 }
 

@@ -80,6 +80,7 @@ func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOpti
 	return func(yield func(Event[any]) bool) {
 		defer end()
 		defer stop()
+		waitingScope(ctx)
 		for {
 			select {
 			case e := <-ch:
@@ -120,6 +121,7 @@ func (c *Client) waitFor(ctx context.Context, event string, match func(Event[any
 		return Event[any]{}, err
 	}
 	defer s.Unsubscribe()
+	waitingScope(ctx)
 	select {
 	case e := <-got:
 		return e, nil

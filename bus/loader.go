@@ -35,6 +35,7 @@ func (b *Bus) load(ctx context.Context, namespace, op string) (*Client, error) {
 		go b.runLoader(namespace, f)
 	}
 	b.mu.Unlock()
+	waitingScope(ctx)
 	select {
 	case <-f.done:
 	case <-b.life.Done():

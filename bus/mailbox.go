@@ -27,14 +27,16 @@ type mailbox struct {
 	counted   int            // events in fill that the limits count
 	waiting   int            // events in fill
 	taken     int            // events in work
-	running   bool
-	forgotten bool          // to be forgotten once nothing runs
-	space     chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
-	dropped   uint64        // counts overflows
-	batch     uint64        // counts batches
-	seen      [2]uint64     // batch and position at the watchdog's last look
-	stuckFor  time.Duration // how long the handler has been seen running
-	reported  bool          // it was reported
+	running   bool           // a consumer works, or will: what is queued needs no other
+	handoff   *handoff       // what the consumer waits for; nil if it works
+	late      *time.Timer    // starts the consumer when it has waited for too long; nil before the first handoff
+	forgotten bool           // to be forgotten once nothing runs
+	space     chan struct{}  // closed when the consumer has taken a batch; nil while nobody waits
+	dropped   uint64         // counts overflows
+	batch     uint64         // counts batches
+	seen      [2]uint64      // batch and position at the watchdog's last look
+	stuckFor  time.Duration  // how long the handler has been seen running
+	reported  bool           // it was reported
 
 	pos            atomic.Int64 // number of the call in work that runs, from 1
 	at             atomic.Int64 // run in work that it belongs to, and behind 32 bits the calls before that run
@@ -55,24 +57,47 @@ type deliverer interface {
 	subscription(n int) *Subscription
 }
 
-// queued unlocks mu after something was queued, and starts the consumer, or leaves
-// that to t, if it does not run.
-func (mb *mailbox) queued(t *Tail) {
-	wake := !mb.running && len(mb.fill) > 0
-	if wake {
-		mb.running = true
+// queued unlocks mu after something was queued, and wakes the mailbox if it does not work. h is the handoff of the
+// publisher, or nil.
+func (mb *mailbox) queued(h *handoff) {
+	if len(mb.fill) > 0 && mb.sleepsLocked() {
+		mb.wake(h)
+		return
 	}
 	mb.mu.Unlock()
-	if wake {
-		mb.start(t)
+}
+
+// sleepsLocked reports whether no consumer works.
+func (mb *mailbox) sleepsLocked() bool { return !mb.running || mb.handoff != nil }
+
+// wake unlocks mu, and starts the consumer or leaves it to h. It is called when something was queued in a mailbox that
+// sleeps.
+func (mb *mailbox) wake(h *handoff) {
+	switch {
+	case mb.running && mb.handoff == h: // it waits for this publisher already
+		mb.mu.Unlock()
+	case mb.running: // it waits for another one, whom this publisher need not wait for
+		mb.handoff = nil
+		mb.late.Stop()
+		mb.mu.Unlock()
+		go mb.run()
+	case h == nil:
+		mb.running = true
+		mb.mu.Unlock()
+		go mb.run()
+	default:
+		mb.running = true
+		mb.waitLocked(h)
+		mb.mu.Unlock()
+		h.take(mb)
 	}
 }
 
 // room waits until one more event for each of the subscriptions that alive counts fits below the soft limit, or decides
 // that the publish may pass it. It returns how many those are: 0 if all of them have ended, also while it waited. It is
 // called with mu held; it returns with mu held, or, if it returns an error, without.
-func (mb *mailbox) room(ctx context.Context, alive func() int, t *topic) (n int, err error) {
-	patient := !insideBus(ctx)
+func (mb *mailbox) room(ctx context.Context, h *handoff, alive func() int, t *topic) (n int, err error) {
+	patient := scopeOf(ctx) == nil
 	for {
 		if n = alive(); n == 0 || mb.client.state.Load() >= stateStopped {
 			return 0, nil // the lanes are dead
@@ -88,6 +113,8 @@ func (mb *mailbox) room(ctx context.Context, alive func() int, t *topic) (n int,
 		}
 		space := mb.space
 		mb.mu.Unlock()
+		h.start() // the mailbox that has to make room may be the one that waits for h
+		waitingScope(ctx)
 		select {
 		case <-space:
 		case <-ctx.Done():
@@ -280,7 +307,7 @@ func (mb *mailbox) flush(ctx context.Context) error {
 	k := flushMarker{&Subscription{client: mb.client, name: "flush"}, make(chan struct{})}
 	mb.fill = append(mb.fill, run{k, nil, 1})
 	mb.lastLane = nil
-	mb.mu.Unlock()
+	mb.queued(nil)
 	select {
 	case <-k.done:
 		return nil

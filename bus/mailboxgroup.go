@@ -18,14 +18,13 @@ type mailboxSub[T any] struct {
 }
 
 // push queues e for all subscriptions of the group. It waits for room while the mailbox is at its soft limit. boxed
-// points to the payload as an interface value, or to nil, which push may replace. If the consumer does not run, push
-// starts it, or leaves that to tail, which may be nil.
-func (g *mailboxGroup[T]) push(ctx context.Context, e Event[T], boxed *any, tail *Tail) error {
+// points to the payload as an interface value, or to nil, which push may replace. If the mailbox sleeps, push
+// wakes it. h is the handoff of the publisher, or nil.
+func (g *mailboxGroup[T]) push(ctx context.Context, e Event[T], boxed *any, h *handoff) error {
 	mb := g.box
 	mb.mu.Lock()
 	if mb.counted+g.counted > mb.soft && g.counted > 0 {
-		tail.Go()                                                  // the mailbox that has to make room may be one that waits for tail
-		n, err := mb.room(ctx, g.alive, e.m.topic)
+		n, err := mb.room(ctx, h, g.alive, e.m.topic)
 		if err != nil || n == 0 {
 			if err == nil { // else room has unlocked mu
 				mb.mu.Unlock()
@@ -35,7 +34,7 @@ func (g *mailboxGroup[T]) push(ctx context.Context, e Event[T], boxed *any, tail
 		}
 	}
 	g.add(e, boxed)
-	mb.queued(tail)
+	mb.queued(h)
 	return nil
 }
 

@@ -68,7 +68,7 @@ func (c *Client) publishRefused(ctx context.Context, verb string, t *topic) erro
 	case stateStopped:
 		return c.gone(verb + t.name)
 	case stateStopping:
-		if s, _ := ctx.Value(scopeKey{}).(*scope); s == nil || s == c.lifeCtx {
+		if s := scopeOf(ctx); s == nil || s == c.lifeCtx {
 			return c.gone(verb + t.name)
 		}
 	}

@@ -178,6 +178,9 @@ func (t *topic) swap(ctx context.Context, c *Client, f func(old any, has bool) (
 	}
 	list, err := t.snap.Load().list.queueRetained(v, &meta{topic: t, time: t.at, revision: t.rev, chain: Correlation(ctx)})
 	t.retain.Unlock()
+	if len(list) > 0 {
+		waitingScope(ctx) // inline handlers may take long
+	}
 	drainAll(list)
 	t.bus.overflowed(err)
 	return err

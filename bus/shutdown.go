@@ -20,6 +20,7 @@ import (
 // it leaves that handler out of the wait; what waits in that handler's mailbox
 // is dropped. A second Close waits for the first.
 func (b *Bus) Close(ctx context.Context) error {
+	waitingScope(ctx)
 	if !b.closing.CompareAndSwap(false, true) {
 		select {
 		case <-b.closed:

@@ -62,9 +62,9 @@ func (c *Client) publishOnce(ctx context.Context, name string, payload any) erro
 	if len(subs) == 0 {
 		return nil
 	}
-	if tail, ok := ctx.(*Tail); ok { // names that are used once are worth no goroutine spared
-		tail.Go()
-		ctx = tail.Context
+	if h, ok := ctx.(*handoff); ok { // for a name that is used once, no goroutine is spared
+		h.start()
+		ctx = h.Context
 	}
 	t := &topic{bus: b, name: name, namespace: c.namespace}
 	t.meta.topic = t

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-
-	"github.com/cxbus/cxbus/bus"
 )
 
 // eventQueue publishes events in the order of the changes of state that they tell of. Whoever changes
@@ -33,10 +31,7 @@ const maxSpareQueue = 8
 // flush publishes what is queued, or leaves it to the goroutine that does so already.
 func (q *eventQueue) flush() { q.flushWith(q.ctx) }
 
-// tail returns a context for flushWith.
-func (q *eventQueue) tail() *bus.Tail { return &bus.Tail{Context: q.ctx} }
-
-// flushWith is flush with another context: a tail, or the queue's own.
+// flushWith is flush with another context: that of a handoff, or the queue's own.
 func (q *eventQueue) flushWith(ctx context.Context) {
 	q.mu.Lock()
 	if q.publishing {

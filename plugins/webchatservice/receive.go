@@ -1,6 +1,7 @@
 package webchatservice
 
 import (
+	"context"
 	"io"
 	"time"
 
@@ -13,11 +14,7 @@ import (
 type receiver struct{ *session }
 
 // receive is the goroutine that a session starts with.
-func (r receiver) receive() {
-	tail := r.events.tail()
-	defer tail.Go() // close waits for this goroutine, so it must not wait for handlers
-	r.receiveOn(tail, false)
-}
+func (r receiver) receive() { r.receiveOn(r.events.ctx, false) }
 
 // wakeUp is the goroutine that the connection starts when there is something to receive.
 func (r receiver) wakeUp() {
@@ -30,40 +27,51 @@ func (r receiver) wakeUp() {
 	if closing {
 		return
 	}
-	tail := r.events.tail()
-	defer tail.Run()
-	defer r.wg.Done()
-	r.receiveOn(tail, true)
+	bus.Handoff(r.events.ctx, func(ctx context.Context) {
+		defer r.wg.Done() // close waits for this goroutine, so it must not wait for handlers
+		r.receiveOn(ctx, true)
+	})
 }
 
 // receiveOn receives until the session is over, or until the connection takes over the waiting. woken says that the
-// connection has said that there is something. What is published is published with tail: the handlers of a mailbox that
-// wakes by it are left to the caller. A subscriber may end this goroutine (Goexit); then another one goes on.
-func (r receiver) receiveOn(tail *bus.Tail, woken bool) {
+// connection has said that there is something. What is published is published with ctx. A subscriber may end this
+// goroutine (Goexit); then another one goes on.
+func (r receiver) receiveOn(ctx context.Context, woken bool) {
 	returned := false
 	defer func() {
 		if !returned {
-			r.lock()
-			r.spawnLocked(r.receive)
-			r.unlock()
+			r.receiveElsewhere()
 		}
 	}()
-	r.loop(tail, woken)
+	r.loop(ctx, woken)
 	returned = true
 }
 
+// receiveElsewhere leaves receiving to a new goroutine.
+func (r receiver) receiveElsewhere() {
+	r.lock()
+	r.spawnLocked(r.receive)
+	r.unlock()
+}
+
 // loop receives one event after the other. Lines that are missing before those of an event are asked for first. While
-// they cannot be asked for the event is held back, so that the order of the lines holds.
-func (r receiver) loop(tail *bus.Tail, woken bool) {
+// they cannot be asked for the event is held back, so that the order of the lines holds. A goroutine that was woken takes
+// in the first event only: it goes on as the goroutine of the handlers that this event has woken.
+func (r receiver) loop(ctx context.Context, woken bool) {
 	var held *chat.Event // received, and waiting for lines before it
 	ev := new(chat.Event)
-	for ; ; woken = false {
+	for first := true; ; first = false {
 		var err error
 		if held == nil {
-			if !woken && r.connectionWaits() {
-				return
+			if !first || !woken {
+				if r.connectionWaits() {
+					return
+				}
+				if woken { // Receive may wait, so the handlers must not wait for it
+					r.receiveElsewhere()
+					return
+				}
 			}
-			tail.Go() // Receive may wait, so handlers must run elsewhere
 			if *ev, err = r.conn.Receive(r.ctx); err == nil {
 				held = ev
 			}
@@ -74,7 +82,7 @@ func (r receiver) loop(tail *bus.Tail, woken bool) {
 		}
 		lastChance := held != nil && r.current() == StateEnding
 		if err == nil || lastChance {
-			if r.take(tail, held, gaps) {
+			if r.take(ctx, held, gaps) {
 				return
 			}
 			held = nil
@@ -103,14 +111,17 @@ func (r receiver) retryNow() {
 }
 
 // take takes in one event and reports whether the session is over.
-func (r receiver) take(tail *bus.Tail, ev *chat.Event, gaps []TranscriptGapData) (over bool) {
+func (r receiver) take(ctx context.Context, ev *chat.Event, gaps []TranscriptGapData) (over bool) {
 	l := r.deps.hooks.prepare(r.deps.log, ev.Messages, false)
+	stored := r.deps.keeper.store != nil
+	if stored { // the store may take its time, so the handlers must not wait for this goroutine
+		ctx = r.events.ctx
+	}
 	r.lock()
 	save := r.applyLocked(ev, l, gaps, false)
 	over = r.state.Final()
-	r.unlockWith(tail)
-	if save && !over && r.deps.keeper.store != nil {
-		tail.Go()         // the store may take its time
+	r.unlockWith(ctx)
+	if save && !over && stored {
 		_ = r.save(r.ctx) // a failure is told by an event
 	}
 	return over
