@@ -2,6 +2,7 @@ package webchatservice_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,5 +219,69 @@ func TestInactivityLimit(t *testing.T) {
 		assert.Equal(t, webchatservice.EndedData{Reason: webchatservice.EndIdle, ServerTold: true},
 			payload[webchatservice.EndedData](t, r.take(), "ended"))
 		assert.True(t, m.Ended(id), "the server was told")
+	})
+}
+
+// deafConn receives nothing more once the chat has been ended, and fails at once each time.
+type deafConn struct {
+	chat.Conn
+	ended atomic.Bool
+	calls atomic.Int32 // of Receive, after the end
+}
+
+func (c *deafConn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
+	if a.Kind != chat.ActionEnd {
+		return c.Conn.Send(ctx, a)
+	}
+	c.ended.Store(true)
+	return chat.Receipt{}, nil
+}
+
+func (c *deafConn) Receive(ctx context.Context) (chat.Event, error) {
+	if c.ended.Load() {
+		c.calls.Add(1)
+		return chat.Event{}, &chat.Error{Code: chat.CodeNetwork, Op: "receive", Text: "connection refused"}
+	}
+	ev, err := c.Conn.Receive(ctx)
+	if c.ended.Load() {
+		return chat.Event{}, &chat.Error{Code: chat.CodeNetwork, Op: "receive", Text: "connection refused"}
+	}
+	return ev, err
+}
+
+type deafDriver struct {
+	chat.Driver
+	conn *deafConn
+}
+
+func (d *deafDriver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
+	conn, err := d.Driver.Open(ctx, r)
+	d.conn.Conn = conn
+	return d.conn, err
+}
+
+// A connection that fails after the end was told is asked with pauses, and the chat ends all the same.
+func TestEndOnAConnectionThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		deaf := &deafDriver{m.Driver(), &deafConn{}}
+		r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{{
+			Name:    "deaf",
+			Matches: func(chat.Config) bool { return true },
+			New:     func(chat.Config, chat.Options) (chat.Driver, error) { return deaf, nil },
+		}}})
+		defer r.stop()
+		r.begin()
+		begun := time.Now()
+		ended := start(r, t.Context(), webchatservice.EndChat, struct{}{})
+		synctest.Wait()
+		m.AgentSay(id, "Ann", "one more thing") // ends the Receive that is under way
+		_, err := ended.Result(t.Context())
+		require.NoError(t, err)
+		assert.LessOrEqual(t, time.Since(begun), 3*time.Second)
+		assert.Equal(t, webchatservice.EndedData{Reason: webchatservice.EndVisitor, ServerTold: true},
+			payload[webchatservice.EndedData](t, r.take(), "ended"))
+		assert.LessOrEqual(t, deaf.conn.calls.Load(), int32(5))
+		assert.Positive(t, deaf.conn.calls.Load())
 	})
 }
