@@ -92,11 +92,11 @@ func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/"
 const service = "plugins/webchatservice"
 
 // notDrivers are the packages below webchatservice that are not a driver.
-var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/gms", service + "/indexset",
+var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/bayeux", service + "/gms", service + "/indexset",
 	service + "/wirejson", service + "/wires"}
 
 // shared are the packages that a driver may depend on.
-var shared = []string{service + "/chat", service + "/gms", service + "/indexset", service + "/wirejson"}
+var shared = []string{service + "/chat", service + "/bayeux", service + "/gms", service + "/indexset", service + "/wirejson"}
 
 func isDriver(p string) bool {
 	return under(p, service) && !slices.ContainsFunc(notDrivers, func(n string) bool {
@@ -134,7 +134,9 @@ var rules = []struct {
 	{
 		"the service knows no wire: drivers are given to it",
 		func(p string) bool { return p == service },
-		func(dep string) bool { return under(dep, "bus") || dep == service+"/chat" || dep == service+"/indexset" },
+		func(dep string) bool {
+			return under(dep, "bus") || dep == service+"/chat" || dep == service+"/indexset"
+		},
 	},
 	{
 		"a set of indices is arithmetic",
@@ -155,6 +157,11 @@ var rules = []struct {
 		"a driver speaks its wire and knows neither the bus, nor the service, nor another driver",
 		isDriver,
 		func(dep string) bool { return slices.Contains(shared, dep) },
+	},
+	{
+		"a Bayeux client knows no chats and no GMS: of chat it has the errors and the secrets",
+		func(p string) bool { return p == service+"/bayeux" },
+		func(dep string) bool { return dep == service+"/chat" || dep == service+"/wirejson" },
 	},
 	{
 		"what the drivers for GMS share knows no driver and no wire",
@@ -196,6 +203,32 @@ func TestImports(t *testing.T) {
 		if !under(p.path, "cmd") && p.path != service+"/wires" {
 			drivers := slices.DeleteFunc(slices.Clone(p.own), func(d string) bool { return !isDriver(d) })
 			assert.Empty(t, drivers, "%s depends on drivers: only wires and programs know them", p.path)
+		}
+	}
+}
+
+// What wires share knows no chats: of package chat it has errors and secrets alone.
+func TestSharedKnowsNoChats(t *testing.T) {
+	allowed := map[string]bool{"Error": true, "Secret": true, "Redacted": true, "NotSent": true, "Unknown": true, "Rejected": true}
+	for _, dir := range []string{service + "/bayeux", service + "/wirejson"} {
+		files, err := filepath.Glob(dir + "/*.go")
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			ast.Inspect(f, func(n ast.Node) bool {
+				if sel, ok := n.(*ast.SelectorExpr); ok {
+					if x, _ := sel.X.(*ast.Ident); x != nil && x.Name == "chat" {
+						name := sel.Sel.Name
+						assert.True(t, allowed[name] || strings.HasPrefix(name, "Code"), "%s knows chat.%s", file, name)
+					}
+				}
+				return true
+			})
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (w *Wire) Judge(op string, r *Response, key chat.Secret) (Answer, *chat.Err
 			Text: wirejson.Unreadable(err), Hint: "check that " + w.Option + " is that of a GMS chat service and not a web page or a gateway in front of it",
 		}
 	case success:
-		e := Verdict(op, a, w.Option)
+		e := Outcome(op, a, w.Option)
 		if e != nil {
 			e.Status, e.RetryAfter = r.Status, r.RetryAfter
 		}
@@ -42,9 +42,9 @@ func (w *Wire) Judge(op string, r *Response, key chat.Secret) (Answer, *chat.Err
 	return a, e
 }
 
-// Verdict says what an answer means for the request to which it belongs; nil: the server took it. option names
+// Outcome says what an answer means for the request to which it belongs; nil: the server took it. option names
 // the service in the configuration.
-func Verdict(op string, a Answer, option string) *chat.Error {
+func Outcome(op string, a Answer, option string) *chat.Error {
 	if a.StatusCode == StatusOK {
 		return nil
 	}

@@ -8,33 +8,39 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
+// How a chat is attached again (wire-gms B.7): so many attempts, each of which waits so long.
+const (
+	attachEvery = 3 * time.Second
+	attachTries = 30
+)
+
 // start publishes the first request once the Bayeux session is there, and waits for its result.
 func (c *conn) start(ctx context.Context, op string, data []byte) *chat.Error {
-	f := newFlight(op)
-	f.first = true
-	if e := c.begin(ctx, f, data); e != nil {
+	p := newPending(op)
+	p.first = true
+	if e := c.begin(ctx, p, data); e != nil {
 		return e
 	}
-	c.client.keep()
+	c.client.InUse()
 	return nil
 }
 
-// tail takes up the end of a long-lived chat (wire-gms C.2): it asks for the last line, and then for what happens
-// from so many lines before it on.
+// tail takes up the end of a long-lived chat (wire-gms C.2): it asks for the last line, and then for what happens from so
+// many lines before it on. from is where the caller stands; 0: nowhere.
 func (c *conn) tail(ctx context.Context, op string, last []byte, from, lines int64, userData map[string]string) *chat.Error {
-	f := newFlight(op)
-	f.first, f.tail = true, true
-	if e := c.begin(ctx, f, last); e != nil {
+	p := newPending(op)
+	p.first, p.tail = true, true
+	if e := c.begin(ctx, p, last); e != nil {
 		return e
 	}
-	next := max(f.last-lines, 1)
+	next := max(p.last-lines, 1)
 	if from > 0 {
 		next = min(next, from)
 	}
 	c.mu.Lock()
-	c.book = gms.NewTranscript(c.book.Session, next)
+	c.transcript = gms.NewTranscript(c.transcript.Session, next)
 	c.read = next
-	session := c.book.Session
+	session := c.transcript.Session
 	c.mu.Unlock()
 	data, e := request(op, "requestNotifications", session, map[string]any{"transcriptPosition": next, "userData": userData, "message": ""})
 	if e != nil {
@@ -44,57 +50,58 @@ func (c *conn) tail(ctx context.Context, op string, last []byte, from, lines int
 }
 
 // begin publishes a request whose result is the first delivery, once the Bayeux session is there, and waits for that.
-func (c *conn) begin(ctx context.Context, f *flight, data []byte) *chat.Error {
+func (c *conn) begin(ctx context.Context, p *pending, data []byte) *chat.Error {
 	c.mu.Lock()
 	for !c.linked {
 		if c.trouble != nil {
-			e := *c.trouble
+			e := notBegun(p.op, c.trouble)
 			c.mu.Unlock()
-			if e.Outcome == chat.Unknown { // nothing was asked of the chat server yet
-				e.Outcome = chat.NotSent
-			}
-			e.Op = f.op
-			return &e
+			return e
 		}
 		changed := c.changed
 		c.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return canceledError(ctx, f.op)
+			return canceledError(ctx, p.op)
 		}
 		c.mu.Lock()
 	}
-	c.flight = f
+	c.pending = p
 	c.mu.Unlock()
-	defer c.landed(f)
-	if _, e := c.carry(ctx, f, data); e != nil {
+	defer c.finished(p)
+	if e := c.publish(ctx, p, data); e != nil {
 		return e
 	}
-	return f.wait(ctx, c, c.client.delay+c.client.lag(), true)
+	return p.wait(ctx, c, c.client.Timeout()+c.client.Lag(), true)
 }
 
-// up is told by the client that the link is there: after the first time, the chat has to be attached again.
-func (c *conn) up() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.links++
-	c.linked, c.trouble = true, nil
-	c.changedLocked()
-	c.attachLocked()
+// notBegun is the error of a request for which there was no Bayeux session. Nothing was asked of the chat server yet, so
+// the request may be repeated, whatever became of the handshake. A server that failed (HTTP 5xx) has refused it, as one
+// does that is unavailable.
+func notBegun(op string, trouble *chat.Error) *chat.Error {
+	e := *trouble
+	e.Op = op
+	if e.Outcome == chat.Unknown {
+		e.Outcome = chat.NotSent
+		if e.Code == chat.CodeUnavailable {
+			e.Outcome = chat.Rejected
+		}
+	}
+	return &e
 }
 
-// attachLocked begins to attach the chat again.
+// attachLocked begins to attach the chat again, if there is one.
 func (c *conn) attachLocked() {
-	if c.begun && !c.closed && !c.book.Over {
+	if c.begun && !c.closed && !c.transcript.Over {
 		c.attached = false
 		link := c.links
 		c.wg.Go(func() { c.reattach(link) })
 	}
 }
 
-// holed takes in that something that the server has pushed may be lost though the link holds.
-func (c *conn) holed() {
+// deliveriesLost takes in that something may be lost that the server has pushed, though the link holds.
+func (c *conn) deliveriesLost() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.attached {
@@ -103,63 +110,34 @@ func (c *conn) holed() {
 	}
 }
 
-// lost is told by the client that an attempt to connect has failed, the first of which is the loss itself.
-func (c *conn) lost(e *chat.Error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.trouble, c.quiet = e, true
-	c.losses++
-	c.downLocked()
-	c.wakeLocked()
-}
-
-// down is told by the client that the Bayeux session is no more, and that another one is on its way.
-func (c *conn) down() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stray = time.Time{} // it goes to the session that is no more
-	c.downLocked()
-}
-
-func (c *conn) downLocked() {
-	c.linked, c.attached = false, false
-	c.links++
-	c.changedLocked()
-}
-
-func (c *conn) changedLocked() {
-	close(c.changed)
-	c.changed = make(chan struct{})
-}
-
-// reattach asks for what happens in the chat until it comes, or the link is another one (wire-gms B.7).
+// reattach asks for what happens in the chat until that comes, or until the link is another one (wire-gms B.7).
 func (c *conn) reattach(link int) {
 	const op = "receive"
 	for range attachTries {
-		f := newFlight(op)
-		f.first = true
+		p := newPending(op)
+		p.first = true
 		c.mu.Lock()
-		if c.links != link || c.closed || c.book.Over {
+		if c.links != link || c.closed || c.transcript.Over {
 			c.mu.Unlock()
 			return
 		}
-		c.attach = f
-		session, next := c.book.Session, c.book.Next
+		c.attach = p
+		session, next := c.transcript.Session, c.transcript.Next
 		c.mu.Unlock()
 		data, e := request(op, "requestNotifications", session, map[string]any{"transcriptPosition": next, "message": ""})
 		if e != nil {
-			return // a session that was made by a server has a JSON
+			return // does not happen: the session was made by a server, and has a JSON
 		}
 		begun := time.Now()
-		if _, e = c.carry(c.life, f, data); e == nil {
-			e = f.wait(c.life, c, attachEvery+c.client.lag(), true)
+		if e = c.publish(c.life, p, data); e == nil {
+			e = p.wait(c.life, c, attachEvery+c.client.Lag(), true)
 		}
 		c.mu.Lock()
-		if c.attach == f {
+		if c.attach == p {
 			c.attach = nil
 		}
 		if e != nil && e.Outcome == chat.Unknown {
-			c.stray = time.Now()
+			c.abandoned = time.Now()
 		}
 		c.mu.Unlock()
 		if e == nil || c.life.Err() != nil {
@@ -176,16 +154,5 @@ func (c *conn) reattach(link int) {
 	if !current {
 		return
 	}
-	c.client.giveUp(&chat.Error{Code: chat.CodeTimeout, Op: op, Text: "the server does not answer for the chat"})
-}
-
-func (c *conn) sleep(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-c.life.Done():
-		return false
-	}
+	c.client.Reset(&chat.Error{Code: chat.CodeTimeout, Op: op, Text: "the server does not answer for the chat"})
 }

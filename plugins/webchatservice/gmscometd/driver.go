@@ -3,9 +3,9 @@ package gmscometd
 import (
 	"context"
 	"log/slog"
-	"net/http/cookiejar"
 	"strings"
 
+	"github.com/cxbus/cxbus/plugins/webchatservice/bayeux"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
@@ -15,6 +15,9 @@ const Name = "gms-cometd"
 
 // defaultChannel is where chats are if the configuration does not say (webchatservice 2.2).
 const defaultChannel = "/service/chatV2/customer-support"
+
+// channelOption is the name of the option that names the service.
+const channelOption = "webchat.cometD.channel"
 
 // asyncMode is the user data that makes a chat a long-lived one (wire-gms A.7.1).
 const asyncMode = "GCTI_Chat_AsyncMode"
@@ -38,8 +41,8 @@ func Factory() chat.Factory {
 // Driver opens chats on one GMS chat service. It may be used from many goroutines at once.
 type Driver struct {
 	wire     *gms.Wire
-	files    *gms.Wire // nil: no files
-	dialer   *dialer   // nil: no websockets
+	files    *gms.Wire      // nil: no files
+	dialer   *bayeux.Dialer // nil: no websockets
 	channel  string
 	endpoint string
 	mark     bool // lines are sent with their ClientID
@@ -59,7 +62,7 @@ func New(c chat.Config, o chat.Options) (*Driver, error) {
 	}
 	if !strings.HasPrefix(d.channel, "/") || strings.HasPrefix(d.channel, "/meta/") || strings.ContainsAny(d.channel, "*") {
 		return nil, &chat.Error{
-			Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: "configure", Text: "webchat.cometD.channel is no channel",
+			Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: "configure", Text: channelOption + " is no channel",
 			Hint: "it looks like " + defaultChannel,
 		}
 	}
@@ -73,7 +76,7 @@ func New(c chat.Config, o chat.Options) (*Driver, error) {
 		}
 	}
 	if !c.CometD.NoWebsocket {
-		d.dialer = newDialer(w, o)
+		d.dialer = bayeux.NewDialer(bayeux.DialerOptions{Address: w.Address, Transport: w.Transport(), Dial: o.Dial, MaxMessage: w.MaxAnswer()})
 	}
 	return d, nil
 }
@@ -106,8 +109,8 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 	return c.public(), nil
 }
 
-// Resume implements [chat.Resumer]. As the reference client does, it takes an answer that does not say whether the
-// chat has ended for an end (wire-gms A.5).
+// Resume implements [chat.Resumer]. An answer that does not say whether the chat has ended counts as its end, as it does in
+// the reference client (wire-gms A.5).
 func (d *Driver) Resume(ctx context.Context, r chat.ResumeRequest) (chat.Conn, error) {
 	const op = "resume"
 	s := r.Session
@@ -171,12 +174,8 @@ func (d *Driver) connect(ctx context.Context, op string, s chat.Session, next in
 	if ctx.Err() != nil {
 		return nil, canceledError(ctx, op)
 	}
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return nil, gms.Invalid(op, "no cookies can be kept: "+err.Error())
-	}
-	c := newConn(d, jar, s, next)
-	c.client.start()
+	c := newConn(d, s, next)
+	c.client.Start()
 	return c, nil
 }
 

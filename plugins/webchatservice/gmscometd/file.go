@@ -8,8 +8,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
-// fileConn is a chat whose configuration says where files go (wire-gms B.4). Only answers come that way; the lines
-// about files are pushed like all others.
+// fileConn is a chat whose configuration says where files go (wire-gms B.4). Only answers come from there. The lines about
+// files are pushed like all others.
 type fileConn struct{ *conn }
 
 // form is what a request about files carries.
@@ -19,7 +19,7 @@ func form(operation string, s chat.Session) url.Values {
 	}
 }
 
-// known returns the session if requests about files can be made.
+// known returns the session, if requests about files can be made.
 func (c *fileConn) known(ctx context.Context, op string) (chat.Session, *chat.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,13 +28,13 @@ func (c *fileConn) known(ctx context.Context, op string) (chat.Session, *chat.Er
 		return chat.Session{}, closedError(op)
 	case ctx.Err() != nil:
 		return chat.Session{}, canceledError(ctx, op)
-	case c.book.Over:
-		return chat.Session{}, &chat.Error{Outcome: chat.Gone, Code: chat.CodeEnded, Op: op, Text: "the chat is over"}
+	case c.transcript.Over:
+		return chat.Session{}, overError(op)
 	}
-	return c.book.Session, nil
+	return c.transcript.Session, nil
 }
 
-// bound returns a context that ends with the connection, too.
+// bound returns a context that ends with the connection, too, and what frees it.
 func (c *fileConn) bound(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	unhook := context.AfterFunc(c.life, cancel)
@@ -44,15 +44,15 @@ func (c *fileConn) bound(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// blame makes Close the cause of a failure after it.
+// blame makes a failure after Close one of the closed connection.
 func (c *fileConn) blame(e *chat.Error) *chat.Error {
 	if e != nil && c.life.Err() != nil {
-		e.Code, e.Text, e.Hint = chat.CodeClosed, "connection was closed while the request was under way", ""
+		e.Code, e.Text, e.Hint = chat.CodeClosed, closeError(e.Op).Text, ""
 	}
 	return e
 }
 
-// answered reads the response to a request about files, or its failure. An end that it tells is the chat's.
+// answered reads the response to a request about files, or its failure. If the response tells an end, the chat has ended.
 func (c *fileConn) answered(op string, s chat.Session, r *gms.Response, e *chat.Error) (gms.Answer, *chat.Error) {
 	if e != nil {
 		return gms.Answer{}, c.blame(e)
@@ -62,7 +62,7 @@ func (c *fileConn) answered(op string, s chat.Session, r *gms.Response, e *chat.
 		e.Outcome, e.Code = chat.Gone, chat.CodeEnded
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.arriveLocked(arrival{answer: gms.Answer{Ended: true, StatusCode: a.StatusCode, Errors: a.Errors}}, false)
+		c.inOrderLocked(delivery{answer: gms.Answer{Ended: true, StatusCode: a.StatusCode, Errors: a.Errors}}, false)
 	}
 	return a, e
 }

@@ -7,33 +7,33 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
-// MaxQueue is how many lines wait for Receive until nothing more is read.
+// MaxQueue is how many lines may wait for Receive. With more, nothing is read from the server.
 const MaxQueue = 4096
 
-// Of a queue.
 const (
-	queueKeeps = 2  // events that it keeps room for when it is empty
-	mergeMost  = 48 // lines of an event that others are merged into: what a burst has, if they are short
+	queueKeeps = 2  // for how many events an empty queue keeps room
+	mergeMost  = 48 // how many lines an event may have that others are merged into: about what is read at once
 )
 
-// queue is what waits for Receive. Lines that were pushed one after the other, faster than they are received, become one
-// event, if they are in the order of the transcript. The zero queue is empty.
+// queue holds the events that wait for Receive. Lines that are pushed faster than they are received become one event, if
+// they are in the order of the transcript. The zero queue is empty.
 type queue struct {
 	all   []queued
-	head  int // in all: those before were given out
-	lines int // that wait; an event without one counts as one
+	head  int // index in all of the first event that waits
+	lines int // how many lines wait; an event without a line counts as one
 }
 
-// queued is an event with where a reader stands after it.
+// queued is an event that waits.
 type queued struct {
 	event chat.Event
-	next  int64
-	lines int // it counts as
-	merge bool
+	next  int64 // where a reader stands after it
+	lines int   // how many lines it counts as
+	merge bool  // it has nothing but lines, so that others may be added
 }
 
 func (q *queue) empty() bool { return len(q.all) == 0 }
 
+// push adds an event, after which a reader stands at next.
 func (q *queue) push(ev *chat.Event, next int64) {
 	n := max(len(ev.Messages), 1)
 	q.lines += n
@@ -53,7 +53,7 @@ func (q *queue) push(ev *chat.Event, next int64) {
 	q.all = append(q.all, queued{*ev, next, n, merge})
 }
 
-// follows reports whether lines come after those before them.
+// follows reports whether lines come after others in the transcript.
 func follows(lines, before []chat.Message) bool {
 	if len(before) == 0 {
 		return true
@@ -62,7 +62,7 @@ func follows(lines, before []chat.Message) bool {
 	return first.HasIndex && last.HasIndex && first.Index > last.Index
 }
 
-// add takes the lines of a later event into q.
+// add adds the lines of a later event.
 func (q *queued) add(ev *chat.Event, next int64, lines int) {
 	e := &q.event
 	if len(e.Messages) == cap(e.Messages) {
@@ -86,4 +86,16 @@ func (q *queue) pop() queued {
 		q.all = nil
 	}
 	return first
+}
+
+// withdraw takes lines out of the events that wait, because they were given out in another way.
+func (q *queue) withdraw(lines []chat.Message) {
+	given := make(map[int64]bool, len(lines))
+	for _, m := range lines {
+		given[m.Index] = true
+	}
+	for i := range q.all {
+		ev := &q.all[i].event
+		ev.Messages = slices.DeleteFunc(ev.Messages, func(m chat.Message) bool { return m.HasIndex && given[m.Index] })
+	}
 }

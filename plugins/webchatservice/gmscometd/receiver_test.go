@@ -1,7 +1,11 @@
 package gmscometd_test
 
 import (
-	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,30 +18,38 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
+// refusing answers each handshake with a refusal for good.
+type refusing struct{ handshakes atomic.Int64 }
+
+func (r *refusing) RoundTrip(req *http.Request) (*http.Response, error) {
+	if _, err := io.Copy(io.Discard, req.Body); err != nil {
+		return nil, err
+	}
+	r.handshakes.Add(1)
+	body := `[{"id":"` + strconv.FormatInt(r.handshakes.Load(), 10) + `","channel":"/meta/handshake","successful":false,"advice":{"reconnect":"none"}}]`
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
+}
+
 // Whoever begins to await while the client stops is called, or has made the client go on: not neither.
 func TestAwaitWhileStopping(t *testing.T) {
-	d, err := gmscometd.New(chat.Config{CometD: chat.CometD{URL: "https://gms.example.net/genesys/cometd"}}, chat.Options{})
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	for range 2000 {
-		conn, asked := d.Idle()
-		called, lost := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(lost)
-			gmscometd.Lose(conn)
-		}()
-		require.True(t, conn.(chat.Waker).Await(func() { close(called) }))
-		<-lost
-		if !asked() {
+	synctest.Test(t, func(t *testing.T) {
+		for range 2000 {
+			var server refusing
+			d, err := gmscometd.New(chat.Config{CometD: chat.CometD{URL: "https://gms.example.net/genesys/cometd", NoWebsocket: true}},
+				chat.Options{Client: &http.Client{Transport: &server}})
+			require.NoError(t, err)
+			conn, err := d.Connect(t.Context())
+			require.NoError(t, err)
+			called := make(chan struct{})
+			require.True(t, conn.(chat.Waker).Await(func() { close(called) }))
 			select {
 			case <-called:
-			case <-ctx.Done():
-				require.Fail(t, "nobody called, and the client stays stopped")
+			case <-time.After(10 * time.Second):
+				require.Greater(t, server.handshakes.Load(), int64(1), "nobody called, and the client stays stopped")
 			}
+			require.NoError(t, conn.Close())
 		}
-		require.NoError(t, conn.Close())
-	}
+	})
 }
 
 // fill has an agent say more than waits for a receiver that stays away.

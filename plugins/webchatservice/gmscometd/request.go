@@ -10,13 +10,13 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
-// How long what settles a request is waited for once Bayeux has taken it.
+// How long to wait for what settles a request once Bayeux has taken it.
 const (
-	// endGrace: a client that leaves at once may lose the chat's end (wire-gms B.3).
+	// endGrace is for the end: a client that leaves at once may lose the chat's last lines (wire-gms B.3).
 	endGrace = 2 * time.Second
 	// lineGrace is for requests whose line the server may keep to itself.
 	lineGrace = time.Second
-	// typingGrace is short, since lines wait for it.
+	// typingGrace is short, because the visitor's lines wait for it.
 	typingGrace = 250 * time.Millisecond
 )
 
@@ -39,18 +39,18 @@ func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
 		if len(groups) > 0 {
 			fields["eventAttributes"] = groups
 		}
-		f := newFlight("send")
-		f.match = func(m chat.Message) bool {
+		p := newPending("send")
+		p.match = func(m chat.Message) bool {
 			if m.ClientID != "" {
 				return m.ClientID == a.ClientID
 			}
 			return m.Kind == chat.KindMessage && m.Text == a.Text
 		}
-		return result(c.operate(ctx, f, "sendMessage", fields, 0))
+		return result(c.operate(ctx, p, "sendMessage", fields, 0))
 	case chat.ActionEnd:
-		f := newFlight("end")
-		f.end = true
-		return result(c.operate(ctx, f, "disconnect", nil, endGrace))
+		p := newPending("end")
+		p.end = true
+		return result(c.operate(ctx, p, "disconnect", nil, endGrace))
 	}
 	return chat.Receipt{}, gms.Invalid("send", fmt.Sprintf("unknown action %d", a.Kind))
 }
@@ -69,9 +69,9 @@ func (c *conn) Typing(ctx context.Context, on bool, preview string) (chat.Receip
 	if on {
 		operation, kind = "startTyping", chat.KindTypingStarted
 	}
-	f := newFlight("typing")
-	f.answers, f.match = true, func(m chat.Message) bool { return m.Kind == kind }
-	return result(c.operate(ctx, f, operation, map[string]any{"message": preview}, typingGrace))
+	p := newPending("typing")
+	p.answers, p.match = true, func(m chat.Message) bool { return m.Kind == kind }
+	return result(c.operate(ctx, p, operation, map[string]any{"message": preview}, typingGrace))
 }
 
 // UpdateUserData implements [chat.DataUpdater].
@@ -84,9 +84,9 @@ func (c *conn) UpdateUserData(ctx context.Context, data map[string]any) (chat.Re
 	if len(texts) == 0 {
 		return chat.Receipt{Confirmed: true}, nil
 	}
-	f := newFlight(op)
-	f.answers = true
-	return result(c.operate(ctx, f, "updateData", map[string]any{"userData": texts}, lineGrace))
+	p := newPending(op)
+	p.answers = true
+	return result(c.operate(ctx, p, "updateData", map[string]any{"userData": texts}, lineGrace))
 }
 
 // CustomNotice implements [chat.Notifier].
@@ -99,23 +99,23 @@ func (c *conn) CustomNotice(ctx context.Context, text string, attributes json.Ra
 		}
 		fields["eventAttributes"] = attributes
 	}
-	f := newFlight(op)
-	f.match = func(m chat.Message) bool { return m.Kind == chat.KindCustomNotice && m.Text == text }
-	return result(c.operate(ctx, f, "customNotice", fields, lineGrace))
+	p := newPending(op)
+	p.match = func(m chat.Message) bool { return m.Kind == chat.KindCustomNotice && m.Text == text }
+	return result(c.operate(ctx, p, "customNotice", fields, lineGrace))
 }
 
 // PushURL implements [chat.URLPusher].
 func (c *conn) PushURL(ctx context.Context, address string) (chat.Receipt, error) {
-	f := newFlight("push URL")
-	f.match = func(m chat.Message) bool { return m.Kind == chat.KindPushURL && m.Text == address }
-	return result(c.operate(ctx, f, "pushUrl", map[string]any{"pushUrl": address}, 0))
+	p := newPending("push URL")
+	p.match = func(m chat.Message) bool { return m.Kind == chat.KindPushURL && m.Text == address }
+	return result(c.operate(ctx, p, "pushUrl", map[string]any{"pushUrl": address}, 0))
 }
 
 // UpdateNickname implements [chat.Renamer].
 func (c *conn) UpdateNickname(ctx context.Context, nickname string) (chat.Receipt, error) {
-	f := newFlight("nickname")
-	f.match = func(m chat.Message) bool { return m.Kind == chat.KindNicknameUpdated && m.From.Name == nickname }
-	return result(c.operate(ctx, f, "updateNickname", map[string]any{"nickname": nickname}, 0))
+	p := newPending("nickname")
+	p.match = func(m chat.Message) bool { return m.Kind == chat.KindNicknameUpdated && m.From.Name == nickname }
+	return result(c.operate(ctx, p, "updateNickname", map[string]any{"nickname": nickname}, 0))
 }
 
 // MarkRead implements [chat.ReadMarker].
@@ -123,20 +123,20 @@ func (c *conn) MarkRead(ctx context.Context, upTo chat.Position) (chat.Receipt, 
 	if upTo.Index <= 1 { // nothing was read
 		return chat.Receipt{Confirmed: true}, nil
 	}
-	f := newFlight("read receipt")
-	f.answers = true
-	return result(c.operate(ctx, f, "readReceipt", map[string]any{"transcriptPosition": upTo.Index - 1}, lineGrace))
+	p := newPending("read receipt")
+	p.answers = true
+	return result(c.operate(ctx, p, "readReceipt", map[string]any{"transcriptPosition": upTo.Index - 1}, lineGrace))
 }
 
 // Refetch implements [chat.Refetcher].
 func (c *conn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Message, error) {
-	f := newFlight("refetch")
-	f.fetch = &fetch{first: max(from.Index, 1), end: to.Index}
-	// Without a preview: it would be taken for the visitor's.
-	if _, e := c.operate(ctx, f, "refresh", map[string]any{"transcriptPosition": f.fetch.first}, 0); e != nil {
+	p := newPending("refetch")
+	p.fetch = &fetch{first: max(from.Index, 1), end: to.Index}
+	// It has no preview, which would be taken for the visitor's.
+	if _, e := c.operate(ctx, p, "refresh", map[string]any{"transcriptPosition": p.fetch.first}, 0); e != nil {
 		return nil, e
 	}
-	return f.fetch.found, nil
+	return p.fetch.found, nil
 }
 
 var (

@@ -1,12 +1,12 @@
-package gmscometd
+package bayeux
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/wirejson"
 )
@@ -18,7 +18,7 @@ const (
 	metaDisconnect = "/meta/disconnect"
 )
 
-// The carriers' names (wire-gms D.2).
+// The names of the carriers (wire-gms D.2).
 const (
 	typeWebsocket = "websocket"
 	typeLongPoll  = "long-polling"
@@ -29,7 +29,7 @@ type message struct {
 	channel  string
 	id       string
 	clientID string
-	reply    bool // there is a successful
+	reply    bool // the message has a member successful
 	success  bool
 	err      string // code:args:text
 	data     []byte // nil: none
@@ -38,19 +38,28 @@ type message struct {
 	types    []string
 }
 
-// code is the leading number of an error, "" if there is none.
-func (m *message) code() string {
-	code, _, _ := strings.Cut(m.err, ":")
+// errorCode returns the number that an error of Bayeux begins with, "" if it has none.
+func errorCode(text string) string {
+	code, _, _ := strings.Cut(text, ":")
 	if _, err := strconv.Atoi(code); err != nil {
 		return ""
 	}
 	return code
 }
 
+func (m *message) code() string { return errorCode(m.err) }
+
+// keep returns a copy that shares no memory with what was read, without its data.
+func (m *message) keep() *message {
+	k := *m
+	k.data, k.advice, k.ack = nil, slices.Clone(m.advice), slices.Clone(m.ack)
+	return &k
+}
+
 var errNotArray = errors.New("answer is JSON, but no array of Bayeux messages")
 
-// parseUnit reads what a carrier brought: an array of messages. An element that is no object is no message; a member
-// of the wrong type costs that member alone. The messages are appended to all.
+// parseUnit reads what a carrier brought: an array of messages. What is no object in it is no message. A member of the
+// wrong type counts as missing; the rest of its message is read. The messages are appended to all.
 func parseUnit(body []byte, all []message) ([]message, error) {
 	body, err := wirejson.Value(body)
 	if err != nil {
@@ -67,6 +76,7 @@ func parseUnit(body []byte, all []message) ([]message, error) {
 	return all, nil
 }
 
+// member takes in one member of the message.
 func (m *message) member(name, value []byte) {
 	switch string(name) {
 	case "channel":
@@ -96,72 +106,12 @@ func (m *message) member(name, value []byte) {
 	}
 }
 
-// text is a string's text; anything else has none.
+// text returns the text of a string. Any other value has none.
 func text(value []byte) string {
 	if len(value) == 0 || value[0] != '"' {
 		return ""
 	}
 	return wirejson.Scalar(value)
-}
-
-// Values of [advice.reconnect].
-const (
-	adviceRetry     = "retry"
-	adviceHandshake = "handshake"
-	adviceNone      = "none"
-)
-
-// Limits of what a server may advise: what says more is cut.
-const (
-	maxAdvisedInterval = time.Hour
-	maxAdvisedTimeout  = 10 * time.Minute
-)
-
-// advice is what the server has advised so far (wire-gms D.5).
-type advice struct {
-	reconnect   string // as of the last message that had an advice; "" when that did not say
-	interval    time.Duration
-	timeout     time.Duration
-	maxInterval time.Duration
-	multiple    bool
-}
-
-// merge takes in a new advice. What is of the wrong type was not said; hosts are ignored.
-func (a *advice) merge(raw []byte) {
-	a.reconnect = ""
-	wirejson.EachMember(raw, func(name, value []byte) {
-		switch string(name) {
-		case "reconnect":
-			switch s := text(value); s {
-			case adviceRetry, adviceHandshake, adviceNone:
-				a.reconnect = s
-			}
-		case "interval":
-			duration(value, &a.interval, maxAdvisedInterval)
-		case "timeout":
-			duration(value, &a.timeout, maxAdvisedTimeout)
-		case "maxInterval":
-			duration(value, &a.maxInterval, maxAdvisedInterval)
-		case "multiple-clients":
-			a.multiple = wirejson.Scalar(value) == "true"
-		}
-	})
-}
-
-// duration reads milliseconds.
-func duration(value []byte, into *time.Duration, most time.Duration) {
-	f, err := strconv.ParseFloat(wirejson.Scalar(value), 64)
-	if err != nil || f != f {
-		return
-	}
-	switch {
-	case f < 0:
-		*into = -1
-	case f >= float64(most/time.Millisecond):
-		*into = most
-	default:
-		*into = time.Duration(f * float64(time.Millisecond))
-	}
 }
 
 // outgoing is a message to the server.
@@ -178,7 +128,7 @@ type outgoing struct {
 	Data           json.RawMessage `json:"data,omitempty"`
 }
 
-// encode makes one transport unit. It fails only for Data that is not JSON.
+// encode makes one unit of messages. It fails only for Data that is not JSON.
 func encode(messages ...outgoing) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

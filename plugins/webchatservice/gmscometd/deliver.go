@@ -1,0 +1,102 @@
+package gmscometd
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
+)
+
+// delivery is an answer on its way into the transcript.
+type delivery struct {
+	answer gms.Answer
+	raw    json.RawMessage // the answer as it came, if it is worth an event whatever is in it
+	asked  bool            // it answers a request
+}
+
+// deliver takes in what the server says (wire-gms B.3): data is valid JSON. Whoever calls it then calls waiting.
+func (c *conn) deliver(data []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a, err := gms.ParseValid(data, false, c.secretsLocked()...)
+	if err == nil && !a.StatusTold && len(a.Errors) == 0 {
+		err = gms.ErrNoStatus
+	}
+	if err != nil {
+		c.unreadableLocked(err)
+		return err
+	}
+	c.hold = true
+	c.answerLocked(a)
+	c.hold = false
+	return nil
+}
+
+// answerLocked finds out what an answer means for the requests under way, and takes it in.
+func (c *conn) answerLocked(a gms.Answer) {
+	raw, whole, other := a.Raw, false, false
+	if p := c.attach; p != nil {
+		c.attach = nil
+		whole, other = true, true
+		if !c.quiet && a.StatusCode != gms.StatusRetry { // everybody knows that the link is back, and the chat server there
+			raw = nil
+		}
+		if e := resumed(p.op, &a, gms.Outcome(p.op, a, channelOption)); e != nil && e.Outcome != chat.Gone {
+			p.settle(e)
+		} else {
+			a.Ended = a.Ended || e != nil
+			c.attached = e == nil
+			p.settle(nil)
+			c.changedLocked()
+		}
+	}
+	mine := false
+	if p := c.pending; p != nil && !p.settled {
+		var taken bool
+		if mine, taken = c.matchLocked(p, &a, other); taken {
+			return
+		}
+		if mine && !other {
+			raw, whole = nil, p.first || p.fetch != nil
+			if p.first {
+				raw = a.Raw
+			}
+		}
+	}
+	if a.StatusCode == gms.StatusError && slices.ContainsFunc(a.Errors, func(e chat.ServerError) bool { return gms.Gone(e.Code) }) {
+		a.Ended = true
+	}
+	c.inOrderLocked(delivery{a, raw, mine || other}, whole)
+}
+
+// unreadableLocked takes in that a delivery could not be read. Only if it is the first one is it known what it answers.
+func (c *conn) unreadableLocked(err error) {
+	if p := c.pending; p != nil && p.first {
+		p.settle(unreadableError(p.op, err))
+	}
+}
+
+// takeLocked takes what an answer brought into the transcript, and queues it if it is worth an event.
+func (c *conn) takeLocked(d delivery) {
+	over := c.transcript.Over
+	if lines := d.answer.Messages; !c.quiet && len(lines) > 0 && !slices.ContainsFunc(lines, c.transcript.New) {
+		d.raw = nil // it was said before: to say it again tells nothing
+	}
+	ev, ok := c.transcript.Take(d.answer, d.raw)
+	if !ok {
+		return
+	}
+	if len(ev.Errors) == 0 {
+		ev.Errors = d.answer.Errors
+	}
+	if !d.asked {
+		ev.Raw = nil
+	}
+	c.queue.push(&ev, c.transcript.Next)
+	c.quiet = d.answer.StatusCode == gms.StatusRetry // then it will be told that the chat server is back
+	c.wakeLocked()
+	if c.transcript.Over && !over {
+		c.overLocked()
+	}
+}
