@@ -90,12 +90,12 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 		s.unlock()
 		return Answer{}, s.undo(how)
 	}
-	s.deps.keeper.adopt(s)
+	s.deps.store.adopt(s)
 	raw := first.Raw
 	save := s.activateLocked(how, &first, l, gaps, polls)
 	s.unlock()
 	if save {
-		_ = s.save(s.ctx) // a failure is told by an event
+		_ = s.save(s.ctx, false) // a failure is told by an event
 	}
 	return s.answer(raw), nil
 }

@@ -8,6 +8,10 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
+// restoreSettle is how long messages wait, after a restore, of which the record does not say for sure that they were not
+// sent. Meanwhile the transcript shows those that were, also one whose request was still on its way.
+const restoreSettle = 2 * time.Second
+
 // sendLocked sees to it that a goroutine sends what is in the queue.
 func (b *outbox) sendLocked() {
 	if !b.sending && len(b.queue) > 0 {
@@ -50,6 +54,13 @@ func (b *outbox) next() *outgoing {
 			b.unsaved = true
 			b.unlock()
 			b.recorder.saveOutbox() // if the process dies now, its fate is unknown
+			b.lock()
+			gone := b.state.Final() || m.state != MessagePending // another service has taken the session up
+			m.requested = !gone
+			b.unlock()
+			if gone {
+				continue
+			}
 			return m
 		}
 		until := expires
@@ -99,7 +110,7 @@ func (b *outbox) deliver(m *outgoing) {
 		if m.backoff == nil {
 			m.backoff = newBackoff(250 * time.Millisecond)
 		}
-		m.underWay = false
+		m.underWay, m.requested = false, false
 		m.echoed = false
 		// Its own wait counts where nothing else fails, the session's where nothing gets through.
 		b.notBefore = time.Now().Add(max(m.backoff(e.RetryAfter), b.backOffLocked(e.RetryAfter)))
@@ -160,7 +171,12 @@ func (b *outbox) echoLocked(line *chat.Message) {
 		}
 		return
 	}
-	if len(b.queue) > 0 && b.queue[0].underWay && b.queue[0].is(line) {
+	if i := slices.IndexFunc(b.queue, func(m *outgoing) bool { return m.doubtful && !m.requested && m.is(line) }); i >= 0 {
+		b.queue[i].echoed = true
+		b.settleLocked(b.queue[i], MessageSent, nil)
+		return
+	}
+	if len(b.queue) > 0 && b.queue[0].requested && b.queue[0].is(line) {
 		m := b.queue[0]
 		m.echoed = true
 		if !m.settleSince.IsZero() {

@@ -85,6 +85,9 @@ var (
 	ErrNoRestore = &bus.Error{Code: "webchat.no-restore", Text: "Transport not supported"}
 	// ErrSessionOver: restore of a session that the server says is over; it was cleared.
 	ErrSessionOver = &bus.Error{Code: "webchat.session-over", Text: "customer disconnected, conversation ended"}
+	// ErrSessionMoved: another service has taken the session up: this one knows no more of it. Returned by restore and
+	// asyncRestore; it is also why messages are not sent that waited here.
+	ErrSessionMoved = &bus.Error{Code: "webchat.session-moved", Text: "chat session was taken up by another service"}
 	// ErrRestoreFailed: restore could not reach the server; the stored session is kept.
 	ErrRestoreFailed = &bus.Error{Code: "webchat.restore-failed", Text: "chat session could not be restored"}
 	// ErrNoNotice: sendCustomNotice on a wire that has none.

@@ -19,6 +19,7 @@ var (
 	RestoreTimeout  = bus.NewEvent[RestoreTimeoutData](Namespace+".restoreTimeout", "A stored session cannot be restored, because it was silent for too long or because the server says that it has ended.")
 	RestoreFailed   = bus.NewEvent[RestoreFailedData](Namespace+".restoreFailed", "A stored session could not be restored for now, and is kept.")
 	RestoredOffline = bus.NewEvent[struct{}](Namespace+".restoredOffline", "A session was restored while the chat server behind the service was not available.")
+	SessionMoved    = bus.NewEvent[struct{}](Namespace+".sessionMoved", "Another service has taken the session up, which goes on there; nothing more of it is told here. It is this service's own event.")
 	SessionLost     = bus.NewEvent[SessionLostData](Namespace+".sessionLost", "The server no longer knows the session; ended follows.")
 	Ended           = bus.NewEvent[EndedData](Namespace+".ended", "The session is over; published exactly once for each session.")
 

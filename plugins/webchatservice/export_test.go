@@ -26,7 +26,7 @@ func States() []State {
 	return states
 }
 
-// ParseRecord reads a stored record and writes it again.
+// ParseRecord reads a stored record.
 var ParseRecord = parseRecord
 
 // NewBackoff returns a source of waits.

@@ -7,7 +7,7 @@ import (
 // manifest is what the service has on a bus. It is shared by all buses, of which a server has one for each visitor.
 var manifest = bus.NewManifest(Namespace,
 	Started, Restored, RestoreTimeout, RestoreFailed,
-	RestoredOffline, SessionLost, Ended,
+	RestoredOffline, SessionLost, SessionMoved, Ended,
 	MessageReceived,
 	ClientConnected, ClientDisconnected,
 	AgentConnected, AgentDisconnected,

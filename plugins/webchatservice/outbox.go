@@ -153,7 +153,9 @@ type outgoing struct {
 	unwatch func() bool                 // ends the watch on the caller's context; may be nil
 
 	state       MessageState
-	underWay    bool      // its request was made, and it is not settled
+	underWay    bool      // its turn has come, and it is not settled
+	requested   bool      // its request may have reached the server
+	doubtful    bool      // restored: its request may have reached the server before
 	settleSince time.Time // since when only the transcript can tell what became of it; zero before
 	echoed      bool      // the transcript shows it
 	lineID      string    // the server's id of the line, where the receipt told
@@ -334,7 +336,7 @@ func (b *outbox) emitStateLocked(m *outgoing, err error) {
 // abortLocked settles all that is left, because the session is over here.
 func (b *outbox) abortLocked(why error) {
 	for _, m := range slices.Clone(b.queue) {
-		if m.underWay {
+		if m.requested {
 			b.settleLocked(m, MessageUnknown, failure(ErrSendUnknown, "sendMessage", why, ""))
 		} else {
 			b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", why, ""))

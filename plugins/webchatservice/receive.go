@@ -113,7 +113,7 @@ func (r receiver) retryNow() {
 // take takes in one event and reports whether the session is over.
 func (r receiver) take(ctx context.Context, ev *chat.Event, gaps []TranscriptGapData) (over bool) {
 	l := r.deps.hooks.prepare(r.deps.log, ev.Messages, false)
-	stored := r.deps.keeper.store != nil
+	stored := r.deps.store.store != nil
 	if stored { // the store may take its time, so the handlers must not wait for this goroutine
 		ctx = r.events.ctx
 	}
@@ -122,7 +122,7 @@ func (r receiver) take(ctx context.Context, ev *chat.Event, gaps []TranscriptGap
 	over = r.state.Final()
 	r.unlockWith(ctx)
 	if save && !over && stored {
-		_ = r.save(r.ctx) // a failure is told by an event
+		_ = r.save(r.ctx, false) // a failure is told by an event
 	}
 	return over
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,12 +12,22 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// recordVersion is that of the format below; others are refused.
-const recordVersion = 1
+// recordVersion is that of the format below. Records of version 1, which have no owner, are read as well; others are
+// refused.
+const recordVersion = 2
+
+// errRecord is matched by the errors of records that cannot be read.
+var errRecord = errors.New("stored session is not what this program writes")
 
 // record is what is stored of a session.
 type record struct {
-	Version   int    `json:"version"`
+	Version int `json:"version"`
+	// Owner names the life of the service that keeps the session. It is empty when that has let go of the session in
+	// order, so that the record is its last word.
+	Owner string `json:"owner,omitempty"`
+	// Generation rises by one each time a service takes the record over from another one.
+	Generation uint64 `json:"generation,omitempty"`
+
 	SessionID string `json:"sessionID"`
 	UserID    string `json:"userId,omitempty"`
 	Alias     string `json:"alias,omitempty"`
@@ -30,6 +41,8 @@ type record struct {
 	Position chat.Position `json:"position"`
 	// Outbox are the messages whose fate was open.
 	Outbox []storedItem `json:"outbox,omitempty"`
+
+	revision uint64 // of the record in a Claimer
 }
 
 // storedItem is a message of the outbox in a record.
@@ -54,34 +67,56 @@ func (r *record) age(now time.Time) time.Duration {
 	return max(0, now.Sub(time.UnixMilli(r.Heard)))
 }
 
-// parseRecord reads a stored record. Its errors do not quote m.
+// lastWord reports whether the owner has let go of the session in order: no message that waits was under way then.
+func (r *record) lastWord() bool { return r.Version >= 2 && r.Owner == "" }
+
+// parseRecord reads a stored record. Its errors match errRecord and do not quote the record.
 func parseRecord(b []byte) (*record, error) {
 	var r record
 	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("stored session is not what this program writes: %T", err)
+		return nil, fmt.Errorf("%w: %T", errRecord, err)
 	}
-	if r.Version != recordVersion || r.SessionID == "" {
-		return nil, fmt.Errorf("stored session has format %d, want %d", r.Version, recordVersion)
+	if r.Version < 1 || r.Version > recordVersion || r.SessionID == "" {
+		return nil, fmt.Errorf("%w: it has format %d, want %d", errRecord, r.Version, recordVersion)
 	}
 	return &r, nil
 }
 
-// save stores the session, and reports a failure as an event, too.
-func (s *session) save(ctx context.Context) error {
-	err := s.deps.keeper.save(ctx, s, func() *record {
+// save stores the session, and reports a failure as an event, too. free lets go of the record with that. If another
+// service has taken the session up, it is over here.
+func (s *session) save(ctx context.Context, free bool) error {
+	err := s.deps.store.save(ctx, s, free, func() *record {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.saved = time.Now()
 		return s.recordLocked()
 	})
+	if errors.Is(err, errMoved) {
+		s.lock()
+		s.movedLocked()
+		s.unlock()
+		return err
+	}
 	s.storeResult(err)
 	return err
+}
+
+// movedLocked gives the session up because another service has taken it up: that one has the chat now.
+func (s *session) movedLocked() {
+	if !s.state.live() {
+		return
+	}
+	s.typing.stopLocked(false)
+	s.timers.stopLocked()
+	s.outbox.abortLocked(failure(ErrSessionMoved, "", nil, ""))
+	emit(s, SessionMoved, struct{}{})
+	s.becomeLocked(StateReleased)
 }
 
 // forget takes the session out of the store.
 func (s *session) forget() {
 	// The session's own life is over.
-	s.storeResult(s.deps.keeper.forget(context.WithoutCancel(s.ctx), s))
+	s.storeResult(s.deps.store.forget(context.WithoutCancel(s.ctx), s))
 }
 
 // storeResult reports that the store began to fail, once.
@@ -128,7 +163,7 @@ func (s *session) recordLocked() *record {
 // outboxChangedLocked notes that the outbox has changed, and sees to it that the store learns of it soon.
 func (s *session) outboxChangedLocked() {
 	s.outbox.unsaved = true
-	if s.deps.keeper.store != nil && !s.outbox.saving && !s.state.Final() {
+	if s.deps.store.store != nil && !s.outbox.saving && !s.state.Final() {
 		s.outbox.saving = s.spawnLocked(func() {
 			for {
 				s.lock()
@@ -137,7 +172,12 @@ func (s *session) outboxChangedLocked() {
 					return
 				}
 				s.unlock()
-				_ = s.save(s.ctx) // which takes unsaved back
+				if !s.deps.store.keeps(s) || s.save(s.ctx, false) != nil { // save takes unsaved back
+					s.lock()
+					s.outbox.saving = false
+					s.unlock()
+					return
+				}
 			}
 		})
 	}
@@ -145,13 +185,13 @@ func (s *session) outboxChangedLocked() {
 
 // saveOutbox stores the session now.
 func (s *session) saveOutbox() {
-	if s.deps.keeper.store != nil {
-		_ = s.save(s.ctx) // told by an event
+	if s.deps.store.store != nil {
+		_ = s.save(s.ctx, false) // told by an event
 	}
 }
 
-// reload takes in the messages of a stored session, before it is taken up again: what waited waits; what
-// was under way is unknown until the transcript shows m.
+// reload takes in the messages of a stored session, before it is taken up again. What waited waits. What was under way is
+// unknown until the transcript shows it.
 func (s *session) reload(r *record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,8 +209,9 @@ func (s *session) reload(r *record) {
 				Kind: chat.ActionMessage, Text: stored.Text, MessageType: stored.Type, ParentID: stored.ParentID,
 				ClientID: stored.ID,
 			},
-			created: time.UnixMilli(stored.Created),
-			state:   MessageState(stored.State),
+			created:  time.UnixMilli(stored.Created),
+			state:    MessageState(stored.State),
+			doubtful: !r.lastWord(),
 		}
 		switch m.state {
 		case MessagePending:
@@ -188,6 +229,9 @@ func (s *session) reload(r *record) {
 func (s *session) resumeOutboxLocked() {
 	for _, m := range slices.Concat(s.outbox.unsent, s.outbox.queue) {
 		s.outbox.emitStateLocked(m, nil)
+	}
+	if slices.ContainsFunc(s.outbox.queue, func(m *outgoing) bool { return m.doubtful }) {
+		s.outbox.notBefore = time.Now().Add(restoreSettle)
 	}
 	s.outbox.sendLocked()
 }

@@ -11,7 +11,7 @@ func Rejections() map[string][]*bus.Error {
 		return append(first, ErrTooLong, ErrOutboxFull, ErrNotSent, ErrSendUnknown, ErrWithdrawn)
 	}
 	restoring := func() []*bus.Error {
-		return list(ErrRestoring, ErrAlreadyActive, ErrNothingStored, ErrSessionOver, ErrRestoreFailed,
+		return list(ErrRestoring, ErrAlreadyActive, ErrNothingStored, ErrSessionOver, ErrSessionMoved, ErrRestoreFailed,
 			ErrNoRestore, ErrStartEnded, ErrStore, ErrInvalidConfig, ErrInvalidTransport)
 	}
 	return map[string][]*bus.Error{

@@ -429,6 +429,9 @@ func restoreRejections(command string) []rejection {
 		}},
 		{command, webchatservice.ErrSessionOver, "customer disconnected, conversation ended", on(func(_ *webchatservice.Options, m *chattest.Memory) { m.EndChat(id) })},
 		{command, webchatservice.ErrRestoreFailed, "chat session could not be restored", on(func(_ *webchatservice.Options, m *chattest.Memory) { m.Partition() })},
+		{command, webchatservice.ErrSessionMoved, "chat session was taken up by another service", on(func(opts *webchatservice.Options, _ *chattest.Memory) {
+			opts.Store = contestedStore{opts.Store.(webchatservice.Claimer)}
+		})},
 		{command, webchatservice.ErrNoRestore, "Transport not supported", on(func(opts *webchatservice.Options, m *chattest.Memory) {
 			opts.Drivers = []chat.Factory{{
 				Name:    "bare",

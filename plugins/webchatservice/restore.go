@@ -2,6 +2,7 @@ package webchatservice
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cxbus/cxbus/bus"
@@ -81,14 +82,20 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 		s.mu.Unlock()
 		return Answer{}, err
 	}
+	s.mu.Unlock()
 	resumer, ok := driver.(chat.Resumer)
-	switch {
-	case s.stopped: // while the store was asked
+	if !ok {
+		return Answer{}, failure(ErrNoRestore, "restore", nil, "")
+	}
+	if in.SessionData == nil {
+		if err := s.claim(ctx, r); err != nil {
+			return Answer{}, err
+		}
+	}
+	s.mu.Lock()
+	if s.stopped { // while the store was asked
 		s.mu.Unlock()
 		return Answer{}, bus.ErrStopped
-	case !ok:
-		s.mu.Unlock()
-		return Answer{}, failure(ErrNoRestore, "restore", nil, "")
 	}
 	ses, before := s.next(StateRestoring), s.cur
 	s.cur = ses
@@ -108,7 +115,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	switch {
 	case chat.OutcomeOf(err) == chat.Gone:
 		if in.SessionData == nil {
-			s.clear(ctx)
+			s.clear(ctx, r)
 		}
 		s.deps.events.push(publicationOf(RestoreTimeout, RestoreTimeoutData{Reason: "ended"}))
 		return Answer{}, failure(ErrSessionOver, "restore", err, "start a new chat")
@@ -144,7 +151,7 @@ func isFailure(err error) bool {
 
 // stored returns the stored session, or nil when there is none; one that is too old is cleared first.
 func (s *Service) stored(ctx context.Context, op string) (*record, error) {
-	r, err := s.deps.keeper.load(ctx)
+	r, err := s.deps.store.load(ctx)
 	if err != nil {
 		return nil, failure(ErrStore, op, err, "")
 	}
@@ -157,14 +164,27 @@ func (s *Service) stored(ctx context.Context, op string) (*record, error) {
 	if r.Async || r.age(time.Now()) < limit { // the server keeps a long-lived one (wire-gms C.1)
 		return r, nil
 	}
-	s.clear(ctx)
+	s.clear(ctx, r)
 	s.deps.events.push(publicationOf(RestoreTimeout, RestoreTimeoutData{Reason: "timeout"}))
 	return nil, nil
 }
 
+// claim makes the stored session this service's own. A store that fails otherwise does not hold up the restore.
+func (s *Service) claim(ctx context.Context, r *record) error {
+	err := s.deps.store.take(ctx, r)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrConflict):
+		return failure(ErrSessionMoved, "restore", err, "it goes on there")
+	}
+	s.deps.log.Warn("restored session could not be claimed in the store", "error", err)
+	return nil
+}
+
 // clear forgets a stored session that cannot be restored.
-func (s *Service) clear(ctx context.Context) {
-	if err := s.deps.keeper.forget(ctx, nil); err != nil {
+func (s *Service) clear(ctx context.Context, r *record) {
+	if err := s.deps.store.drop(ctx, r); err != nil {
 		s.deps.log.Warn("dead session stays in the store", "error", err)
 	}
 }

@@ -122,7 +122,7 @@ func robustnessPromises() []promise {
 			require.NoError(t, end(r))
 			synctest.Wait()
 			calls := slices.Compact(store.calls)
-			assert.Equal(t, "save", calls[0])
+			assert.Contains(t, calls, "save")
 			assert.Contains(t, calls, "load")
 			assert.Equal(t, "delete", calls[len(calls)-1])
 		}},

@@ -121,7 +121,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 	s.client = c
 	s.deps = deps{
 		events: &eventQueue{ctx: c.Context(), publish: s.publish},
-		keeper: &keeper{store: s.opts.Store, key: s.opts.SessionKey, turn: make(chan struct{}, 1)},
+		store:  newSessionStore(s.opts.Store, s.opts.SessionKey),
 		log:    c.Logger(),
 		limits: limits{
 			outbox:       or(s.opts.OutboxLimit, 100),
@@ -305,7 +305,7 @@ func (s *Service) Stop(ctx context.Context) error {
 			err = fmt.Errorf("chat session still ends: %w", waited)
 		}
 	}
-	if hung := s.deps.keeper.wait(ctx); hung != nil {
+	if hung := s.deps.store.wait(ctx); hung != nil {
 		err = errors.Join(err, fmt.Errorf("store still works: %w", hung))
 	}
 	for _, c := range idle {

@@ -11,7 +11,7 @@ import (
 // deps is what the sessions of one service share.
 type deps struct {
 	events *eventQueue
-	keeper *keeper
+	store  *sessionStore
 	log    *slog.Logger
 	limits limits
 	hooks  *hooks
@@ -132,10 +132,13 @@ func (s *session) release(ctx context.Context) {
 	}
 	s.typing.stopLocked(true)
 	var err error
-	for s.outbox.unsaved = true; s.outbox.unsaved && err == nil && s.state.live(); { // what comes meanwhile is kept, too
+	for s.outbox.unsaved = true; s.outbox.unsaved && err == nil && s.state.live() && s.deps.store.keeps(s); { // what comes meanwhile is kept, too
 		s.unlock()
-		err = s.save(ctx)
+		err = s.save(ctx, true)
 		s.lock()
+	}
+	if err == nil && s.deps.store.store != nil && !s.deps.store.keeps(s) {
+		err = errReplaced
 	}
 	if s.state.live() {
 		s.outbox.leaveLocked(err)

@@ -1,12 +1,10 @@
 package webchatservice
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
-	"time"
 )
 
 // Store keeps sessions so that they can be restored: one record for each key ([Options.SessionKey]).
@@ -23,14 +21,40 @@ type Store interface {
 	Delete(ctx context.Context, key string) error
 }
 
-// storeTimeout limits each call of a store: a disk that hangs must not stop a chat for good.
-const storeTimeout = 5 * time.Second
+// Claimer is a [Store] whose records have revisions, so that of two services with one key one alone can write: what a
+// service saves says that the session is its own, and is written only over what it has read or written itself. A
+// service whose session another one has taken over learns that before it sends the next line; see [SessionMoved].
+// With a Store that is no Claimer the service compares the record's owner before it saves, and between the two
+// another one may write: the conflict is then noticed at the save after that.
+//
+// [MemoryStore] and the store of package boltstore are Claimers.
+type Claimer interface {
+	Store
+	// LoadRevision is Load, with the revision of the record. A revision is not 0, and no two writes of one key
+	// have the same, not even with a Delete between them. Without a record it is 0.
+	LoadRevision(ctx context.Context, key string) (record []byte, revision uint64, err error)
+	// SaveRevision is Save, provided that the record of key has the revision given; 0 says that there is none. It
+	// returns the new revision. Otherwise nothing is changed, and the error matches [ErrConflict].
+	SaveRevision(ctx context.Context, key string, record []byte, revision uint64) (uint64, error)
+	// DeleteRevision is Delete, under the same condition.
+	DeleteRevision(ctx context.Context, key string, revision uint64) error
+}
 
-// MemoryStore is a [Store] in memory: sessions survive their bus, not the process. It never forgets a
-// key by itself. The zero MemoryStore is ready.
+// ErrConflict is returned by [Claimer.SaveRevision] and [Claimer.DeleteRevision] when the record has another revision
+// than the one given.
+var ErrConflict = errors.New("webchatservice: record was changed by somebody else")
+
+// MemoryStore is a [Claimer] in memory: sessions survive their bus, not the process. It never forgets a
+// key by itself. The zero MemoryStore is ready. Its methods may be called at once from many goroutines.
 type MemoryStore struct {
-	mu      sync.Mutex // guards records
-	records map[string][]byte
+	mu       sync.Mutex // guards what follows
+	records  map[string]stored
+	revision uint64 // the last one given
+}
+
+type stored struct {
+	record   []byte
+	revision uint64
 }
 
 // NewMemoryStore returns an empty store.
@@ -40,22 +64,44 @@ func NewMemoryStore() *MemoryStore { return &MemoryStore{} }
 func (m *MemoryStore) Save(_ context.Context, key string, record []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.records == nil {
-		m.records = make(map[string][]byte)
-	}
-	m.records[key] = append([]byte(nil), record...)
+	m.putLocked(key, record)
 	return nil
 }
 
-// Load implements [Store].
-func (m *MemoryStore) Load(_ context.Context, key string) ([]byte, error) {
+// SaveRevision implements [Claimer].
+func (m *MemoryStore) SaveRevision(_ context.Context, key string, record []byte, revision uint64) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r, ok := m.records[key]
-	if !ok {
-		return nil, nil
+	if m.records[key].revision != revision {
+		return 0, ErrConflict
 	}
-	return append([]byte{}, r...), nil
+	return m.putLocked(key, record), nil
+}
+
+func (m *MemoryStore) putLocked(key string, record []byte) uint64 {
+	if m.records == nil {
+		m.records = make(map[string]stored)
+	}
+	m.revision++
+	m.records[key] = stored{bytes.Clone(record), m.revision}
+	return m.revision
+}
+
+// Load implements [Store].
+func (m *MemoryStore) Load(ctx context.Context, key string) ([]byte, error) {
+	record, _, err := m.LoadRevision(ctx, key)
+	return record, err
+}
+
+// LoadRevision implements [Claimer].
+func (m *MemoryStore) LoadRevision(_ context.Context, key string) ([]byte, uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.records[key]
+	if !ok {
+		return nil, 0, nil
+	}
+	return append([]byte{}, s.record...), s.revision, nil
 }
 
 // Delete implements [Store].
@@ -66,179 +112,15 @@ func (m *MemoryStore) Delete(_ context.Context, key string) error {
 	return nil
 }
 
-// keeper is the way to the store for one service: it limits each call in time, does them one after the
-// other, and sees to it that a session that is over neither comes back nor takes its successor's
-// record away.
-type keeper struct {
-	store Store // nil: nothing is kept
-	key   string
-
-	calls sync.WaitGroup // those of the store, also the one left behind
-
-	turn  chan struct{} // cap 1: holds a token during a call; guards what follows. Not a mutex: waiting for a disk takes fake time, too
-	left  chan struct{} // closed when the call left behind has returned; nil when there is none
-	hangs bool          // it was waited for in vain
-
-	mu    sync.Mutex // guards owner
-	owner *session   // whose record it is; nil after forget
+// DeleteRevision implements [Claimer].
+func (m *MemoryStore) DeleteRevision(_ context.Context, key string, revision uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.records[key].revision != revision {
+		return ErrConflict
+	}
+	delete(m.records, key)
+	return nil
 }
 
-// errStoreHangs is what calls fail with while one that was left behind has not returned.
-var errStoreHangs = errors.New("an earlier call of the store has not returned yet")
-
-// call makes one call of the store. A disk that hangs must stop neither a chat nor the end of one, and not
-// every store heeds its context, so the call has a goroutine of its own; wait waits for it.
-func (k *keeper) call(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	if k.left != nil && !k.gone(ctx) {
-		cancel()
-		return errStoreHangs
-	}
-	returned := make(chan struct{})
-	var err error
-	k.calls.Go(func() {
-		defer cancel()
-		defer close(returned)
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("store panicked: %v", p)
-			}
-		}()
-		err = f(ctx)
-	})
-	select {
-	case <-returned:
-		return err
-	case <-ctx.Done():
-		select {
-		case <-returned: // that is why its context is over
-			return err
-		default:
-		}
-		k.left, k.hangs = returned, false
-		return context.Cause(ctx)
-	}
-}
-
-// gone reports whether the call left behind has returned, after waiting for it, once.
-func (k *keeper) gone(ctx context.Context) bool {
-	if k.hangs {
-		select {
-		case <-k.left:
-		default:
-			return false
-		}
-	}
-	select {
-	case <-k.left:
-		k.left = nil
-		return true
-	case <-ctx.Done():
-		k.hangs = true
-		return false
-	}
-}
-
-// wait waits for the call left behind, for as long as ctx lives.
-func (k *keeper) wait(ctx context.Context) error {
-	gone := make(chan struct{})
-	go func() {
-		k.calls.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// adopt makes s the session whose record is kept. It never waits for the store.
-func (k *keeper) adopt(s *session) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.owner = s
-}
-
-// keeps reports whether the record is s's.
-func (k *keeper) keeps(s *session) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.owner == s
-}
-
-// disown makes the record nobody's if it is s's, and reports whether it was.
-func (k *keeper) disown(s *session) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.owner != s {
-		return false
-	}
-	k.owner = nil
-	return true
-}
-
-// take waits for the turn to call the store.
-func (k *keeper) take(ctx context.Context) error {
-	select {
-	case k.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// save stores what snapshot returns, if the record is s's.
-func (k *keeper) save(ctx context.Context, s *session, snapshot func() *record) error {
-	if k.store == nil {
-		return nil
-	}
-	if err := k.take(ctx); err != nil {
-		return err
-	}
-	defer func() { <-k.turn }()
-	if !k.keeps(s) {
-		return nil
-	}
-	b, err := json.Marshal(snapshot())
-	if err != nil {
-		return fmt.Errorf("encode session for the store: %w", err)
-	}
-	return k.call(ctx, func(ctx context.Context) error { return k.store.Save(ctx, k.key, b) })
-}
-
-// forget deletes the record if it is s's; nil stands for a session of another life of the program.
-func (k *keeper) forget(ctx context.Context, s *session) error {
-	if k.store == nil {
-		return nil
-	}
-	if err := k.take(ctx); err != nil {
-		return err
-	}
-	defer func() { <-k.turn }()
-	if !k.disown(s) {
-		return nil
-	}
-	return k.call(ctx, func(ctx context.Context) error { return k.store.Delete(ctx, k.key) })
-}
-
-// load returns the stored session, nil when there is none.
-func (k *keeper) load(ctx context.Context) (*record, error) {
-	if k.store == nil {
-		return nil, nil
-	}
-	if err := k.take(ctx); err != nil {
-		return nil, err
-	}
-	defer func() { <-k.turn }()
-	var b []byte
-	err := k.call(ctx, func(ctx context.Context) (err error) {
-		b, err = k.store.Load(ctx, k.key)
-		return err
-	})
-	if err != nil || b == nil {
-		return nil, err
-	}
-	return parseRecord(b)
-}
+var _ Claimer = (*MemoryStore)(nil)

@@ -29,7 +29,7 @@ func copyOf(t *testing.T, store webchatservice.Store) *webchatservice.MemoryStor
 
 // namedStore notes which of its methods are called.
 type namedStore struct {
-	webchatservice.MemoryStore
+	plainStore
 	mu    sync.Mutex // guards calls
 	calls []string
 }
@@ -42,29 +42,29 @@ func (n *namedStore) note(call string) {
 
 func (n *namedStore) Save(ctx context.Context, key string, record []byte) error {
 	n.note("save")
-	return n.MemoryStore.Save(ctx, key, record)
+	return n.plainStore.Save(ctx, key, record)
 }
 
 func (n *namedStore) Load(ctx context.Context, key string) ([]byte, error) {
 	n.note("load")
-	return n.MemoryStore.Load(ctx, key)
+	return n.plainStore.Load(ctx, key)
 }
 
 func (n *namedStore) Delete(ctx context.Context, key string) error {
 	n.note("delete")
-	return n.MemoryStore.Delete(ctx, key)
+	return n.plainStore.Delete(ctx, key)
 }
 
 // slowStore takes its time to save, unless its context ends first.
 type slowStore struct {
-	webchatservice.MemoryStore
+	plainStore
 	slow time.Duration
 }
 
 func (s *slowStore) Save(ctx context.Context, key string, record []byte) error {
 	select {
 	case <-time.After(s.slow):
-		return s.MemoryStore.Save(ctx, key, record)
+		return s.plainStore.Save(ctx, key, record)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -72,7 +72,7 @@ func (s *slowStore) Save(ctx context.Context, key string, record []byte) error {
 
 // brokenStore fails from some moment on.
 type brokenStore struct {
-	webchatservice.MemoryStore
+	plainStore
 	fail func() error // nil: it works
 }
 
@@ -80,7 +80,7 @@ func (b *brokenStore) Save(ctx context.Context, key string, record []byte) error
 	if b.fail != nil {
 		return b.fail()
 	}
-	return b.MemoryStore.Save(ctx, key, record)
+	return b.plainStore.Save(ctx, key, record)
 }
 
 func noSpace() error { return errors.New("no space left on device") }
@@ -112,7 +112,7 @@ func TestBrokenStoreCostsOneEvent(t *testing.T) {
 
 // hungStore does not return from some moment on, whatever its context says, as a disk does that is gone.
 type hungStore struct {
-	webchatservice.MemoryStore
+	plainStore
 	hang chan struct{} // closed to let go; nil: it does not hang
 }
 
@@ -120,14 +120,14 @@ func (h *hungStore) Save(ctx context.Context, key string, record []byte) error {
 	if h.hang != nil {
 		<-h.hang
 	}
-	return h.MemoryStore.Save(ctx, key, record)
+	return h.plainStore.Save(ctx, key, record)
 }
 
 func (h *hungStore) Delete(ctx context.Context, key string) error {
 	if h.hang != nil {
 		<-h.hang
 	}
-	return h.MemoryStore.Delete(ctx, key)
+	return h.plainStore.Delete(ctx, key)
 }
 
 // onHungDisk begins a chat whose store hangs from then on.

@@ -1,6 +1,6 @@
 // Package boltstore keeps chat sessions in a file.
 //
-// A [Store] is a webchatservice.Store. One file serves any number of services of one process; every
+// A [Store] is a webchatservice.Store and Claimer. One file serves any number of services of one process; every
 // record is on the disk when Save returns, so that a process killed at any moment can restore its
 // sessions; records that are saved in the same moment share one write to the disk. A second process that
 // opens the file gets [ErrLocked] within a second.
@@ -19,6 +19,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice"
 )
 
 // ErrLocked is returned by [Open] when another process, or this one, has the file open.
@@ -39,7 +41,14 @@ const (
 	stampSize     = 8                    // bytes before each record: when it was saved, in ms since 1970
 )
 
-var bucket = []byte("sessions")
+// Buckets of the file. A record without a revision was written by a version that knew none.
+var (
+	bucket    = []byte("sessions")
+	revisions = []byte("revisions") // of the records, by the same names
+)
+
+// unnumbered is the revision of a record without one; no sequence gets there.
+const unnumbered = 1 << 63
 
 // Store is an open file. Its methods may be called at once from many goroutines.
 type Store struct {
@@ -79,6 +88,10 @@ func (s *Store) sweep(now time.Time) error {
 	s.mu.Unlock()
 	return s.db.Batch(func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists(bucket)
+		if err != nil {
+			return err
+		}
+		numbers, err := tx.CreateBucketIfNotExists(revisions)
 		if err != nil || s.expiry < 0 {
 			return err
 		}
@@ -90,7 +103,7 @@ func (s *Store) sweep(now time.Time) error {
 			return nil
 		})
 		for _, k := range dead {
-			err = errors.Join(err, b.Delete(k))
+			err = errors.Join(err, b.Delete(k), numbers.Delete(k))
 		}
 		return err
 	})
@@ -107,20 +120,64 @@ func (s *Store) expired(v []byte, now time.Time) bool {
 // name is the key in the file: bbolt has no empty ones.
 func name(key string) []byte { return []byte("k" + key) }
 
+// revisionOf returns the revision of a record, 0 where there is none.
+func (s *Store) revisionOf(tx *bbolt.Tx, key string) uint64 {
+	v := tx.Bucket(bucket).Get(name(key))
+	if v == nil || s.expired(v, time.Now()) {
+		return 0
+	}
+	if n := tx.Bucket(revisions).Get(name(key)); len(n) == 8 {
+		return binary.BigEndian.Uint64(n)
+	}
+	return unnumbered
+}
+
 // Save puts record in the place of what key had.
 func (s *Store) Save(ctx context.Context, key string, record []byte) error {
+	_, err := s.save(ctx, key, record, func(*bbolt.Tx) error { return nil })
+	return err
+}
+
+// SaveRevision is Save, provided that the record of key has the revision given, 0 for none. It returns the new revision.
+// Otherwise nothing is changed, and the error matches [webchatservice.ErrConflict].
+func (s *Store) SaveRevision(ctx context.Context, key string, record []byte, revision uint64) (uint64, error) {
+	return s.save(ctx, key, record, func(tx *bbolt.Tx) error { return s.compare(tx, key, revision) })
+}
+
+func (s *Store) compare(tx *bbolt.Tx, key string, revision uint64) error {
+	if s.revisionOf(tx, key) != revision {
+		return webchatservice.ErrConflict
+	}
+	return nil
+}
+
+// save writes a record if check agrees, and returns its revision.
+func (s *Store) save(ctx context.Context, key string, record []byte, check func(*bbolt.Tx) error) (revision uint64, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return 0, err
 	}
 	v := binary.BigEndian.AppendUint64(make([]byte, 0, stampSize+len(record)), uint64(time.Now().UnixMilli())) //nolint:gosec // after 1970
 	v = append(v, record...)
-	if err := s.db.Batch(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(name(key), v) }); err != nil {
-		return err
+	err = s.db.Batch(func(tx *bbolt.Tx) (err error) {
+		if err := check(tx); err != nil {
+			return err
+		}
+		numbers := tx.Bucket(revisions)
+		if revision, err = numbers.NextSequence(); err != nil {
+			return err
+		}
+		if err := numbers.Put(name(key), binary.BigEndian.AppendUint64(nil, revision)); err != nil {
+			return err
+		}
+		return tx.Bucket(bucket).Put(name(key), v)
+	})
+	if err != nil {
+		return 0, err
 	}
 	if now := time.Now(); s.due(now) {
-		return s.sweep(now)
+		return revision, s.sweep(now)
 	}
-	return nil
+	return revision, nil
 }
 
 // due reports whether it is time to sweep.
@@ -134,26 +191,49 @@ func (s *Store) due(now time.Time) bool {
 }
 
 // Load returns the record of key, nil if there is none or if it has expired.
-func (s *Store) Load(ctx context.Context, key string) (record []byte, err error) {
+func (s *Store) Load(ctx context.Context, key string) ([]byte, error) {
+	record, _, err := s.LoadRevision(ctx, key)
+	return record, err
+}
+
+// LoadRevision is Load, with the revision of the record, which is 0 where there is none.
+func (s *Store) LoadRevision(ctx context.Context, key string) (record []byte, revision uint64, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		if v := tx.Bucket(bucket).Get(name(key)); v != nil && !s.expired(v, time.Now()) {
-			record = append([]byte{}, v[stampSize:]...)
+		if revision = s.revisionOf(tx, key); revision != 0 {
+			record = append([]byte{}, tx.Bucket(bucket).Get(name(key))[stampSize:]...)
 		}
 		return nil
 	})
-	return record, err
+	return record, revision, err
 }
 
 // Delete forgets key.
 func (s *Store) Delete(ctx context.Context, key string) error {
+	return s.remove(ctx, key, func(*bbolt.Tx) error { return nil })
+}
+
+// DeleteRevision is Delete, provided that the record of key has the revision given. Otherwise nothing is changed, and
+// the error matches [webchatservice.ErrConflict].
+func (s *Store) DeleteRevision(ctx context.Context, key string, revision uint64) error {
+	return s.remove(ctx, key, func(tx *bbolt.Tx) error { return s.compare(tx, key, revision) })
+}
+
+func (s *Store) remove(ctx context.Context, key string, check func(*bbolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.db.Batch(func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Delete(name(key)) })
+	return s.db.Batch(func(tx *bbolt.Tx) error {
+		if err := check(tx); err != nil {
+			return err
+		}
+		return errors.Join(tx.Bucket(bucket).Delete(name(key)), tx.Bucket(revisions).Delete(name(key)))
+	})
 }
 
 // Close waits for calls under way and lets go of the file.
 func (s *Store) Close() error { return s.db.Close() }
+
+var _ webchatservice.Claimer = (*Store)(nil)

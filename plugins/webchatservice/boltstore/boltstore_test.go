@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +17,6 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/boltstore"
 )
-
-var _ webchatservice.Store = (*boltstore.Store)(nil)
 
 func TestStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sessions.db")
@@ -170,4 +169,86 @@ func TestManySessions(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprint("record ", i), string(got))
 	}
+}
+
+// The promises of a Claimer, for both stores of this module.
+func TestClaimer(t *testing.T) {
+	file, err := boltstore.Open(filepath.Join(t.TempDir(), "sessions.db"), nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, file.Close()) }()
+	for name, s := range map[string]webchatservice.Claimer{"bolt": file, "memory": webchatservice.NewMemoryStore()} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			record, revision, err := s.LoadRevision(ctx, "a")
+			require.NoError(t, err)
+			assert.Nil(t, record)
+			assert.Zero(t, revision)
+			_, err = s.SaveRevision(ctx, "a", []byte("x"), 7)
+			require.ErrorIs(t, err, webchatservice.ErrConflict)
+			require.ErrorIs(t, s.DeleteRevision(ctx, "a", 7), webchatservice.ErrConflict)
+
+			seen := map[uint64]bool{0: true}
+			fresh := func(revision uint64) uint64 {
+				assert.False(t, seen[revision], "revision %d again", revision)
+				seen[revision] = true
+				return revision
+			}
+			revision, err = s.SaveRevision(ctx, "a", []byte("one"), 0)
+			require.NoError(t, err)
+			first := fresh(revision)
+			_, err = s.SaveRevision(ctx, "a", []byte("two"), 0)
+			require.ErrorIs(t, err, webchatservice.ErrConflict)
+			record, revision, err = s.LoadRevision(ctx, "a")
+			require.NoError(t, err)
+			assert.Equal(t, "one", string(record))
+			assert.Equal(t, first, revision)
+
+			require.NoError(t, s.Save(ctx, "a", []byte("plain"))) // changes the revision, too
+			_, err = s.SaveRevision(ctx, "a", []byte("two"), first)
+			require.ErrorIs(t, err, webchatservice.ErrConflict)
+			_, revision, err = s.LoadRevision(ctx, "a")
+			require.NoError(t, err)
+			revision, err = s.SaveRevision(ctx, "a", []byte("two"), fresh(revision))
+			require.NoError(t, err)
+			require.NoError(t, s.DeleteRevision(ctx, "a", fresh(revision)))
+			revision, err = s.SaveRevision(ctx, "a", []byte("three"), 0)
+			require.NoError(t, err)
+			fresh(revision)
+			require.NoError(t, s.Delete(ctx, "a"))
+
+			var wg sync.WaitGroup
+			var won atomic.Int32
+			for range 8 {
+				wg.Go(func() {
+					if _, err := s.SaveRevision(ctx, "race", []byte("x"), 0); err == nil {
+						won.Add(1)
+					} else {
+						assert.ErrorIs(t, err, webchatservice.ErrConflict)
+					}
+				})
+			}
+			wg.Wait()
+			assert.EqualValues(t, 1, won.Load())
+		})
+	}
+}
+
+// A file of an earlier version has records without revisions: they are read, and can be claimed once.
+func TestFileOfAnEarlierVersion(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sessions.db")
+	old, err := os.ReadFile("testdata/v0.1.db")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, old, 0o600))
+	s, err := boltstore.Open(path, &boltstore.Options{Expiry: -1})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	record, revision, err := s.LoadRevision(t.Context(), "visitor 7")
+	require.NoError(t, err)
+	assert.Contains(t, string(record), `"version":1`)
+	assert.NotZero(t, revision)
+	now, err := s.SaveRevision(t.Context(), "visitor 7", []byte("new"), revision)
+	require.NoError(t, err)
+	assert.NotEqual(t, revision, now)
+	_, err = s.SaveRevision(t.Context(), "visitor 7", []byte("second"), revision)
+	assert.ErrorIs(t, err, webchatservice.ErrConflict)
 }

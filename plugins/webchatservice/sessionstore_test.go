@@ -1,0 +1,299 @@
+package webchatservice_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
+)
+
+// plainStore is a Store that is no Claimer.
+type plainStore struct{ memory webchatservice.MemoryStore }
+
+func (p *plainStore) Save(ctx context.Context, key string, record []byte) error {
+	return p.memory.Save(ctx, key, record)
+}
+
+func (p *plainStore) Load(ctx context.Context, key string) ([]byte, error) {
+	return p.memory.Load(ctx, key)
+}
+
+func (p *plainStore) Delete(ctx context.Context, key string) error { return p.memory.Delete(ctx, key) }
+
+// stores are the two kinds of stores.
+var stores = map[string]func() webchatservice.Store{
+	"claimer": func() webchatservice.Store { return webchatservice.NewMemoryStore() },
+	"plain":   func() webchatservice.Store { return &plainStore{} },
+}
+
+// onStores runs f in a bubble for each kind of store, with a chat server that it can ask.
+func onStores(t *testing.T, f func(t *testing.T, m *chattest.Memory, opts *webchatservice.Options)) {
+	for name, make := range stores {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := chattest.NewMemory(nil)
+				opts := onMemory(m)
+				opts.Store = make()
+				f(t, m, opts)
+			})
+		})
+	}
+}
+
+// The service that has a session learns that another one has taken it up, and sends nothing more.
+func TestSessionTakenUpByAnotherService(t *testing.T) {
+	onStores(t, func(t *testing.T, m *chattest.Memory, opts *webchatservice.Options) {
+		first := newRig(t, opts)
+		defer first.stop()
+		first.begin()
+		require.NoError(t, send(first, "one"))
+		first.take()
+
+		second := newRig(t, opts)
+		defer second.stop()
+		_, err := call(second, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		err = send(first, "two")
+		require.ErrorIs(t, err, webchatservice.ErrNotSent)
+		assert.ErrorIs(t, err, webchatservice.ErrSessionMoved)
+		payload[struct{}](t, first.take(), "sessionMoved")
+		assert.ErrorIs(t, send(first, "three"), webchatservice.ErrNoSession)
+		require.NoError(t, send(second, "four"))
+		assert.Equal(t, []string{"one", "four"}, m.VisitorLines(id))
+
+		first.stop() // which leaves the record alone
+		_, err = call(second, webchatservice.EndChat, struct{}{})
+		require.NoError(t, err)
+	})
+}
+
+// brokenClaimer is a brokenStore that is a Claimer.
+type brokenClaimer struct {
+	webchatservice.Claimer
+	fail func() error // nil: it works
+}
+
+func (b *brokenClaimer) SaveRevision(ctx context.Context, key string, record []byte, revision uint64) (uint64, error) {
+	if b.fail != nil {
+		return 0, b.fail()
+	}
+	return b.Claimer.SaveRevision(ctx, key, record, revision)
+}
+
+// A line that the record knows as waiting, and that was sent after the store had begun to fail, is not sent again.
+func TestStaleRecordIsNotTheTruth(t *testing.T) {
+	for name, broken := range map[string]func() (webchatservice.Store, *func() error){
+		"claimer": func() (webchatservice.Store, *func() error) {
+			s := &brokenClaimer{Claimer: webchatservice.NewMemoryStore()}
+			return s, &s.fail
+		},
+		"plain": func() (webchatservice.Store, *func() error) {
+			s := &brokenStore{}
+			return s, &s.fail
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := chattest.NewMemory(nil)
+				opts := onMemory(m)
+				store, fail := broken()
+				opts.Store = store
+				r := newRig(t, opts)
+				r.begin()
+				m.Partition()
+				synctest.Wait()
+				sent := start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "once"})
+				time.Sleep(time.Second)
+				*fail = noSpace
+				m.Heal()
+				_, err := sent.Result(t.Context())
+				require.NoError(t, err)
+				m.AgentSay(id, "Bob", "and now?")
+				r.stop()
+				*fail = nil
+
+				r = newRig(t, opts)
+				defer r.stop()
+				_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+				require.NoError(t, err)
+				time.Sleep(time.Minute)
+				assert.Equal(t, []string{"once"}, m.VisitorLines(id))
+				var last webchatservice.MessageState
+				for _, e := range r.take() {
+					if d, ok := e.Data.(webchatservice.MessageStateData); ok {
+						last = d.State
+					}
+				}
+				assert.Equal(t, webchatservice.MessageSent, last)
+			})
+		})
+	}
+}
+
+// A line that waits in two services that have one key is sent by one of them.
+func TestPendingLineHasOneSender(t *testing.T) {
+	onStores(t, func(t *testing.T, m *chattest.Memory, opts *webchatservice.Options) {
+		first := newRig(t, opts)
+		defer first.stop()
+		first.begin()
+		m.Partition()
+		synctest.Wait()
+		waiting := start(first, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "once"})
+		time.Sleep(time.Second)
+		second := newRig(t, opts)
+		defer second.stop()
+		restored := start(second, t.Context(), webchatservice.Restore, webchatservice.RestoreIn{})
+		time.Sleep(100 * time.Millisecond)
+		m.Heal()
+		if _, err := restored.Result(t.Context()); err != nil { // the network came too late for it
+			_, err = call(second, webchatservice.Restore, webchatservice.RestoreIn{})
+			require.NoError(t, err)
+		}
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"once"}, m.VisitorLines(id))
+		_, err := waiting.Result(t.Context())
+		assert.ErrorIs(t, err, webchatservice.ErrSessionMoved)
+	})
+}
+
+// Of two services that restore at once one has the session; the other one is told.
+func TestRestoredByTwoAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		store := &meetingStore{MemoryStore: webchatservice.NewMemoryStore()}
+		opts.Store = store
+		before := newRig(t, opts)
+		before.begin()
+		before.stop()
+
+		store.meet.Add(2)
+		store.meeting = true
+		var rigs [2]*rig
+		var futures [2]*bus.Future[webchatservice.Answer]
+		for i := range rigs {
+			rigs[i] = newRig(t, opts)
+			defer rigs[i].stop()
+			futures[i] = start(rigs[i], t.Context(), webchatservice.Restore, webchatservice.RestoreIn{})
+		}
+		var refused int
+		for _, f := range futures {
+			if _, err := f.Result(t.Context()); err != nil {
+				require.ErrorIs(t, err, webchatservice.ErrSessionMoved)
+				refused++
+			}
+		}
+		assert.Equal(t, 1, refused)
+	})
+}
+
+// meetingStore lets loads return together.
+type meetingStore struct {
+	*webchatservice.MemoryStore
+	meeting bool
+	meet    sync.WaitGroup
+}
+
+func (s *meetingStore) LoadRevision(ctx context.Context, key string) ([]byte, uint64, error) {
+	record, revision, err := s.MemoryStore.LoadRevision(ctx, key)
+	if s.meeting {
+		s.meet.Done()
+		s.meet.Wait()
+	}
+	return record, revision, err
+}
+
+// contestedStore has another service claim what is loaded from it.
+type contestedStore struct{ webchatservice.Claimer }
+
+func (s contestedStore) LoadRevision(ctx context.Context, key string) ([]byte, uint64, error) {
+	record, revision, err := s.Claimer.LoadRevision(ctx, key)
+	if err == nil {
+		err = s.Save(ctx, key, record)
+	}
+	return record, revision, err
+}
+
+// A chat that another service begins for the same visitor takes the place in the store; the first chat goes on.
+func TestAnotherChatTakesThePlaceInTheStore(t *testing.T) {
+	onStores(t, func(t *testing.T, _ *chattest.Memory, opts *webchatservice.Options) {
+		first := newRig(t, opts)
+		defer first.stop()
+		first.begin()
+		second := newRig(t, opts)
+		defer second.stop()
+		second.begin()
+		kept, err := opts.Store.Load(t.Context(), opts.SessionKey)
+		require.NoError(t, err)
+
+		require.NoError(t, send(first, "still here"))
+		assert.Equal(t, "webchat.store", payload[webchatservice.ErrorData](t, first.take(), "error").Code)
+		require.NoError(t, end(first))
+		now, err := opts.Store.Load(t.Context(), opts.SessionKey)
+		require.NoError(t, err)
+		assert.Equal(t, sessionOf(t, kept), sessionOf(t, now))
+	})
+}
+
+func sessionOf(t *testing.T, record []byte) string {
+	t.Helper()
+	var r struct{ SessionID string }
+	require.NoError(t, json.Unmarshal(record, &r))
+	return r.SessionID
+}
+
+// Records that earlier versions have written are read: of a chat in which the visitor has said "said", a second line of
+// his waits in those that are named pending.
+func TestRecordsOfEarlierVersions(t *testing.T) {
+	files, err := filepath.Glob("testdata/records/*.json")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			record, err := os.ReadFile(file) //nolint:gosec // a file of this package
+			require.NoError(t, err)
+			synctest.Test(t, func(t *testing.T) {
+				m := chattest.NewMemory(nil)
+				opts := onMemory(m)
+				before := newRig(t, opts) // makes the chat that the records are of
+				before.begin()
+				require.NoError(t, send(before, "said"))
+				m.AgentJoin(id, "Bob")
+				m.AgentSay(id, "Bob", "answer")
+				synctest.Wait()
+
+				opts.Store = webchatservice.NewMemoryStore()
+				require.NoError(t, opts.Store.Save(t.Context(), "", record))
+				r := newRig(t, opts)
+				defer r.stop()
+				_, err := call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+				require.NoError(t, err)
+				time.Sleep(time.Minute)
+				want := []string{"said"}
+				if strings.Contains(file, "pending") {
+					want = append(want, "waits", "waits, too")
+				}
+				assert.Equal(t, want, m.VisitorLines(id))
+				restored := payload[webchatservice.RestoredData](t, r.take(), "restored")
+				assert.Equal(t, int64(4), restored.ReadMark)
+
+				now, err := opts.Store.Load(t.Context(), "")
+				require.NoError(t, err)
+				assert.Contains(t, string(now), `"version":2`)
+				before.stop()
+			})
+		})
+	}
+}
