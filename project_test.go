@@ -93,7 +93,7 @@ const service = "plugins/webchatservice"
 
 // notDrivers are the packages below webchatservice that are not a driver.
 var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/bayeux", service + "/gms", service + "/indexset",
-	service + "/wirejson", service + "/wires"}
+	service + "/wirejson", service + "/wires", service + "/boltstore"}
 
 // shared are the packages that a driver may depend on.
 var shared = []string{service + "/chat", service + "/bayeux", service + "/gms", service + "/indexset", service + "/wirejson"}
