@@ -7,10 +7,13 @@
 //
 //	cfg, err := busconfig.Load(&busconfig.Options{File: "busdemo.yaml"})
 //	...
-//	webchat := webchatservice.DefaultConfig()
-//	err = cfg.Section("webchat").Decode(&webchat)
-//	...
-//	err = cfg.CheckUnknown("webchat", "demo")
+//	chat, demo := webchatservice.DefaultConfig(), Demo{Pace: 1}
+//	err = cfg.Decode(
+//		busconfig.Claim{Namespace: "webchat", Into: &chat},
+//		busconfig.Claim{Namespace: "demo", Into: &demo},
+//	)
+//
+// Several claims may share a section: each takes the options that it declares.
 //
 // # What a caller can rely on
 //
@@ -22,9 +25,14 @@
 // Decoding is strict. An option, section or variable that nobody knows, a
 // value of the wrong type or out of range, a key that is there twice: each is
 // an [*Error] with the full path, the place it came from and what mends it,
-// with the nearest known name for a misspelt one. All problems of a section
-// are reported at once, joined as by [errors.Join]. A Decode that fails leaves
-// the struct as it was.
+// with the nearest known name for a misspelt one. All problems are reported at
+// once, in the order of the file, joined as by [errors.Join]. A Decode that fails
+// leaves the structs as they were.
+//
+// Free-form maps hold values as they were written, so that a number keeps its
+// digits: an int64 or a float64 where that prints as the file has it, else a
+// [json.Number]; and where YAML knows more ways to write a number (0123, 0x1F,
+// +49301234), the text.
 //
 // Names are exact, upper and lower case included, in the file and in
 // free-form maps; only variables are in upper case throughout. Errors never
@@ -61,11 +69,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/cxbus/cxbus/bus"
 )
 
 // DefaultPrefix begins the name of each environment variable.
@@ -138,8 +143,8 @@ func Load(opts *Options) (*Config, error) {
 	if opts.File == "" {
 		return c, nil
 	}
-	parse, ok := parserFor(opts.File)
-	if !ok {
+	parse := parserFor(opts.File)
+	if parse == nil {
 		return nil, &Error{
 			Code: CodeFile, Source: opts.File,
 			Text: "unknown kind of configuration file",
@@ -163,26 +168,40 @@ func Load(opts *Options) (*Config, error) {
 
 func (c *Config) setRoot(n *node) { c.root = func() *node { return n } }
 
-func parserFor(file string) (func(*builder, []byte) (*node, error), bool) {
-	switch strings.ToLower(filepath.Ext(file)) {
-	case ".yaml", ".yml":
-		return parseYAML, true
-	case ".json":
-		return parseJSON, true
-	case ".toml":
-		return parseTOML, true
+// format is yaml, json or toml, by the file's name; anything else is none.
+func format(file string) string {
+	ext := strings.TrimPrefix(strings.ToLower(filepath.Ext(file)), ".")
+	if ext == "yml" {
+		return "yaml"
 	}
-	return nil, false
+	return ext
+}
+
+func parserFor(file string) func(*builder, []byte) (*node, error) {
+	switch format(file) {
+	case "yaml":
+		return parseYAML
+	case "json":
+		return parseJSON
+	case "toml":
+		return parseTOML
+	}
+	return nil
 }
 
 func readFile(name string) ([]byte, error) {
 	fail := func(text string, err error) error {
 		return &Error{Code: CodeFile, Source: name, Text: text, Err: err}
 	}
-	f, err := os.Open(name)
+	// Opening a pipe would wait for its writer, and nothing could break that off.
+	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fail("no such configuration file", err)
 	}
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil, fail("the configuration is not a regular file", nil)
+	}
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, fail("cannot open the configuration file: "+reason(err), err)
 	}
@@ -219,63 +238,6 @@ func (c *Config) Namespaces() []string {
 // not hold is empty; the environment may still fill it.
 func (c *Config) Section(namespace string) Section {
 	return Section{cfg: c, name: namespace}
-}
-
-// CheckUnknown reports sections and variables that belong to none of the
-// known namespaces, with the nearest known one. A program calls it once it
-// knows its plugins; without it, a misspelt section is silently nobody's.
-// Errors match [ErrUnknown] or [ErrDuplicate].
-func (c *Config) CheckUnknown(known ...string) error {
-	var errs []error
-	for _, m := range c.root().members {
-		if slices.Contains(known, m.name) {
-			continue
-		}
-		if e := c.otherSpelling(m, c.root(), "", known); e != nil {
-			errs = append(errs, e)
-			continue
-		}
-		e := &Error{Code: CodeUnknown, Path: m.name, Source: c.at(m.line), Text: "unknown section"}
-		if n, ok := bus.Nearest(m.name, known); ok {
-			e.Hint = "did you mean " + n + "?"
-		} else if len(known) > 0 {
-			e.Hint = "known are " + strings.Join(known, ", ")
-		}
-		errs = append(errs, e)
-	}
-	for _, v := range c.env {
-		if slices.ContainsFunc(known, func(ns string) bool { return c.belongs(v.name, ns) }) {
-			continue
-		}
-		e := &Error{Code: CodeUnknown, Source: v.name, Text: "belongs to no section"}
-		section, option, _ := strings.Cut(strings.TrimPrefix(v.name, c.prefix), "_")
-		upper := make([]string, len(known))
-		for i, k := range known {
-			upper[i] = envWord(k)
-		}
-		if n, ok := bus.Nearest(section, upper); ok && option != "" {
-			e.Hint = "did you mean " + c.prefix + n + "_" + option + "?"
-		} else if len(upper) > 0 {
-			e.Hint = "variables begin with " + c.prefix + strings.Join(upper, "_ or "+c.prefix) + "_"
-		}
-		errs = append(errs, e)
-	}
-	return errors.Join(errs...)
-}
-
-// otherSpelling returns an error when m differs only in upper and lower case
-// from a known name that its object holds too.
-func (c *Config) otherSpelling(m member, in *node, path string, known []string) *Error {
-	for _, o := range in.members {
-		if o.name != m.name && strings.EqualFold(o.name, m.name) && slices.Contains(known, o.name) {
-			return &Error{
-				Code: CodeDuplicate, Path: join(path, m.name), Source: c.at(m.line),
-				Text: fmt.Sprintf("is %s a second time, spelt differently", join(path, o.name)),
-				Hint: "keep " + join(path, o.name),
-			}
-		}
-	}
-	return nil
 }
 
 // belongs reports whether the variable can only be meant for the namespace.

@@ -467,8 +467,8 @@ func TestBadInput(t *testing.T) {
 		{name: "not one of", data: "webchat: {logLevel: loud}", is: busconfig.ErrRange,
 			want: "c.yaml:1: webchat.logLevel: is none of the values allowed; want one of info, warn, error"},
 		{name: "several at once", data: "webchat:\n  pollRate: 1\n  sleepEnable: true\n  hosts: 1\n", is: busconfig.ErrRange,
-			want: "c.yaml:3: webchat.sleepEnable: unknown option; did you mean webchat.sleepEnabled?\n" +
-				"c.yaml:2: webchat.pollRate: 1 is out of range; want a whole number of ms, 1000 to 30000\n" +
+			want: "c.yaml:2: webchat.pollRate: 1 is out of range; want a whole number of ms, 1000 to 30000\n" +
+				"c.yaml:3: webchat.sleepEnable: unknown option; did you mean webchat.sleepEnabled?\n" +
 				"c.yaml:4: webchat.hosts: is a number; want a list"},
 
 		{name: "variable of the wrong type", env: "CXBUS_WEBCHAT_POLLRATE=soon", is: busconfig.ErrType,
@@ -509,15 +509,15 @@ func TestBadInput(t *testing.T) {
 			want: "c.toml:2: webchat: is there twice; the first is on line 1"},
 
 		{name: "malformed YAML", data: "webchat:\n  dataURL: \"a\n  b: [\n", is: busconfig.ErrMalformed,
-			want: "c.yaml:2: found unexpected end of stream"},
+			want: "c.yaml:2: a quote is not closed"},
 		{name: "tabs", data: "webchat:\n\tdataURL: a\n", is: busconfig.ErrMalformed,
-			want: "c.yaml:2: found character that cannot start any token"},
+			want: "c.yaml:2: is indented with a tab; YAML wants blanks"},
 		{name: "two documents", data: "webchat: {}\n---\nwebchat: {}\n", is: busconfig.ErrMalformed,
 			want: "c.yaml:2: a second document begins; want one"},
 		{name: "tag", data: "webchat: {dataURL: !secret x}\n", is: busconfig.ErrMalformed,
 			want: "c.yaml:1:20: tags are not supported (a text that begins with ! wants quotes)"},
 		{name: "unknown anchor", data: "webchat: {dataURL: *x}\n", is: busconfig.ErrMalformed,
-			want: "c.yaml: unknown anchor (a text that begins with * or & wants quotes) referenced"},
+			want: "c.yaml:1: a text that begins with * or & wants quotes"},
 		{name: "anchor in itself", data: "webchat: &a [*a]\n", is: busconfig.ErrMalformed,
 			want: "c.yaml:1: nested deeper than 200 levels"},
 		{name: "number too long, TOML", file: "c.toml", data: "a = 99999999999999999999\n", is: busconfig.ErrMalformed,
@@ -541,7 +541,7 @@ func TestBadInput(t *testing.T) {
 		{name: "nested 100,000 deep, JSON", file: "c.json", data: strings.Repeat("[", 100000), is: busconfig.ErrMalformed,
 			want: "c.json:1:10001: invalid character '[' exceeded max depth"},
 		{name: "nested 100,000 deep, YAML", data: strings.Repeat("[", 100000), is: busconfig.ErrMalformed,
-			want: "c.yaml: exceeded max depth of 10000"},
+			want: "c.yaml: nested too deeply"},
 		{name: "aliases of aliases", data: bomb(), is: busconfig.ErrMalformed,
 			want: "c.yaml:1: holds more than 200000 values"},
 		{name: "not a group", data: "- webchat\n", is: busconfig.ErrType,

@@ -15,24 +15,27 @@ import (
 
 // decoder gathers what is wrong while it decodes.
 type decoder struct {
-	cfg   *Config
-	paths []string // all options of the section, for suggestions
-	errs  []error
+	cfg     *Config
+	unknown []unknown
+	errs    []*Error
 }
 
 // place is where a value belongs and where it came from.
-type place struct{ path, source string }
+type place struct {
+	path, source string
+	order        order
+}
 
 func (d *decoder) fail(code Code, at place, text, hint string) {
-	d.errs = append(d.errs, &Error{Code: code, Path: at.path, Source: at.source, Text: text, Hint: hint})
+	d.errs = append(d.errs, &Error{Code: code, Path: at.path, Source: at.source, Text: text, Hint: hint, order: at.order})
 }
 
 // in is the place of an item in the value at p.
 func (d *decoder) in(p place, path string, n *node) place {
 	if n.line > 0 {
-		return place{path, d.cfg.at(n.line)}
+		return place{path, d.cfg.at(n.line), order{n.line, n.seq}}
 	}
-	return place{path, p.source}
+	return place{path, p.source, p.order}
 }
 
 // mismatch reports a value of the wrong type.
@@ -208,7 +211,7 @@ func (d *decoder) value(n *node, v reflect.Value, tg tags, at place) {
 			d.mismatch(n, t, tg, at)
 			return
 		}
-		d.known(n, schemaOf(t), at.path, func(f *field, m member) {
+		d.known(n, schemaOf(t), at, func(f *field, m member) {
 			if m.value.kind == null && isGroup(f.typ) {
 				return
 			}
@@ -267,7 +270,7 @@ func (d *decoder) text(n *node, t reflect.Type, tg tags, at place) (string, bool
 
 // itself lets the type decode: JSON of the value, else its text.
 func (d *decoder) itself(n *node, v reflect.Value, tg tags, at place) {
-	if n.kind == number && !json.Valid([]byte(n.raw)) {
+	if n.kind == number && !n.plain() {
 		// The type may want the digits: a key 0123 is not 83.
 		d.fail(CodeType, at, "is not a plain number", "put it in quotes, or write it in decimal digits")
 		return
@@ -296,11 +299,31 @@ func (d *decoder) itself(n *node, v reflect.Value, tg tags, at place) {
 	if err == nil {
 		return
 	}
-	hint := err.Error()
-	if n.quoted(hint) { // strconv and others repeat what they were given
-		hint = ""
+	d.fail(CodeType, at, "is not accepted", n.because(err))
+}
+
+// because is what a type says that refused n. What the standard library says is
+// put in our words, and what repeats the value is left out.
+func (n *node) because(err error) string {
+	var (
+		num    *strconv.NumError
+		typ    *json.UnmarshalTypeError
+		syntax *json.SyntaxError
+	)
+	switch {
+	case errors.As(err, &num) && errors.Is(num.Err, strconv.ErrRange):
+		return "the number is too large"
+	case errors.As(err, &num):
+		return "want a number"
+	case errors.As(err, &typ):
+		return want(typ.Type, tags{})
+	case errors.As(err, &syntax):
+		return ""
 	}
-	d.fail(CodeType, at, "is not accepted", hint)
+	if s := err.Error(); !n.quoted(s) {
+		return s
+	}
+	return ""
 }
 
 // quoted reports whether s holds a text of n.
@@ -321,18 +344,24 @@ func (n *node) quoted(s string) bool {
 	return false
 }
 
-// free is n for a free-form map: nil, bool, int64 where it fits, else float64,
-// string, []any, map[string]any.
+// free is n for a free-form map: nil, bool, a number with the digits that were
+// written, string, []any, map[string]any.
 func (n *node) free() any {
 	switch n.kind {
 	case boolean:
 		return n.text == "true"
 	case number:
-		if i, err := strconv.ParseInt(n.text, 10, 64); err == nil {
+		if !n.plain() {
+			return n.raw
+		}
+		if i, err := strconv.ParseInt(n.raw, 10, 64); err == nil && strconv.FormatInt(i, 10) == n.raw {
 			return i
 		}
-		f, _ := strconv.ParseFloat(n.text, 64) // the parsers let only finite ones pass
-		return f
+		f, _ := strconv.ParseFloat(n.raw, 64) // the parsers let only finite ones pass
+		if printed, err := json.Marshal(f); err == nil && string(printed) == n.raw {
+			return f
+		}
+		return json.Number(n.raw)
 	case text:
 		return n.text
 	case list:
@@ -351,16 +380,20 @@ func (n *node) free() any {
 	return nil
 }
 
+// plain reports whether a number is written as JSON writes numbers. YAML has
+// more ways, and a 0123 or a +49301234 is most likely no number at all.
+func (n *node) plain() bool { return json.Valid([]byte(n.raw)) }
+
 // json is n in JSON, with the digits of its numbers.
 func (n *node) json() []byte {
 	switch n.kind {
 	case boolean:
 		return []byte(n.text)
 	case number:
-		if json.Valid([]byte(n.raw)) { // with all the digits that the file has
+		if n.plain() {
 			return []byte(n.raw)
 		}
-		return []byte(n.text)
+		return (&node{kind: text, text: n.raw}).json()
 	case text:
 		out, _ := json.Marshal(n.text) // a string always has a JSON form
 		return out
@@ -439,7 +472,8 @@ func (n *node) forgetLines() {
 	for _, i := range n.items {
 		i.forgetLines()
 	}
-	for _, m := range n.members {
-		m.value.forgetLines()
+	for i := range n.members {
+		n.members[i].line = 0
+		n.members[i].value.forgetLines()
 	}
 }

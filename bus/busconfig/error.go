@@ -1,6 +1,10 @@
 package busconfig
 
 import (
+	"cmp"
+	"errors"
+	"math"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -54,6 +58,31 @@ type Error struct {
 	Hint string
 	// Err is the cause, where there is one: the error of the file system.
 	Err error
+
+	order order
+}
+
+// order is where a problem lies: by lines, and on one line by what comes first.
+// Problems of variables come after those of the file.
+type order struct{ line, seq int }
+
+const variables = math.MaxInt // the line of what comes from a variable
+
+// joined returns the problems as one error, or nil: each of them once, in the
+// order of the file.
+func joined(problems []*Error) error {
+	slices.SortStableFunc(problems, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.order.line, b.order.line), cmp.Compare(a.order.seq, b.order.seq))
+	})
+	var errs []error
+	said := map[string]bool{}
+	for _, p := range problems {
+		if line := p.Error(); !said[line] {
+			said[line] = true
+			errs = append(errs, p)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Error returns one line of printable characters: source, path, what is wrong and what mends it.

@@ -13,7 +13,7 @@ func parseJSON(b *builder, data []byte) (*node, error) {
 		var se *json.SyntaxError
 		if errors.As(err, &se) {
 			line, col := position(data, int(se.Offset)-1)
-			return nil, b.malformed(line, col, se.Error())
+			return nil, b.malformed(line, col, se.Error()+jsonHint(data, int(se.Offset)-1))
 		}
 		return nil, b.malformed(0, 0, err.Error())
 	}
@@ -95,4 +95,25 @@ func (p *jsonParser) value(path string, depth int) (*node, error) {
 		}
 	}
 	return n, nil
+}
+
+// jsonHint is what to add to a complaint about the byte at an offset.
+func jsonHint(data []byte, offset int) string {
+	if offset < 0 || offset >= len(data) {
+		return ""
+	}
+	before := bytes.TrimRight(data[:offset], " \t\r\n")
+	switch c := data[offset]; {
+	case c == '/':
+		return "; JSON has no comments: remove them, or name the file .yaml and begin them with #"
+	case c == '\'':
+		return "; JSON wants double quotes"
+	case (c == '}' || c == ']') && bytes.HasSuffix(before, []byte(",")):
+		return "; remove the comma before it"
+	case bytes.HasSuffix(before, []byte("{")) || bytes.HasSuffix(before, []byte(",")):
+		return "; names want double quotes, or name the file .yaml"
+	case len(before) == 0:
+		return "; a JSON file begins with {"
+	}
+	return ""
 }

@@ -1,7 +1,6 @@
 package busconfig
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -21,85 +20,116 @@ type Section struct {
 
 // setting is one value with the place it came from.
 type setting struct {
-	node   *node
-	source string
+	node *node
+	at   place
 }
 
-// Decode fills the struct, or the map with string keys, that into points to.
-// What neither the file nor the environment names keeps the value that it had:
-// fill in the defaults first. On an error into is unchanged, and the error
-// names all problems of the section; it matches the sentinel of each.
+// Decode fills the struct, or the map with string keys, that each of into
+// points to. What neither the file nor the environment names keeps the value
+// that it had: fill in the defaults first. On an error nothing is changed, and
+// the error names all problems of the section in the order of the file, one
+// line each; it matches the sentinel of each.
+//
+// With several structs the section is shared: each takes the options that it
+// declares, one that several declare goes to all of them, and an option is
+// unknown only if none declares it.
 //
 // Maps and slices of the defaults are replaced, never written to. Where one
 // namespace continues another after an underscore (web and web_chat), the file
 // must name the longer one for its variables not to be taken for the other's.
 // Decode panics if into is not such a pointer, or if a field cannot be an option.
-func (s Section) Decode(into any) error {
-	rv := reflect.ValueOf(into)
-	if rv.Kind() != reflect.Pointer || rv.IsNil() ||
-		rv.Elem().Kind() != reflect.Struct && (rv.Elem().Kind() != reflect.Map || !supported(rv.Elem().Type())) {
-		panic(fmt.Sprintf("busconfig: Decode wants a pointer to a struct or to a map with string keys, not %T", into))
+func (s Section) Decode(into ...any) error {
+	targets, problems := s.decode(into)
+	if len(problems) > 0 {
+		return joined(problems)
 	}
-	d := &decoder{cfg: s.cfg}
+	commit(targets)
+	return nil
+}
+
+// target is one struct or map that takes a section.
+type target struct {
+	d      *decoder
+	into   reflect.Value
+	work   reflect.Value // what into becomes if there is no problem
+	leaves []leaf        // nil for a map, which takes every name
+}
+
+func commit(targets []*target) {
+	for _, t := range targets {
+		t.into.Set(t.work)
+	}
+}
+
+func (s Section) decode(into []any) (targets []*target, problems []*Error) {
+	if len(into) == 0 {
+		panic("busconfig: Decode wants a pointer to what takes the section")
+	}
 	sec, ok := s.cfg.root().get(s.name)
 	if !ok || sec.value.kind == null {
 		sec = member{name: s.name, value: &node{kind: object}}
 	}
-	work := reflect.New(rv.Elem().Type()).Elem()
-	work.Set(rv.Elem())
-
-	switch {
-	case sec.value.kind != object:
-		d.fail(CodeType, place{s.name, s.cfg.at(sec.line)}, "is "+sec.value.kind.String(), "want a group of options")
-	case work.Kind() == reflect.Map:
-		if ok {
-			d.value(sec.value, work, tags{}, place{s.name, s.cfg.at(sec.line)})
+	at := s.cfg.placeOf(s.name, sec)
+	for _, i := range into {
+		rv := reflect.ValueOf(i)
+		if rv.Kind() != reflect.Pointer || rv.IsNil() ||
+			rv.Elem().Kind() != reflect.Struct && (rv.Elem().Kind() != reflect.Map || !supported(rv.Elem().Type())) {
+			panic(fmt.Sprintf("busconfig: Decode wants a pointer to a struct or to a map with string keys, not %T", i))
 		}
-		s.unknownVariables(d, nil)
-	default:
-		s.fill(d, sec.value, work)
+		t := &target{d: &decoder{cfg: s.cfg}, into: rv.Elem(), work: reflect.New(rv.Elem().Type()).Elem()}
+		t.work.Set(t.into)
+		targets = append(targets, t)
+		switch {
+		case sec.value.kind != object:
+			t.d.fail(CodeType, at, "is "+sec.value.kind.String(), "want a group of options"+noBlank(sec.value))
+		case t.work.Kind() == reflect.Map:
+			if ok {
+				t.d.value(sec.value, t.work, tags{}, at)
+			}
+		default:
+			s.fill(t, sec.value)
+		}
 	}
-	if len(d.errs) > 0 {
-		return errors.Join(d.errs...)
+	problems = s.unknownVariables(targets)
+	for _, t := range targets {
+		problems = append(problems, t.d.errs...)
+		for _, u := range t.d.unknown {
+			if !slices.ContainsFunc(targets, func(o *target) bool { return o != t && o.takes(u) }) {
+				problems = append(problems, s.cfg.unknownOption(u, targets))
+			}
+		}
 	}
-	rv.Elem().Set(work)
-	return nil
+	return targets, problems
 }
 
 // fill lays the sources over each other and decodes, for each option, the one
 // that wins. viper keeps the layers. It folds the case of keys, so it is given
 // settings by the names that the struct declares, and never looks into a
 // free-form map.
-func (s Section) fill(d *decoder, from *node, work reflect.Value) {
-	sc := schemaOf(work.Type())
-	leaves := sc.leaves(s.name, s.cfg.prefix)
-	for _, l := range leaves {
-		d.paths = append(d.paths, l.path)
-	}
+func (s Section) fill(t *target, from *node) {
+	sc := schemaOf(t.work.Type())
+	t.leaves = sc.leaves(s.name, s.cfg.prefix)
 	layers := viper.New()
-	for _, l := range leaves {
+	for _, l := range t.leaves {
 		layers.SetDefault(l.path, (*setting)(nil)) // what the struct holds
 	}
-	if err := layers.MergeConfigMap(map[string]any{s.name: d.file(from, sc, s.name)}); err != nil {
-		d.errs = append(d.errs, fmt.Errorf("merge section %s: %w", s.name, err))
-		return
-	}
-	for _, l := range leaves {
-		for _, v := range s.cfg.env {
+	// It merges maps that hold nothing but settings, which cannot fail.
+	_ = layers.MergeConfigMap(map[string]any{s.name: t.d.file(from, sc, s.name)})
+	for _, l := range t.leaves {
+		for i, v := range s.cfg.env {
 			if v.name == l.env {
-				layers.Set(l.path, &setting{fromEnv(v.value(), l.field().typ), v.name})
+				layers.Set(l.path, &setting{fromEnv(v.value(), l.field().typ), place{l.path, v.name, order{variables, i}}})
 			}
 		}
 	}
-	s.unknownVariables(d, leaves)
 
 	copied := map[*field]bool{}
-	for _, l := range leaves {
+	for _, l := range t.leaves {
 		st, _ := layers.Get(l.path).(*setting)
 		if st == nil {
 			continue
 		}
-		v := work
+		v := t.work
 		for _, step := range l.way {
 			v = v.FieldByIndex(step.index)
 			if step.sub != nil && v.Kind() == reflect.Pointer {
@@ -114,23 +144,23 @@ func (s Section) fill(d *decoder, from *node, work reflect.Value) {
 				v = v.Elem()
 			}
 		}
-		d.value(st.node, v, l.field().tags, place{l.path, st.source})
+		t.d.value(st.node, v, l.field().tags, st.at)
 	}
 }
 
 // file turns an object of the file into viper's nested maps, with a setting
-// for each option, and reports what the schema does not know.
+// for each option, and notes what the schema does not know.
 func (d *decoder) file(from *node, sc *schema, path string) map[string]any {
 	out := map[string]any{}
-	d.known(from, sc, path, func(f *field, m member) {
-		at := place{join(path, f.name), d.cfg.at(m.line)}
+	d.known(from, sc, place{path: path}, func(f *field, m member) {
+		at := d.cfg.placeOf(join(path, f.name), m)
 		switch {
 		case m.value.kind == null && (f.sub != nil || isGroup(f.typ)):
 			// A heading with all its lines commented out.
 		case f.sub == nil:
-			out[f.name] = &setting{m.value, at.source}
+			out[f.name] = &setting{m.value, at}
 		case m.value.kind != object:
-			d.fail(CodeType, at, "is "+m.value.kind.String(), "want a group of options")
+			d.fail(CodeType, at, "is "+m.value.kind.String(), "want a group of options"+noBlank(m.value))
 		default:
 			out[f.name] = d.file(m.value, f.sub, at.path)
 		}
@@ -138,19 +168,19 @@ func (d *decoder) file(from *node, sc *schema, path string) map[string]any {
 	return out
 }
 
-// known calls f for each member that sc knows, and reports the others.
-func (d *decoder) known(from *node, sc *schema, path string, f func(*field, member)) {
+// known calls f for each member of the object at a place that sc knows, and
+// notes the others.
+func (d *decoder) known(from *node, sc *schema, at place, f func(*field, member)) {
 	for _, m := range from.members {
 		if known := sc.find(m.name); known != nil {
 			f(known, m)
 			continue
 		}
-		if e := d.cfg.otherSpelling(m, from, path, sc.names()); e != nil {
-			d.errs = append(d.errs, e)
-			continue
+		u := unknown{member: m, in: from, at: place{join(at.path, m.name), at.source, at.order}, group: at.path, siblings: sc.names()}
+		if m.line > 0 { // in the file, not in a variable
+			u.at = d.cfg.placeOf(u.at.path, m)
 		}
-		d.fail(CodeUnknown, place{join(path, m.name), d.cfg.at(m.line)}, "unknown option",
-			suggest(path, m.name, sc.names(), d.paths))
+		d.unknown = append(d.unknown, u)
 	}
 }
 
@@ -159,13 +189,18 @@ func isGroup(t reflect.Type) bool {
 	return !decodesItself(t) && (k == reflect.Map || k == reflect.Slice || k == reflect.Struct)
 }
 
-// unknownVariables reports the variables of the namespace that name no option.
-func (s Section) unknownVariables(d *decoder, leaves []leaf) {
+// unknownVariables reports the variables of the namespace that name no option
+// of any target.
+func (s Section) unknownVariables(targets []*target) (problems []*Error) {
+	var leaves []leaf
+	for _, t := range targets {
+		leaves = append(leaves, t.leaves...)
+	}
 	var known []string
 	for _, l := range leaves {
 		known = append(known, l.env)
 	}
-	for _, v := range s.cfg.env {
+	for i, v := range s.cfg.env {
 		if !s.cfg.belongs(v.name, s.name) || slices.Contains(known, v.name) {
 			continue
 		}
@@ -188,8 +223,11 @@ func (s Section) unknownVariables(d *decoder, leaves []leaf) {
 		case ok:
 			hint = "did you mean " + s.cfg.prefix + n + "?"
 		}
-		d.fail(CodeUnknown, place{"", v.name}, "no option has this variable", hint)
+		problems = append(problems, &Error{
+			Code: CodeUnknown, Source: v.name, Text: "no option has this variable", Hint: hint, order: order{variables, i},
+		})
 	}
+	return problems
 }
 
 func trimAll(names []string, prefix string) []string {

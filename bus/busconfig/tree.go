@@ -30,6 +30,7 @@ func (k kind) String() string {
 type node struct {
 	kind    kind
 	line    int      // 0 when not known
+	seq     int      // which node of the file it is, in the order of the file
 	text    string   // of a text; "true" or "false"; a number as JSON writes it
 	raw     string   // a number as the file writes it
 	items   []*node  // of a list
@@ -50,6 +51,20 @@ func (n *node) get(name string) (member, bool) {
 		}
 	}
 	return member{}, false
+}
+
+// number counts the nodes below n and n itself, from seq on, and returns the
+// next number.
+func (n *node) number(seq int) int {
+	n.seq = seq
+	seq++
+	for _, i := range n.items {
+		seq = i.number(seq)
+	}
+	for _, m := range n.members {
+		seq = m.value.number(seq)
+	}
+	return seq
 }
 
 const (
@@ -139,6 +154,7 @@ func parseTree(file string, data []byte, parse func(*builder, []byte) (*node, er
 			Hint: "want one section for each namespace, as webchat",
 		}
 	}
+	root.number(0)
 	return root, nil
 }
 

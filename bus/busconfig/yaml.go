@@ -2,16 +2,10 @@ package busconfig
 
 import (
 	"bytes"
-	"regexp"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
-
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
-
-// quotedAnchor is where yaml repeats a piece of the file.
-var quotedAnchor = regexp.MustCompile(`(?s)anchor '.*'`)
 
 func parseYAML(b *builder, data []byte) (*node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -28,12 +22,7 @@ func parseYAML(b *builder, data []byte) (*node, error) {
 		}
 	}
 	if err != nil {
-		m := yamlError.FindStringSubmatch(err.Error())
-		if m == nil {
-			return nil, b.malformed(0, 0, err.Error())
-		}
-		line, _ := strconv.Atoi(m[1])
-		return nil, b.malformed(line, 0, quotedAnchor.ReplaceAllString(m[2], "anchor (a text that begins with * or & wants quotes)"))
+		return nil, b.yamlProblem(err, data)
 	}
 	return b.yaml(&doc, "", 0)
 }

@@ -251,7 +251,6 @@ func TestBadConfig(t *testing.T) {
 		{"unknown section", "webchta:\n  dataURL: http://x\n", []string{"webchta", "did you mean webchat?"}},
 		{"wrong type", "webchat:\n  dataURL: http://x\n  pollRate: fast\n", []string{"webchat.pollRate"}},
 		{"out of range", "webchat:\n  dataURL: http://x\n  pollRate: 3\n", []string{"webchat.pollRate", "3 is out of range", "1000 to 30000"}},
-		{"two at once", "webchat:\n  datURL: http://x\n  pollRate: 3\n", []string{"webchat.datURL", "webchat.pollRate"}},
 		{"no dataURL", "webchat:\n  ajaxTimeout: 100\n", []string{"webchat.dataURL", "is missing"}},
 		{"bad dataURL", "webchat:\n  dataURL: 'ftp://x'\n", []string{"webchat.dataURL"}},
 		{"no driver", "webchat:\n  transport:\n    type: purecloud-v2-sockets\n", []string{"purecloud-v2-sockets"}},
@@ -267,6 +266,21 @@ func TestBadConfig(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestBadConfigHasALineForEach holds that several mistakes do not make one long line.
+func TestBadConfigHasALineForEach(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "webchat.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("webchat:\n  pollRate: 3\n  datURL: http://x\nwebchta: {}\n"), 0o600))
+	got := trial{}.run(t, "demo", "--config", file)
+	assert.Equal(t, exitFailure, got.status)
+	lines := strings.Split(got.stderr, "\n")
+	require.Len(t, lines, 4, got.stderr)
+	for i, want := range []string{":2: webchat.pollRate: 3 is out of range", ":3: webchat.datURL: unknown option", ":4: webchta: unknown section"} {
+		assert.True(t, strings.HasPrefix(lines[i], "busdemo: "), lines[i])
+		assert.Contains(t, lines[i], want)
+	}
+	assert.Empty(t, lines[3])
 }
 
 // TestEnvironment: the variables count without a file too.

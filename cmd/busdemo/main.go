@@ -3,7 +3,8 @@
 // what is registered on the bus. docs/busdemo.md is its manual.
 //
 // Exit status: 0 when all went well, 1 when something failed, 2 for a wrong command line, 130 after
-// Ctrl-C. What failed is told in one line on standard error.
+// Ctrl-C. What failed is told in one line on standard error; a configuration with several mistakes has a
+// line for each.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/cxbus/cxbus/bus/busconfig"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
@@ -66,7 +68,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	}
 	interrupted := errors.Is(err, errInterrupted)
 	if !interrupted || err != errInterrupted {
-		fmt.Fprintln(p.stderr, "busdemo: "+oneLine(err))
+		p.complain(err)
 	}
 	var usage *usageError
 	switch {
@@ -76,6 +78,18 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// complain tells on standard error what failed: each problem of a configuration in a line of its own, all
+// else in one.
+func (p *program) complain(err error) {
+	lines := []string{oneLine(err)}
+	if e := (*busconfig.Error)(nil); errors.As(err, &e) {
+		lines = cleanLines(err.Error())
+	}
+	for _, l := range lines {
+		fmt.Fprintln(p.stderr, "busdemo: "+l)
+	}
 }
 
 // together returns nil when all errs are nil, the one that is not, or all of them joined.

@@ -170,7 +170,7 @@ func (s *stack) reloads(p *program) {
 			case <-p.hangUp:
 			}
 			if _, err := s.client.Call(ctx, config.Reload.Name(), nil); err != nil && ctx.Err() == nil {
-				fmt.Fprintln(p.stderr, "busdemo: "+oneLine(err))
+				p.complain(err)
 			}
 		}
 	}()

@@ -3,9 +3,12 @@
 //
 // The command Config.reload loads a fresh configuration and checks all of it.
 // If that succeeds, the fresh one replaces the old and each section that has
-// changed is handed to its plugin through the plugin's configure command. If anything
+// changed is handed to its plugins through their configure commands. If anything
 // in it is wrong, the old configuration stays in force, whole, and the error
 // says what to mend.
+//
+// Several plugins may share a section: each gets the options that its own struct
+// declares, and an option is unknown only if none of them declares it.
 //
 //	cfg, err := config.New(load, config.Section{
 //		Name:      "webchat",
@@ -44,7 +47,7 @@ var (
 // Result says what a reload changed.
 type Result struct {
 	// Changed are the sections that differed and that their plugins took, in
-	// the order the sections were given to New.
+	// the order the sections were given to New. A shared section counts once.
 	Changed []string `json:"changed"`
 }
 
@@ -57,7 +60,14 @@ type Refusal struct {
 // mistake, or a plugin would not take its section. Its cause says which.
 var ErrRefused = &bus.Error{Code: "config.refused", Text: "the fresh configuration was refused, the old one stays in force"}
 
-// Section is one section of the configuration and who gets it.
+// errEmptied refuses a file that an editor has just emptied to write it anew.
+var errEmptied = &busconfig.Error{
+	Code: busconfig.CodeFile, Text: "the configuration has become empty, as a file is while it is being written",
+	Hint: "reload it when it is complete",
+}
+
+// Section is one section of the configuration and who gets it. Several Sections
+// of one name share that section.
 type Section struct {
 	// Name is the section's name in the file.
 	Name string
@@ -74,7 +84,7 @@ type Plugin struct {
 	sections []Section
 	cfg      atomic.Pointer[busconfig.Config] // in force
 	turn     chan struct{}                    // one reload at a time; guards values
-	values   map[string]any                   // by section, what is in force
+	values   []any                            // of each of sections, what is in force
 	publish  *bus.Publisher[Result]
 	refuse   *bus.Publisher[Refusal]
 	client   *bus.Client
@@ -94,33 +104,42 @@ func New(load func() (*busconfig.Config, error), sections ...Section) (*Plugin, 
 	return p, nil
 }
 
-// fresh loads and decodes everything.
-func (p *Plugin) fresh() (*busconfig.Config, map[string]any, error) {
+// fresh loads and decodes everything. The values are in the order of the
+// sections.
+func (p *Plugin) fresh() (*busconfig.Config, []any, error) {
 	cfg, err := p.load()
 	if err != nil {
 		return nil, nil, err
 	}
-	values := map[string]any{}
-	var known []string
-	var errs []error
-	for _, s := range p.sections {
-		into := s.Defaults()
-		errs = append(errs, cfg.Section(s.Name).Decode(into))
-		values[s.Name] = reflect.ValueOf(into).Elem().Interface()
-		known = append(known, s.Name)
+	claims := make([]busconfig.Claim, len(p.sections))
+	for i, s := range p.sections {
+		claims[i] = busconfig.Claim{Namespace: s.Name, Into: s.Defaults()}
 	}
-	errs = append(errs, cfg.CheckUnknown(known...))
-	if err := errors.Join(errs...); err != nil {
+	if err := cfg.Decode(claims...); err != nil {
 		return nil, nil, err
+	}
+	values := make([]any, len(claims))
+	for i, c := range claims {
+		values[i] = reflect.ValueOf(c.Into).Elem().Interface()
 	}
 	return cfg, values, nil
 }
 
-// Configure fills into from the section of that name as it is in force. It is
-// meant for [bus.Options.Configure]. It does not block; during a reload it is the
-// old one that is in force.
+// Configure fills into from the section of that name as it is in force; options
+// that only other plugins declare are theirs. It is meant for
+// [bus.Options.Configure]. It does not block; during a reload it is the old one
+// that is in force.
 func (p *Plugin) Configure(section string, into any) error {
-	return p.cfg.Load().Section(section).Decode(into)
+	all := []any{into}
+	for _, s := range p.sections {
+		if s.Name != section {
+			continue
+		}
+		if other := s.Defaults(); reflect.TypeOf(other) != reflect.TypeOf(into) {
+			all = append(all, other)
+		}
+	}
+	return p.cfg.Load().Section(section).Decode(all...)
 }
 
 // Namespace implements [bus.Plugin].
@@ -162,25 +181,31 @@ func (p *Plugin) swap(ctx context.Context) (Result, error) {
 		return Result{}, &e
 	}
 	cfg, values, err := p.fresh()
+	if err == nil && len(cfg.Namespaces()) == 0 && len(p.cfg.Load().Namespaces()) > 0 {
+		err = errEmptied
+	}
 	if err != nil {
 		return refused(err)
 	}
-	var done []Section
+	var done []int
 	res := Result{Changed: []string{}}
-	for _, s := range p.sections {
-		if reflect.DeepEqual(values[s.Name], p.values[s.Name]) {
+	for i, s := range p.sections {
+		if reflect.DeepEqual(values[i], p.values[i]) {
 			continue
 		}
-		if _, err := p.client.Call(ctx, s.Configure, values[s.Name]); err != nil {
-			for _, d := range slices.Backward(done) {
-				if _, back := p.client.Call(context.WithoutCancel(ctx), d.Configure, p.values[d.Name]); back != nil {
+		if _, err := p.client.Call(ctx, s.Configure, values[i]); err != nil {
+			for _, j := range slices.Backward(done) {
+				d := p.sections[j]
+				if _, back := p.client.Call(context.WithoutCancel(ctx), d.Configure, p.values[j]); back != nil {
 					err = errors.Join(err, fmt.Errorf("%s: give %s the old section back: %w", d.Name, d.Configure, back))
 				}
 			}
 			return refused(fmt.Errorf("section %s: %w", s.Name, err))
 		}
-		done = append(done, s)
-		res.Changed = append(res.Changed, s.Name)
+		done = append(done, i)
+		if !slices.Contains(res.Changed, s.Name) {
+			res.Changed = append(res.Changed, s.Name)
+		}
 	}
 	p.cfg.Store(cfg)
 	p.values = values
