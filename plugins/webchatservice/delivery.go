@@ -95,67 +95,152 @@ func (b *outbox) deliver(m *outgoing) {
 			b.settleLocked(m, MessageSent, nil)
 			return
 		}
-		b.awaitEchoLocked(m)
+		b.awaitEchoLocked(m, evidence{})
 		return
 	}
 	e := wireError(err)
+	proof := b.evidence(e)
 	switch {
-	case e.Outcome == chat.Unknown:
-		if m.echoed {
-			b.settleLocked(m, MessageSent, nil)
+	case m.echoed && (proof.possible() || e.Outcome == chat.Unknown):
+		b.settleLocked(m, MessageSent, nil)
+	case e.Outcome == chat.Unknown, e.Retryable() && proof.possible():
+		if absent := b.awaitEchoLocked(m, proof); !absent {
 			return
 		}
-		b.awaitEchoLocked(m)
-	case e.Retryable():
-		if m.backoff == nil {
-			m.backoff = newBackoff(250 * time.Millisecond)
+		if e.Retryable() {
+			b.repeatLocked(m, e)
+			return
 		}
-		m.underWay, m.requested = false, false
-		m.echoed = false
-		// Its own wait counts where nothing else fails, the session's where nothing gets through.
-		b.notBefore = time.Now().Add(max(m.backoff(e.RetryAfter), b.backOffLocked(e.RetryAfter)))
+		b.reportLocked(err)
+		b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", err, "the transcript does not show it; send it again if it is still wanted"))
+	case e.Retryable():
+		b.repeatLocked(m, e)
 	default:
 		b.reportLocked(err)
 		b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", err, ""))
 	}
 }
 
+// repeatLocked has a message tried again after a while.
+func (b *outbox) repeatLocked(m *outgoing, e *chat.Error) {
+	if m.backoff == nil {
+		m.backoff = newBackoff(250 * time.Millisecond)
+	}
+	m.underWay, m.requested, m.echoed, m.settleSince = false, false, false, time.Time{}
+	// Its own wait counts where nothing else fails, the session's where nothing gets through.
+	b.notBefore = time.Now().Add(max(m.backoff(e.RetryAfter), b.backOffLocked(e.RetryAfter)))
+}
+
+const (
+	conclusivePolls = 2               // the first may have begun before the message failed
+	conclusiveLook  = 2 * time.Second // for what a look has brought to be taken in
+)
+
+// evidence is what can show that a message is not in the transcript: answers to polls, or what the server says when it is
+// asked for what is new. The zero evidence is none.
+type evidence struct {
+	polls bool
+	look  chat.Refetcher
+	// patient: the message is to be repeated, so the evidence may take as long as a message may wait.
+	patient bool
+}
+
+func (v evidence) possible() bool { return v.polls || v.look != nil }
+
+// evidence says what can show that a message which failed with e is not there. There is none of one that broke on its way,
+// and may arrive yet: whoever answers has done with a request, but for a gateway that gave up waiting (HTTP 502, 504).
+func (b *outbox) evidence(e *chat.Error) (v evidence) {
+	unknown := e.Outcome == chat.Unknown && e.Status != 0 && e.Status != 502 && e.Status != 504
+	behind := e.Retryable() && e.StatusCode != 0 // what is behind the one who answers may have taken it
+	if !unknown && !behind {
+		return v
+	}
+	v.patient = behind
+	if p, ok := b.conn.(chat.Poller); ok && p.Polling() {
+		v.polls = true
+	} else {
+		v.look, _ = b.conn.(chat.Refetcher)
+	}
+	return v
+}
+
+// polledLocked notes that a poll was answered.
+func (b *outbox) polledLocked() {
+	if len(b.queue) > 0 && !b.queue[0].settleSince.IsZero() {
+		b.polls++
+		b.notifyLocked()
+	}
+}
+
+// lookLocked asks the server for what is new, which is received as usual, and reports whether it has answered. It lets go of
+// the lock meanwhile.
+func (b *outbox) lookLocked(wire chat.Refetcher) bool {
+	b.unlock()
+	_, err := wire.Refetch(b.ctx, b.conn.Position(), chat.Position{})
+	b.lock()
+	return err == nil
+}
+
 // awaitEchoLocked waits for the transcript to show a message, and returns, with the lock held, when that is
-// decided: the line came, or time is up, or the session is over. Nothing else is sent meanwhile.
-func (b *outbox) awaitEchoLocked(m *outgoing) {
+// decided: the line came, or time is up, or the session is over. Nothing else is sent meanwhile. It reports absent when there
+// is evidence that the line is not there; then the message is not settled.
+func (b *outbox) awaitEchoLocked(m *outgoing, v evidence) (absent bool) {
 	m.settleSince = time.Now()
-	since := m.settleSince // of the connection, as it is now
+	since := m.settleSince // of the connection, as it is now; zero while it is interrupted
+	b.polls = 0
+	var looked, nextLook time.Time
 	for m.state == MessagePending {
 		if m.echoed {
 			b.settleLocked(m, MessageSent, nil)
-			return
+			return false
 		}
+		now := time.Now()
 		// What was taken shows at once. What hung somewhere on its way is taken belatedly: that time
 		// runs anew after an interruption, which may have held the request up, too. Giving up sooner
 		// would let later messages overtake this one.
 		if b.state == StateInterrupted {
-			since = time.Time{}
+			since, looked, b.polls = time.Time{}, time.Time{}, 0
 		} else if since.IsZero() {
-			since = time.Now()
+			since = now
+		}
+		reached := !since.IsZero()
+		if v.look != nil && looked.IsZero() && reached && !now.Before(nextLook) {
+			if b.lookLocked(v.look) {
+				looked = time.Now()
+			} else {
+				nextLook = time.Now().Add(b.backOffLocked(0))
+			}
+			continue
 		}
 		until := since.Add(b.deps.limits.settleWithin)
-		if !since.IsZero() && !time.Now().Before(until) {
+		if v.patient {
+			until = m.created.Add(b.deps.limits.outboxAge)
+		}
+		switch {
+		case b.polls >= conclusivePolls && v.polls, !looked.IsZero() && now.Sub(looked) >= conclusiveLook:
+			return true
+		case (reached || v.patient) && !now.Before(until):
 			b.settleLocked(m, MessageUnknown, failure(ErrSendUnknown, "sendMessage", m.lastErr,
 				"look at the transcript before sending it again"))
-			return
+			return false
 		}
-		wait := time.Until(until)
-		if since.IsZero() {
-			wait = time.Hour // until the state changes
+		switch {
+		case !looked.IsZero():
+			until = looked.Add(conclusiveLook)
+		case v.look != nil && reached && nextLook.Before(until):
+			until = nextLook
+		case !reached && !v.patient:
+			until = now.Add(time.Hour) // until the state changes
 		}
 		changed := b.changed
 		b.unlock()
-		alive := pause(b.ctx, wait, changed)
+		alive := pause(b.ctx, time.Until(until), changed)
 		b.lock()
 		if !alive {
-			return // whoever ended the session settles it
+			return false // whoever ended the session settles it
 		}
 	}
+	return false
 }
 
 // echoLocked takes in an own line of the transcript: the message that it is has been sent.

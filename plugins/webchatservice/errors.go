@@ -36,8 +36,8 @@ var (
 	ErrTooLong = &bus.Error{Code: "webchat.too-long", Text: "Message length exceeds configured threshold"}
 	// ErrOutboxFull: too many messages wait for the network. Returned by the commands that send one.
 	ErrOutboxFull = &bus.Error{Code: "webchat.outbox-full", Text: "too many messages wait to be sent"}
-	// ErrNotSent: the message surely did not reach the server and will not: the session ended, it
-	// waited too long, or the server refused it. Returned by the commands that send one.
+	// ErrNotSent: the server surely does not have the message, and will not get it: the session ended, it
+	// waited too long, the server refused it, or failed and does not show it. Returned by the commands that send one.
 	ErrNotSent = &bus.Error{Code: "webchat.not-sent", Text: "message was not sent"}
 	// ErrSendUnknown: the connection broke while the message was under way, and the transcript did
 	// not show it in time. It is not sent again by itself. Returned by the commands that

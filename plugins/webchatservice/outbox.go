@@ -175,6 +175,7 @@ type outbox struct {
 	unsent       []*outgoing // settled as failed or unknown, to be sent again or discarded
 	sending      bool        // a goroutine sends what is in the queue
 	notBefore    time.Time   // nothing is sent before that
+	polls        int         // answered since only the transcript can tell what became of the first
 	idPrefix     string
 	count        int
 

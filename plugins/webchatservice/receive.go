@@ -216,6 +216,9 @@ func (s *session) applyLocked(ev *chat.Event, l lines, gaps []TranscriptGapData,
 		}
 		s.status.apply(ev.StatusCode, s.deps.limits.offline, s)
 	}
+	if ev.Raw != nil && ev.StatusCode == 0 {
+		s.outbox.polledLocked()
+	}
 	s.answeredLocked(ev.Raw)
 	if ev.Ended {
 		s.endedLocked(ev, interrupted)

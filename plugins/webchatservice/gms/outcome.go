@@ -87,6 +87,9 @@ func (w *Wire) failure(e *chat.Error, r *Response) {
 	case r.Status == http.StatusTooManyRequests:
 		e.Code, e.Text = chat.CodeTooMany, "too many requests (HTTP 429)"
 		e.Hint = wait(e)
+	case r.Status == http.StatusRequestTimeout, r.Status == http.StatusTooEarly: // RFC 9110 15.5.9, RFC 8470 5.2: nothing was done
+		e.Code, e.Text = chat.CodeUnavailable, fmt.Sprintf("the server did not take the request this time (HTTP %d)", r.Status)
+		e.Hint = wait(e)
 	case r.Status == http.StatusServiceUnavailable:
 		e.Code, e.Text = chat.CodeUnavailable, "the service is unavailable (HTTP 503)"
 		e.Hint = wait(e)
