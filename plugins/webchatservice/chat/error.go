@@ -45,7 +45,7 @@ const (
 	CodeBusy         = "busy"         // a poll is under way already
 	CodeEnded        = "ended"        // the chat is over
 	CodeRefused      = "refused"      // the server gave a list of errors, or said that repeating cannot help
-	CodeUnavailable  = "unavailable"  // the server cannot now: statusCode 1, HTTP 500, 502, 503, 504
+	CodeUnavailable  = "unavailable"  // the server cannot now: statusCode 1, HTTP 408, 425, 500, 502, 503, 504
 	CodeUnauthorized = "unauthorized" // HTTP 401
 	CodeForbidden    = "forbidden"    // HTTP 403
 	CodeNotFound     = "not_found"    // HTTP 404: wrong service or path, or an unknown chat
@@ -129,7 +129,10 @@ func (e *Error) Is(target error) bool {
 func (e *Error) Retryable() bool {
 	switch e.Outcome {
 	case NotSent:
-		return e.Code == CodeNetwork || e.Code == CodeTimeout || e.Code == CodeBusy
+		switch e.Code {
+		case CodeNetwork, CodeTimeout, CodeBusy, CodeUnavailable, CodeTooMany:
+			return true
+		}
 	case Rejected:
 		return e.Code == CodeUnavailable || e.Code == CodeTooMany
 	}

@@ -44,6 +44,8 @@ func TestErrorRetryable(t *testing.T) {
 		{chat.NotSent, chat.CodeNetwork, true},
 		{chat.NotSent, chat.CodeTimeout, true},
 		{chat.NotSent, chat.CodeBusy, true},
+		{chat.NotSent, chat.CodeUnavailable, true},
+		{chat.NotSent, chat.CodeTooMany, true},
 		{chat.NotSent, chat.CodeCanceled, false},
 		{chat.NotSent, chat.CodeClosed, false},
 		{chat.NotSent, chat.CodeInvalid, false},

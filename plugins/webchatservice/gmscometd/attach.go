@@ -76,17 +76,13 @@ func (c *conn) begin(ctx context.Context, p *pending, data []byte) *chat.Error {
 	return p.wait(ctx, c, c.client.Timeout()+c.client.Lag(), true)
 }
 
-// notBegun is the error of a request for which there was no Bayeux session. Nothing was asked of the chat server yet, so
-// the request may be repeated, whatever became of the handshake. A server that failed (HTTP 5xx) has refused it, as one
-// does that is unavailable.
+// notBegun is the error of a request for which there was no Bayeux session: nothing was asked of the chat server, so the
+// request may be made again, whatever became of the handshake.
 func notBegun(op string, trouble *chat.Error) *chat.Error {
 	e := *trouble
 	e.Op = op
 	if e.Outcome == chat.Unknown {
 		e.Outcome = chat.NotSent
-		if e.Code == chat.CodeUnavailable {
-			e.Outcome = chat.Rejected
-		}
 	}
 	return &e
 }

@@ -2,6 +2,7 @@ package gmscometd
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -15,6 +16,9 @@ type delivery struct {
 	asked  bool            // it answers a request
 }
 
+// errOtherChat is the error of a delivery whose chatId is another chat's: it is none of ours, whoever mixed them up.
+var errOtherChat = errors.New("delivery is of another chat")
+
 // deliver takes in what the server says (wire-gms B.3): data is valid JSON. Whoever calls it then calls waiting.
 func (c *conn) deliver(data []byte) error {
 	c.mu.Lock()
@@ -26,6 +30,9 @@ func (c *conn) deliver(data []byte) error {
 	if err != nil {
 		c.unreadableLocked(err)
 		return err
+	}
+	if id := a.Session.ID; c.begun && id != "" && id != c.transcript.Session.ID {
+		return errOtherChat
 	}
 	c.hold = true
 	c.answerLocked(a)

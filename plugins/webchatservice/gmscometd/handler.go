@@ -18,7 +18,7 @@ func (h handler) Deliver(channel string, data []byte) {
 		return
 	}
 	if err := h.c.deliver(data); err != nil {
-		h.c.d.log.Warn("a delivery cannot be read", "error", wirejson.Unreadable(err))
+		h.c.d.log.Warn("a delivery cannot be taken in", "error", wirejson.Unreadable(err))
 	}
 }
 
