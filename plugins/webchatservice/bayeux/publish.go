@@ -19,6 +19,9 @@ type Reply struct {
 // of Publish: see [Client.Refused]. The error's Outcome tells whether the server may have got the messages; its Err is
 // [ErrLinkBroken] if it has not, because the link had broken before.
 func (c *Client) Publish(ctx context.Context, op, channel string, data ...json.RawMessage) ([]Reply, *chat.Error) {
+	if ctx.Err() != nil {
+		return nil, canceledError(ctx, op)
+	}
 	c.mu.Lock()
 	if c.closing || c.state == StateDisconnected {
 		c.mu.Unlock()
