@@ -173,6 +173,7 @@ type outbox struct {
 	queue        []*outgoing // not settled; the first may be under way
 	awaitingEcho []*outgoing // settled as sent or unknown, and not yet seen in the transcript
 	unsent       []*outgoing // settled as failed or unknown, to be sent again or discarded
+	untold       []*outgoing // of a stored session: sent, which is still to be told
 	sending      bool        // a goroutine sends what is in the queue
 	notBefore    time.Time   // nothing is sent before that
 	polls        int         // answered since only the transcript can tell what became of the first

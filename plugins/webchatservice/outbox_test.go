@@ -263,6 +263,13 @@ func TestMessageGoesOutAsItIsGiven(t *testing.T) {
 }
 
 func TestMessagesSurviveAKill(t *testing.T) {
+	t.Run("before the transcript shows what is under way", func(t *testing.T) { killWhileSending(t, 0, time.Second) })
+	t.Run("after it", func(t *testing.T) { killWhileSending(t, 2500*time.Millisecond, 0) })
+}
+
+// killWhileSending kills a service that has a message under way, which the server takes without answering. Two more are
+// given to it some time after that one, and the kill comes some time after them.
+func killWhileSending(t *testing.T, more, kill time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
@@ -279,10 +286,12 @@ func TestMessagesSurviveAKill(t *testing.T) {
 
 		// One is under way when the process dies, and the server takes it; two wait.
 		sim.Faults().Add(chatsim.Fault{Op: "send", DelayAnswer: time.Hour})
-		for _, text := range []string{"same", "two", "three"} {
-			say(text)
-		}
-		time.Sleep(time.Second)
+		say("same")
+		time.Sleep(more)
+		say("two")
+		say("three")
+		time.Sleep(kill)
+		synctest.Wait()
 		left := copyOf(t, opts.Store)
 		sim.Network().Partition()
 		r.stop()

@@ -147,9 +147,12 @@ func (s *session) recordLocked() *record {
 		Async:     s.async,
 	}
 	s.outbox.unsaved = false
-	for _, m := range slices.Concat(s.outbox.unsent, s.outbox.queue) {
+	for _, m := range slices.Concat(s.outbox.untold, s.outbox.unsent, s.outbox.queue) {
 		state := m.state
-		if m.underWay {
+		switch {
+		case m.underWay && m.echoed: // the place in the transcript may be behind its line
+			state = MessageSent
+		case m.underWay:
 			state = MessageUnknown
 		}
 		r.Outbox = append(r.Outbox, storedItem{
@@ -221,15 +224,18 @@ func (s *session) reload(r *record) {
 			s.outbox.unsent = append(s.outbox.unsent, m)
 		case MessageFailed:
 			s.outbox.unsent = append(s.outbox.unsent, m)
+		case MessageSent: // and its caller was not told
+			s.outbox.untold = append(s.outbox.untold, m)
 		}
 	}
 }
 
 // resumeOutboxLocked goes on with the messages of a stored session, and tells what is known of them.
 func (s *session) resumeOutboxLocked() {
-	for _, m := range slices.Concat(s.outbox.unsent, s.outbox.queue) {
+	for _, m := range slices.Concat(s.outbox.untold, s.outbox.unsent, s.outbox.queue) {
 		s.outbox.emitStateLocked(m, nil)
 	}
+	s.outbox.untold = nil
 	if slices.ContainsFunc(s.outbox.queue, func(m *outgoing) bool { return m.doubtful }) {
 		s.outbox.notBefore = time.Now().Add(restoreSettle)
 	}
