@@ -10,6 +10,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
@@ -62,14 +64,14 @@ func talk(ctx context.Context, b *bus.Bus) error {
 
 func Example_chat() {
 	ctx := context.Background()
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Scripted(&chatsim.ScriptOptions{JoinDelay: -1, ReplyDelay: -1})})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Scripted(&chatsim.ScriptOptions{JoinDelay: -1, ReplyDelay: -1})})
 	defer sim.Close()
 
 	b := bus.New(nil)
 	defer b.Close(ctx)
 	err := b.Start(ctx, webchatservice.New(&webchatservice.Options{
 		Drivers:    wires.All(),
-		Config:     &webchatservice.Config{DataURL: sim.GMSURL()},
+		Config:     &webchatservice.Config{DataURL: gmssim.URL(sim)},
 		HTTPClient: sim.Client(),
 	}))
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
@@ -80,14 +81,14 @@ func (p *Thanks) onMessages(ctx context.Context, e bus.Event[webchatservice.Mess
 
 func Example() {
 	ctx := context.Background()
-	sim := chatsim.New(nil) // plays the chat server; with a real one only DataURL is needed below
+	sim := simulator.New(nil) // plays the chat server; with a real one only DataURL is needed below
 	defer sim.Close()
 
 	b := bus.New(nil)
 	defer b.Close(ctx)
 	err := b.Start(ctx, &Thanks{}, webchatservice.New(&webchatservice.Options{
 		Drivers:    wires.All(),
-		Config:     &webchatservice.Config{DataURL: sim.GMSURL()},
+		Config:     &webchatservice.Config{DataURL: gmssim.URL(sim)},
 		HTTPClient: sim.Client(),
 	}))
 	if err != nil {

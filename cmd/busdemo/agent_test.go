@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // console is a run of the program with somebody at its terminal, who types and reads.
@@ -282,13 +284,13 @@ func TestDeskGone(t *testing.T) {
 
 // TestDeskRefuses: the desk is for programs of this machine, and for orders that make sense.
 func TestDeskRefuses(t *testing.T) {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 	defer sim.Close()
 	d := newDesk(sim)
 	defer d.close()
 	server := httptest.NewServer(d)
 	defer server.Close()
-	resp, err := sim.Client().Post(sim.GMSURL(), "application/x-www-form-urlencoded", strings.NewReader("nickname=Vera"))
+	resp, err := sim.Client().Post(gmssim.URL(sim), "application/x-www-form-urlencoded", strings.NewReader("nickname=Vera"))
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	chat := sim.Chats()[0].ID
@@ -356,13 +358,13 @@ func TestDeskRefuses(t *testing.T) {
 
 // TestDeskAgentVanishes: an agent whose program is killed leaves the chats.
 func TestDeskAgentVanishes(t *testing.T) {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 	defer sim.Close()
 	d := newDesk(sim)
 	defer d.close()
 	server := httptest.NewServer(d)
 	defer server.Close()
-	resp, err := sim.Client().Post(sim.GMSURL(), "application/x-www-form-urlencoded", strings.NewReader("nickname=Vera"))
+	resp, err := sim.Client().Post(gmssim.URL(sim), "application/x-www-form-urlencoded", strings.NewReader("nickname=Vera"))
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	c, _ := sim.Chat(sim.Chats()[0].ID)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 )
 
 // typed is a line that somebody types after a while.
@@ -96,7 +97,7 @@ func TestChatNotSent(t *testing.T) {
 		stdin, stop := pipe(t, typed{time.Second, "refused"}, typed{2 * time.Second, "taken"}, typed{2 * time.Second, "/end"})
 		defer stop()
 		got := trial{stdin: stdin, prepare: func(s *chatsim.Server) {
-			s.Faults().Add(chatsim.Fault{Op: "send", Errors: []chatsim.Error{{Code: chatsim.CodeTooLong, Advice: "too long"}}})
+			s.Faults().Add(chatsim.Fault{Op: "send", Details: gmssim.Fault{Errors: []gmssim.Error{{Code: gmssim.CodeTooLong, Advice: "too long"}}}})
 		}}.run(t, "chat")
 		got.requireOK(t)
 		assertOrder(t, got.stdout, "* not sent: refused", "Ann: You said: taken")

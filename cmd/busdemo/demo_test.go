@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // conversationOrder is what a demo shows, in this order, on every wire.
@@ -150,7 +152,7 @@ func TestDemoNobodyComes(t *testing.T) {
 		// A server whose agents are out: the standard script's answer to startChat is a chat that
 		// nobody joins, since every poll fails for as long as the visitor waits.
 		got := trial{prepare: func(s *chatsim.Server) {
-			s.Faults().Add(chatsim.Fault{Op: "refresh", Times: -1, StatusCode: 1})
+			s.Faults().Add(chatsim.Fault{Op: "refresh", Times: -1, Details: gmssim.Fault{StatusCode: 1}})
 		}}.run(t, "demo", "--patience", "3s")
 		got.assertLine(t, exitFailure, "no agent joined within 3s", "--patience")
 		got.assertEnded(t)
@@ -220,7 +222,7 @@ func TestBadServer(t *testing.T) {
 		want    []string
 	}{
 		{"unreachable", func(s *chatsim.Server) { s.Network().Refuse() }, []string{"no connection", "refused", "webchat.dataURL"}},
-		{"refuses", fault(chatsim.Fault{Errors: []chatsim.Error{{Code: 306, Advice: "\x1b]0;pwned\x07 no such service"}}}), []string{"306", "webchat.dataURL"}},
+		{"refuses", fault(chatsim.Fault{Details: gmssim.Fault{Errors: []gmssim.Error{{Code: 306, Advice: "\x1b]0;pwned\x07 no such service"}}}}), []string{"306", "webchat.dataURL"}},
 		{"HTML", fault(chatsim.Fault{Status: 200, Body: []byte("<html>")}), []string{"HTML", "webchat.dataURL"}},
 		{"truncated JSON", fault(chatsim.Fault{Truncate: 20}), []string{"broken JSON"}},
 		{"invalid UTF-8", fault(chatsim.Fault{Status: 200, Body: []byte("{\"chatId\":\"\xff\"}")}), []string{"UTF-8"}},
@@ -326,7 +328,7 @@ func TestReaderGoesAway(t *testing.T) {
 				var sim *chatsim.Server
 				stdin, typing := pipe(t, typed{time.Second, "hello"}, typed{2 * time.Second, "transfer"}, typed{3 * time.Second, "hello"}, typed{time.Second, strings.Repeat("x", 1000)})
 				p := &program{stdin: stdin, stdout: &brokenPipe{after}, stderr: &stderr, newSim: func(o *chatsim.Options) *chatsim.Server {
-					sim = chatsim.New(o)
+					sim = simulator.New(o)
 					return sim
 				}}
 				assert.Equal(t, exitFailure, p.run(t.Context(), args))

@@ -119,8 +119,8 @@ func (d *desk) follow(ctx context.Context, c *chatsim.Chat) {
 		told := deskEvent{
 			Chat: c.ID(), Type: string(e.Type), From: e.From.Nickname, Role: string(e.From.Type), Text: e.Text, Hidden: e.Hidden,
 		}
-		if name := e.UserData["file-name"]; name != "" {
-			told.Text = name
+		if e.File != nil {
+			told.Text = e.File.Name
 		}
 		d.mu.Lock()
 		d.tellLocked(k, told)

@@ -51,12 +51,9 @@ func spoil(sim *chatsim.Server, o faultOptions) (stop func()) {
 				return
 			}
 			sim.Faults().Clear() // those that met nothing
-			add := func(f chatsim.Fault, wire string) {
-				f.Match = func(r chatsim.Request) bool { return r.Wire == wire }
-				sim.Faults().Add(f)
+			for _, f := range sim.Faces() {
+				sim.Faults().Add(f.RandomFault(random))
 			}
-			add(chatsim.RandomFault(random), "gms")
-			add(chatsim.RandomCometDFault(random), "cometd")
 		}
 	})
 	return func() {

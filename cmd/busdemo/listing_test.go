@@ -18,7 +18,7 @@ import (
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/bus/busschema"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
-	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 func TestCommands(t *testing.T) {
@@ -94,7 +94,7 @@ func TestEvents(t *testing.T) {
 
 // TestSchemasKnown: of every type on the bus the lists say what it looks like.
 func TestSchemasKnown(t *testing.T) {
-	p := &program{newSim: chatsim.New}
+	p := &program{newSim: simulator.New}
 	require.NoError(t, p.eachPlugin(t.Context(), func(info bus.PluginInfo) error {
 		var types []reflect.Type
 		for _, c := range info.Commands {

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // loadFigures are what busdemo load --json prints, as far as tests look at it.
@@ -163,7 +165,7 @@ func TestLoadBadServer(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		got := trial{prepare: func(s *chatsim.Server) {
-			s.Faults().Add(chatsim.Fault{Op: "start", Skip: 3, Times: -1, Errors: []chatsim.Error{{Code: 306, Advice: "\x1bno more"}}})
+			s.Faults().Add(chatsim.Fault{Op: "start", Skip: 3, Times: -1, Details: gmssim.Fault{Errors: []gmssim.Error{{Code: 306, Advice: "\x1bno more"}}}})
 		}}.run(t, "load", "--sessions", "5")
 		got.assertLine(t, exitFailure, "2 of 5 chats could not be started, the first because:", "306")
 		assert.NotContains(t, got.stderr, "\x1b")
@@ -195,7 +197,7 @@ func TestLoadBadConfig(t *testing.T) {
 func TestLoadReaderGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var stderr strings.Builder
-		p := &program{stdin: strings.NewReader(""), stdout: &brokenPipe{}, stderr: &stderr, newSim: chatsim.New}
+		p := &program{stdin: strings.NewReader(""), stdout: &brokenPipe{}, stderr: &stderr, newSim: simulator.New}
 		assert.Equal(t, exitFailure, p.run(t.Context(), []string{"load", "--for", "500ms"}))
 		assert.Contains(t, stderr.String(), "write the figures: broken pipe")
 	})

@@ -19,6 +19,7 @@ import (
 
 	"github.com/cxbus/cxbus/bus/busconfig"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // The exit statuses.
@@ -45,7 +46,7 @@ func main() {
 // run is the program: it carries out args and returns the exit status. The end of ctx is Ctrl-C; a signal
 // from hangUp, which may be nil, makes it read its configuration again.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, hangUp <-chan os.Signal) int {
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, newSim: chatsim.New, hangUp: hangUp}
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, newSim: simulator.New, hangUp: hangUp}
 	return p.run(ctx, args)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // output is a writer that calls a function the first time that what was written holds a text.
@@ -88,7 +89,7 @@ func (tr trial) run(t *testing.T, args ...string) outcome {
 		stderr.call = cancel
 	}
 	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, hangUp: signals, newSim: func(o *chatsim.Options) *chatsim.Server {
-		got.sim = chatsim.New(o)
+		got.sim = simulator.New(o)
 		if tr.prepare != nil {
 			tr.prepare(got.sim)
 		}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,7 +84,7 @@ func (p *program) sim(ctx context.Context, o simOptions) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 
-	first, err := addressLine(urls)
+	first, err := addressLine(sim.Faces(), urls)
 	if err == nil {
 		_, err = p.stdout.Write(first)
 	}
@@ -109,15 +111,31 @@ func (p *program) sim(ctx context.Context, o simOptions) error {
 	return together(err, closed)
 }
 
-// addressLine returns the first line of output: a JSON object from wire to address.
-func addressLine(urls map[string]string) ([]byte, error) {
-	line, err := json.Marshal(struct {
-		GMS    string `json:"gms"`
-		CometD string `json:"cometd"`
-		Files  string `json:"files"`
-		Desk   string `json:"desk,omitempty"`
-	}{urls["gms"], urls["cometd"], urls["files"], urls["desk"]})
-	return append(line, '\n'), err
+// addressLine returns the first line of output: a JSON object from wire to address, in the order of the faces; the desk
+// comes last.
+func addressLine(faces []chatsim.Face, urls map[string]string) ([]byte, error) {
+	var names []string
+	for _, f := range faces {
+		names = append(names, slices.Sorted(maps.Keys(f.BaseURLs("")))...)
+	}
+	if urls["desk"] != "" {
+		names = append(names, "desk")
+	}
+	line := []byte("{")
+	for i, name := range names {
+		if i > 0 {
+			line = append(line, ',')
+		}
+		for _, text := range []string{name, urls[name]} {
+			b, err := json.Marshal(text)
+			if err != nil {
+				return nil, err
+			}
+			line = append(append(line, b...), ':')
+		}
+		line = line[:len(line)-1]
+	}
+	return append(line, "}\n"...), nil
 }
 
 // reachable returns an address at which a program here reaches a listener at addr: one that listens

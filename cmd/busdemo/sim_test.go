@@ -19,7 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // serve runs busdemo sim on the loopback. It returns the first line of output, and what stops it.
@@ -120,13 +121,13 @@ func TestSimAndChat(t *testing.T) {
 func TestFaults(t *testing.T) {
 	trials := func(seed uint64) (wrong []int) {
 		synctest.Test(t, func(t *testing.T) {
-			sim := chatsim.New(nil)
+			sim := simulator.New(nil)
 			defer sim.Close()
 			stop := spoil(sim, faultOptions{every: 100 * time.Millisecond, seed: seed})
 			ask := func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 				defer cancel()
-				r, err := http.NewRequestWithContext(ctx, http.MethodPost, sim.GMSURL(), strings.NewReader("nickname=Ada"))
+				r, err := http.NewRequestWithContext(ctx, http.MethodPost, gmssim.URL(sim), strings.NewReader("nickname=Ada"))
 				require.NoError(t, err)
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 				if resp, err := sim.Client().Do(r); err == nil { // a request that goes wrong is what is asked for

@@ -13,6 +13,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
@@ -148,10 +150,10 @@ func (s *stack) embedded(c *webchatservice.Config) {
 // pointTo points c to an embedded server.
 func pointTo(sim *chatsim.Server, transport string, c *webchatservice.Config) {
 	if transport == gmscometd.Name {
-		c.CometD.Enabled, c.CometD.CometURL, c.CometD.APIURL, c.CometD.Channel = true, sim.CometDURL(), sim.FilesURL(), sim.Channel()
+		c.CometD.Enabled, c.CometD.CometURL, c.CometD.APIURL, c.CometD.Channel = true, cometdsim.URL(sim), cometdsim.FilesURL(sim), cometdsim.Channel(sim)
 		return
 	}
-	c.DataURL = sim.GMSURL()
+	c.DataURL = gmssim.URL(sim)
 	c.PollRateMin, c.PollRateMax = 250, 1000 // nobody pays for requests in memory
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 func TestBackoffIsCappedAndSpread(t *testing.T) {
@@ -99,7 +100,7 @@ func TestNoStormOfAThousand(t *testing.T) {
 	t.Parallel()
 	const sessions = 1000
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		client := sim.Client() // one for all, as a gateway has
 		defer client.CloseIdleConnections()
@@ -179,7 +180,7 @@ func TestNoStormOfAThousand(t *testing.T) {
 
 func TestRetryAfterIsHonoured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()

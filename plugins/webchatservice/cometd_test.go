@@ -17,6 +17,9 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
@@ -32,7 +35,7 @@ func onCometD(sim *chatsim.Server, carrier string) *webchatservice.Options {
 	return &webchatservice.Options{
 		Drivers: []chat.Factory{gmscometd.Factory()},
 		Config: &webchatservice.Config{CometD: webchatservice.CometD{
-			Enabled: true, CometURL: sim.CometDURL(), APIURL: sim.FilesURL(), WebsocketEnabled: &websocket,
+			Enabled: true, CometURL: cometdsim.URL(sim), APIURL: cometdsim.FilesURL(sim), WebsocketEnabled: &websocket,
 		}},
 		Dial: sim.DialContext,
 	}
@@ -43,7 +46,7 @@ func overCometD(t *testing.T, o chatsim.Options, f func(t *testing.T, sim *chats
 	for _, carrier := range []string{websockets, longPolling} {
 		t.Run(carrier, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sim := chatsim.New(&o)
+				sim := simulator.New(&o)
 				defer func() { require.NoError(t, sim.Close()) }()
 				f(t, sim, onCometD(sim, carrier))
 			})
@@ -117,14 +120,14 @@ func TestEndChatOverCometD(t *testing.T) {
 		assert.Equal(t, 1, count(told, "ended"))
 		assert.Equal(t, 1, count(told, "clientDisconnected"))
 		assert.True(t, sim.Chats()[0].Ended)
-		assert.Empty(t, sim.BayeuxClients(), "the Bayeux session was left too")
+		assert.Empty(t, cometdsim.Of(sim).Clients(), "the Bayeux session was left too")
 	})
 }
 
 // A command settles when the transcript shows it, not when it was written, nor when Bayeux took it.
 func TestSettledByTheTranscript(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer func() { require.NoError(t, sim.Close()) }()
 		r := newRig(t, onCometD(sim, websockets))
 		defer r.stop()
@@ -213,7 +216,7 @@ func TestForgottenBayeuxSession(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.take()
 		for n := range 3 {
-			sim.ForgetClients()
+			cometdsim.Of(sim).ForgetClients()
 			_, err = ann.Say(fmt.Sprint(n))
 			require.NoError(t, err)
 			time.Sleep(time.Minute)
@@ -365,7 +368,7 @@ func TestHistoryFails(t *testing.T) {
 		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
 		require.NoError(t, err)
 		r.take()
-		sim.Faults().Add(chatsim.Fault{Op: "refresh", Errors: []chatsim.Error{{Code: 204, Advice: "no"}}})
+		sim.Faults().Add(chatsim.Fault{Op: "refresh", Details: gmssim.Fault{Errors: []gmssim.Error{{Code: 204, Advice: "no"}}}})
 		_, err = call(r, webchatservice.FetchHistory, struct{}{})
 		require.ErrorIs(t, err, webchatservice.ErrRequest)
 		assert.Zero(t, count(r.told(), "messageReceived"))
@@ -401,8 +404,8 @@ func TestChatServerOfflineOverCometD(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(time.Second)
 		r.take()
-		away := sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", StatusCode: 1, Times: -1})
-		sim.ForgetClients()
+		away := sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", Times: -1, Details: gmssim.Fault{StatusCode: 1}})
+		cometdsim.Of(sim).ForgetClients()
 		time.Sleep(time.Minute)
 		_, err = ann.Say("are you there?")
 		require.NoError(t, err)
@@ -420,7 +423,7 @@ func TestRestoredOfflineOverCometD(t *testing.T) {
 		r := newRig(t, opts)
 		r.begin()
 		r.stop()
-		away := sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", StatusCode: 1, Times: -1})
+		away := sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", Times: -1, Details: gmssim.Fault{StatusCode: 1}})
 		r = newRig(t, opts)
 		defer r.stop()
 		_, err := call(r, webchatservice.Restore, webchatservice.RestoreIn{})
@@ -447,8 +450,8 @@ func TestNeverAttachedOverCometD(t *testing.T) {
 		r := newRig(t, opts)
 		defer r.stop()
 		r.begin()
-		sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", Times: -1, Unsuccessful: "500::no"})
-		sim.ForgetClients()
+		sim.Faults().Add(chatsim.Fault{Op: "requestNotifications", Times: -1, Details: cometdsim.Fault{Unsuccessful: "500::no"}})
+		cometdsim.Of(sim).ForgetClients()
 		time.Sleep(2 * time.Minute)
 		assert.Equal(t, 1, count(r.told(), "disconnected"), "after 30 attempts, 3 s apart")
 		time.Sleep(time.Hour)
@@ -465,7 +468,7 @@ func TestNeverAttachedOverCometD(t *testing.T) {
 
 // Files go over cometD.apiURL, their lines are pushed.
 func TestFilesOverCometD(t *testing.T) {
-	overCometD(t, chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{MaxFileSize: 100, Types: []string{"txt"}}}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
+	overCometD(t, chatsim.Options{Script: chatsim.Nobody, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Files: gmssim.FileLimits{MaxFileSize: 100, Types: []string{"txt"}}})}}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
 		r := newRig(t, opts)
 		defer r.stop()
 		r.begin()
@@ -492,7 +495,7 @@ func TestFilesOverCometD(t *testing.T) {
 // Neither the key of the session nor what is configured as a secret shows anywhere: events, errors, logs.
 func TestSecretsStaySecretOverCometD(t *testing.T) {
 	const canary = "CANARY-api-key"
-	overCometD(t, chatsim.Options{APIKey: canary, SilenceLimit: -1}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
+	overCometD(t, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{APIKey: canary})}}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
 		opts.Config.APIKey = webchatservice.NewKey(canary)
 		var logged bytes.Buffer
 		r := &rig{t: t, bus: bus.New(&bus.Options{Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))})}
@@ -514,11 +517,11 @@ func TestSecretsStaySecretOverCometD(t *testing.T) {
 		key := data.SecureKey.Reveal()
 		require.NotEmpty(t, key)
 		time.Sleep(5 * time.Second)
-		sim.DropSockets()
+		cometdsim.Of(sim).DropSockets()
 		sim.Network().Reset()
 		sim.Faults().Add(chatsim.Fault{Op: "upgrade", Status: 403})
 		sim.Faults().Add(chatsim.Fault{Op: "push", Rewrite: func([]byte) []byte { return []byte(`{"secureKey":"` + key + `"`) }})
-		sim.Faults().Add(chatsim.Fault{Op: "sendMessage", Unsuccessful: "403::no " + key})
+		sim.Faults().Add(chatsim.Fault{Op: "sendMessage", Details: cometdsim.Fault{Unsuccessful: "403::no " + key}})
 		_, err = call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "hello"})
 		time.Sleep(time.Minute)
 		_, end := call(r, webchatservice.EndChat, struct{}{})

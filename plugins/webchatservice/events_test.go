@@ -15,6 +15,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -143,7 +144,7 @@ func TestEveryEvent(t *testing.T) {
 	})
 	t.Run("polled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			defer sim.Close()
 			opts := onSim(sim)
 			opts.Config.SleepEnabled = true
@@ -177,7 +178,7 @@ func TestEveryEvent(t *testing.T) {
 // does not leave.
 func TestVendorsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Store = webchatservice.NewMemoryStore()

@@ -21,6 +21,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 func TestSendFile(t *testing.T) {
@@ -28,7 +30,7 @@ func TestSendFile(t *testing.T) {
 	path := filepath.Join(dir, "bill.txt")
 	require.NoError(t, os.WriteFile(path, []byte("from a path"), 0o600))
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{MaxFiles: 3, MaxFileSize: 200 << 10}})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Files: gmssim.FileLimits{MaxFiles: 3, MaxFileSize: 200 << 10}})}})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -92,7 +94,7 @@ func TestSendFile(t *testing.T) {
 func TestDownloadFile(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -141,7 +143,7 @@ func (s stuck) Read([]byte) (int, error) {
 
 func TestSendFileIsCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -169,9 +171,9 @@ func asked(sim *chatsim.Server, op string) (n int) {
 
 // What the server would not take is not sent to it, and refused with the server's codes.
 func TestFileLimitsAreCheckedBeforeSending(t *testing.T) {
-	limits := chatsim.FileLimits{MaxFiles: 2, MaxFileSize: 1000, MaxTotalSize: 1500, Types: []string{"txt", "pdf"}}
+	limits := gmssim.FileLimits{MaxFiles: 2, MaxFileSize: 1000, MaxTotalSize: 1500, Types: []string{"txt", "pdf"}}
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: limits})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Files: limits})}})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -214,7 +216,7 @@ func TestFileLimitsAreCheckedBeforeSending(t *testing.T) {
 		assert.Len(t, sim.Chats()[0].Files, 2)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{NeedAgent: true}})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Files: gmssim.FileLimits{NeedAgent: true}})}})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -257,7 +259,7 @@ func (s slowly) Read(p []byte) (int, error) {
 func TestTransfersAreCancelled(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -303,7 +305,7 @@ func TestDownloadBomb(t *testing.T) {
 	require.NoError(t, w.Close())
 	require.Less(t, bomb.Len(), 1<<20)
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()

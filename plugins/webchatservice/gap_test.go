@@ -14,6 +14,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -30,7 +32,7 @@ func gaps(events []bus.Event[any]) (all []webchatservice.TranscriptGapData) {
 // onAgent makes a check of one on a simulated GMS whose chat has an agent, and nothing unread.
 func onAgent(t *testing.T, f func(r *rig, sim *chatsim.Server, c *chatsim.Chat, ann *chatsim.Seat)) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -60,7 +62,7 @@ func TestLinesBehindAGapWaitForIt(t *testing.T) {
 	for name, broken := range map[string]chatsim.Fault{
 		"network":     {Op: "refresh", Drop: chatsim.DropBefore, Times: 6},
 		"busy":        {Op: "refresh", Status: http.StatusServiceUnavailable, Times: 6},
-		"try again":   {Op: "refresh", StatusCode: 1, Times: 6},
+		"try again":   {Op: "refresh", Times: 6, Details: gmssim.Fault{StatusCode: 1}},
 		"half answer": {Op: "refresh", Cut: 20, Times: 6},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +129,7 @@ func TestEachGapIsTold(t *testing.T) {
 // The first line is missed, too.
 func TestGapAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		sim.Faults().Add(chatsim.Fault{Op: "start", Omit: 1})
 		r := newRig(t, onSim(sim))
@@ -243,7 +245,7 @@ func TestOverflowIsAGap(t *testing.T) {
 
 func TestGapIsFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()

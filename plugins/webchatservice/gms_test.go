@@ -15,6 +15,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -22,14 +24,14 @@ import (
 func onSim(sim *chatsim.Server) *webchatservice.Options {
 	return &webchatservice.Options{
 		Drivers: []chat.Factory{gmsrest.Factory()},
-		Config:  &webchatservice.Config{DataURL: sim.GMSURL()},
+		Config:  &webchatservice.Config{DataURL: gmssim.URL(sim)},
 		Dial:    sim.DialContext,
 	}
 }
 
 func TestConversationOverREST(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(nil)
+		sim := simulator.New(nil)
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -68,7 +70,7 @@ func TestConversationOverREST(t *testing.T) {
 
 func TestEndChatOverREST(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(nil)
+		sim := simulator.New(nil)
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -91,7 +93,7 @@ func TestEndChatOverREST(t *testing.T) {
 
 func TestPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -128,7 +130,7 @@ func TestPolling(t *testing.T) {
 
 func TestPartitionInTheMiddle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{SilenceLimit: -1})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -155,7 +157,7 @@ func TestPartitionInTheMiddle(t *testing.T) {
 
 func TestForgottenByTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(nil)
+		sim := simulator.New(nil)
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -174,7 +176,7 @@ func TestForgottenByTheServer(t *testing.T) {
 
 func TestServerDownSeesFewTries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{SilenceLimit: -1})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -205,12 +207,12 @@ func TestEveryLostAnswerIsSettled(t *testing.T) {
 		"accepted 10 s on": {Op: "send", Times: 2, Late: 10 * time.Second},
 		"half an answer":   {Op: "send", Times: 3, Cut: 20},
 		"503":              {Op: "send", Times: 3, Status: 503},
-		"try again":        {Op: "send", Times: 3, StatusCode: 1},
+		"try again":        {Op: "send", Times: 3, Details: gmssim.Fault{StatusCode: 1}},
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+				sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 				defer sim.Close()
 				r := newRig(t, onSim(sim))
 				defer r.stop()
@@ -242,7 +244,7 @@ func TestBadServers(t *testing.T) {
 		fault chatsim.Fault
 		want  string
 	}{
-		"refuses":       {chatsim.Fault{Errors: []chatsim.Error{{Code: 161, Advice: "give a name"}}}, "161"},
+		"refuses":       {chatsim.Fault{Details: gmssim.Fault{Errors: []gmssim.Error{{Code: 161, Advice: "give a name"}}}}, "161"},
 		"HTML":          {chatsim.Fault{Status: 200, Body: []byte("<html>welcome</html>"), Header: http.Header{"Content-Type": {"text/html"}}}, "webchat.dataURL"},
 		"nothing":       {chatsim.Fault{Delay: time.Hour}, "webchat.dataURL"},
 		"truncated":     {chatsim.Fault{Truncate: 20}, "webchat.dataURL"},
@@ -255,7 +257,7 @@ func TestBadServers(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+				sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 				defer sim.Close()
 				tt.fault.Times = -1
 				bad := sim.Faults().Add(tt.fault)
@@ -288,9 +290,9 @@ func TestNoDataURL(t *testing.T) {
 		_, err = call(r, webchatservice.Configure, webchatservice.Config{})
 		assert.ErrorIs(t, err, webchatservice.ErrInvalidConfig)
 
-		sim := chatsim.New(nil)
+		sim := simulator.New(nil)
 		defer sim.Close()
-		_, err = call(r, webchatservice.Configure, webchatservice.Config{DataURL: sim.GMSURL()})
+		_, err = call(r, webchatservice.Configure, webchatservice.Config{DataURL: gmssim.URL(sim)})
 		assert.NoError(t, err)
 	})
 }
@@ -299,14 +301,14 @@ func TestConfigureMovesToAnotherServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := chatsim.NewNetwork()
 		defer network.Close()
-		one := chatsim.New(&chatsim.Options{Network: network, Host: "one.test"})
+		one := simulator.New(&chatsim.Options{Network: network, Host: "one.test"})
 		defer one.Close()
-		two := chatsim.New(&chatsim.Options{Network: network, Host: "two.test"})
+		two := simulator.New(&chatsim.Options{Network: network, Host: "two.test"})
 		defer two.Close()
 		r := newRig(t, onSim(one))
 		defer r.stop()
 		r.begin()
-		_, err := call(r, webchatservice.Configure, webchatservice.Config{DataURL: two.GMSURL()})
+		_, err := call(r, webchatservice.Configure, webchatservice.Config{DataURL: gmssim.URL(two)})
 		require.NoError(t, err)
 		_, err = call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "still here"})
 		require.NoError(t, err)
@@ -322,11 +324,11 @@ func TestConfigureMovesToAnotherServer(t *testing.T) {
 // A configuration that no chat can begin with changes nothing.
 func TestWrongConfigurationChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(nil)
+		sim := simulator.New(nil)
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
-		for _, wrong := range []webchatservice.Config{{}, {DataURL: sim.GMSURL(), PollRateMin: 1}} {
+		for _, wrong := range []webchatservice.Config{{}, {DataURL: gmssim.URL(sim), PollRateMin: 1}} {
 			_, err := call(r, webchatservice.Configure, wrong)
 			require.ErrorIs(t, err, webchatservice.ErrInvalidConfig)
 			r.begin()
@@ -338,7 +340,7 @@ func TestWrongConfigurationChangesNothing(t *testing.T) {
 
 func TestRestoreOverREST(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(nil)
+		sim := simulator.New(nil)
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Store = webchatservice.NewMemoryStore()
@@ -364,7 +366,7 @@ func TestRestoreOverREST(t *testing.T) {
 
 func TestSecretsStaySecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{APIKey: "CANARY-api-key"})
+		sim := simulator.New(&chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{APIKey: "CANARY-api-key"})}})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Config.APIKey = webchatservice.NewKey("CANARY-api-key")

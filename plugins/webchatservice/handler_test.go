@@ -15,6 +15,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // overAll runs a test over each way to the server, in a bubble with a simulator that has nobody at its desk, with a chat
@@ -27,7 +28,7 @@ func overAll(t *testing.T, f func(t *testing.T, r *rig, ann *chatsim.Seat)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+				sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 				defer func() { require.NoError(t, sim.Close()) }()
 				r := newRig(t, options(sim))
 				defer r.stop()

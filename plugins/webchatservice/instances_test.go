@@ -16,6 +16,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // The vendor documents that several tabs of one chat do not see each other's messages over CometD (webchatservice
@@ -28,7 +29,7 @@ func TestInstancesShareASession(t *testing.T) {
 }
 
 func shareASession(t *testing.T, cut string) {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 	defer func() { require.NoError(t, sim.Close()) }()
 	apart, closeApart := networkTo(t, sim)
 	defer closeApart()

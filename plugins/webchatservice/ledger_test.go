@@ -16,6 +16,9 @@ import (
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // seeds is how many random scripts TestLedger plays: 100, and 10,000 with SOAK=1.
@@ -40,7 +43,7 @@ func TestLedger(t *testing.T) {
 // restFault is a random fault of one request of a kind that is picked first.
 func restFault(rng *rand.Rand) chatsim.Fault {
 	ops := []string{"refresh", "send", "startTyping", "stopTyping", ""}
-	f := chatsim.RandomFault(rng)
+	f := gmssim.New(nil).RandomFault(rng)
 	f.Op = ops[rng.IntN(len(ops))]
 	return f
 }
@@ -52,7 +55,7 @@ func TestLedgerOverCometD(t *testing.T) {
 			t.Run(fmt.Sprint(carrier, "/", seed), func(t *testing.T) {
 				t.Parallel()
 				on := func(sim *chatsim.Server) *webchatservice.Options { return onCometD(sim, carrier) }
-				synctest.Test(t, func(t *testing.T) { ledger(t, uint64(seed), on, chatsim.RandomCometDFault) }) //nolint:gosec // not negative
+				synctest.Test(t, func(t *testing.T) { ledger(t, uint64(seed), on, cometdsim.New(nil).RandomFault) }) //nolint:gosec // not negative
 			})
 		}
 	}
@@ -61,7 +64,7 @@ func TestLedgerOverCometD(t *testing.T) {
 // ledger plays one script on a wire: on makes the options for it, fault what goes wrong with single requests.
 func ledger(t *testing.T, seed uint64, on func(*chatsim.Server) *webchatservice.Options, fault func(*rand.Rand) chatsim.Fault) {
 	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it must be the same every time
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1, Seed: seed + 1})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1, Seed: seed + 1})
 	defer sim.Close()
 	r := newRig(t, on(sim))
 	defer r.stop()

@@ -15,6 +15,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -24,13 +26,13 @@ func limitPromises() []promise {
 		{"6.1", []int{2, 3}, "`configure` can be called once; the end point is fixed", "`configure` again counts from the next session on", func(t *testing.T) {
 			network := chatsim.NewNetwork()
 			defer network.Close()
-			one := chatsim.New(&chatsim.Options{Network: network, Host: "one.test"})
+			one := simulator.New(&chatsim.Options{Network: network, Host: "one.test"})
 			defer one.Close()
-			two := chatsim.New(&chatsim.Options{Network: network, Host: "two.test"})
+			two := simulator.New(&chatsim.Options{Network: network, Host: "two.test"})
 			defer two.Close()
 			r := newRig(t, onSim(one))
 			defer r.stop()
-			_, err := call(r, webchatservice.Configure, webchatservice.Config{DataURL: two.GMSURL()})
+			_, err := call(r, webchatservice.Configure, webchatservice.Config{DataURL: gmssim.URL(two)})
 			require.NoError(t, err)
 			r.begin()
 			assert.Empty(t, one.Chats())
@@ -83,7 +85,7 @@ func limitPromises() []promise {
 			assert.Equal(t, chat.KindCustomNotice, tr.Messages[len(tr.Messages)-1].Type)
 		})},
 		{"6.1", []int{1}, "several tabs of one chat do not see each other's messages", "services that hold the same session see every line, once and in order", func(t *testing.T) {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			defer sim.Close()
 			var rigs []*rig
 			for i := range 3 {
@@ -162,7 +164,7 @@ func limitPromises() []promise {
 		{"6.1", []int{9, 10}, "sessions are not restored on `localhost` and IP addresses, on another domain, or after 60 s", "a `Store` knows no addresses, and `restoreTimeout` is what is configured", func(t *testing.T) {
 			network := chatsim.NewNetwork()
 			defer network.Close()
-			sim := chatsim.New(&chatsim.Options{Network: network, Host: "127.0.0.1", Script: chatsim.Nobody, SilenceLimit: -1})
+			sim := simulator.New(&chatsim.Options{Network: network, Host: "127.0.0.1", Script: chatsim.Nobody, SilenceLimit: -1})
 			defer sim.Close()
 			opts := onSim(sim)
 			opts.Config.RestoreTimeout = 600_000

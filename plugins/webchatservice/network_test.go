@@ -34,6 +34,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -109,7 +110,7 @@ func onTLS(t *testing.T, sim *chatsim.Server, config *tls.Config) string {
 }
 
 func TestConfiguredAuthority(t *testing.T) {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 	defer sim.Close()
 	authority := certify(t, nil)
 	caFile, _ := pems(t, authority)
@@ -138,7 +139,7 @@ func TestConfiguredAuthority(t *testing.T) {
 }
 
 func TestConfiguredClientCertificate(t *testing.T) {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 	defer sim.Close()
 	authority := certify(t, nil)
 	known := x509.NewCertPool()
@@ -213,7 +214,7 @@ func (g *gate) tunnel(w http.ResponseWriter, address string) {
 }
 
 func TestConfiguredProxy(t *testing.T) {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 	defer sim.Close()
 	g := &gate{transport: &http.Transport{}}
 	defer g.transport.CloseIdleConnections()
@@ -248,7 +249,7 @@ func TestConfiguredProxy(t *testing.T) {
 func TestConfiguredMarks(t *testing.T) {
 	for _, mark := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			defer sim.Close()
 			opts := onSim(sim)
 			opts.Config.MarkLines = mark
@@ -277,7 +278,7 @@ func TestConfiguredMarks(t *testing.T) {
 
 func TestConfiguredInactivityLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Config.InactivityLimit = 60_000
@@ -327,7 +328,7 @@ func (d *desk) expire() {
 // as a failure.
 func TestAuthorizationIsAskedAgainOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		d := &desk{}
 		shared := chat.NewAuthorization(d.ask)

@@ -14,6 +14,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -174,7 +175,7 @@ func TestResendAndDiscard(t *testing.T) {
 // What cannot be taken in again is kept, and what is unknown can be sent again or discarded, also after a restore.
 func TestResendAcrossARestore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Store, opts.OutboxLimit = webchatservice.NewMemoryStore(), 1
@@ -271,7 +272,7 @@ func TestMessagesSurviveAKill(t *testing.T) {
 // given to it some time after that one, and the kill comes some time after them.
 func killWhileSending(t *testing.T, more, kill time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Store = webchatservice.NewMemoryStore()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -60,7 +61,7 @@ func TestResetPollExceptionsForgetsWhatWas(t *testing.T) {
 
 func TestSleepAndWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Config.SleepEnabled = true

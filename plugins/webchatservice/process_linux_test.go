@@ -26,6 +26,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/boltstore"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -262,7 +263,7 @@ func kept(t *testing.T, file, text string) {
 // onLoopback serves a simulator whose chats nobody answers by itself.
 func onLoopback(t *testing.T) (sim *chatsim.Server, url, file string) {
 	t.Helper()
-	sim = chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+	sim = simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 	t.Cleanup(func() { require.NoError(t, sim.Close()) })
 	front := httptest.NewServer(sim.Handler())
 	t.Cleanup(front.Close)
@@ -424,7 +425,7 @@ func TestNothingIsLeft(t *testing.T) {
 		require.NoError(t, b.Close(context.Background()))
 		require.NoError(t, store.Close())
 	}
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 	defer sim.Close() //nolint:errcheck // checked by what is left
 	front := httptest.NewServer(sim.Handler())
 	defer front.Close()

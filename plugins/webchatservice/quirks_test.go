@@ -12,19 +12,21 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // Wherever the sources on the server differ, both are true for the service: a chat goes its way, and the application is
 // told the same.
 func TestEveryQuirk(t *testing.T) {
-	kinds := reflect.TypeFor[chatsim.Quirks]()
+	kinds := reflect.TypeFor[gmssim.Quirks]()
 	for i := range kinds.NumField() {
 		name := kinds.Field(i).Name
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var quirks chatsim.Quirks
+				var quirks gmssim.Quirks
 				reflect.ValueOf(&quirks).Elem().Field(i).SetBool(true)
-				sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Quirks: quirks})
+				sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Quirks: quirks})}})
 				defer sim.Close()
 				opts := onSim(sim)
 				opts.Store = webchatservice.NewMemoryStore()

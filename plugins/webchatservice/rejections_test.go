@@ -18,6 +18,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
@@ -222,7 +224,7 @@ func rejections(dir string) []rejection {
 			return r.by("fetchHistory", `{}`)
 		}},
 		{"fetchHistory", webchatservice.ErrRequest, "request failed", func(t *testing.T) error {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			t.Cleanup(func() { _ = sim.Close() })
 			opts := onCometD(sim, websockets)
 			opts.Store = webchatservice.NewMemoryStore()
@@ -248,7 +250,7 @@ func rejections(dir string) []rejection {
 		{"sendFile", webchatservice.ErrFile, "file cannot be used", active("sendFile", `{"files": {"name": "a.txt"}}`)},
 		{"sendFile", webchatservice.ErrRequest, "request failed", refused("sendFile", `{"files": {"name": "a.txt", "data": "aGk="}}`, "file")},
 		{"sendFile", webchatservice.ErrFileRefused, "file was refused", func(t *testing.T) error {
-			r, _ := simRig(t, &chatsim.Options{Files: chatsim.FileLimits{MaxFileSize: 1}})
+			r, _ := simRig(t, &chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Files: gmssim.FileLimits{MaxFileSize: 1}})}})
 			return r.by("sendFile", `{"files": {"name": "a.txt", "data": "aGk="}}`)
 		}},
 		{"downloadFile", webchatservice.ErrNoSession, noSession, idle("downloadFile", `{"fileId": "1"}`)},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -180,7 +181,7 @@ func TestRestoreWhatTheCallerKept(t *testing.T) {
 // A restored session tells of those who type now, not of typing that is over.
 func TestRestoreWithTyping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Store = webchatservice.NewMemoryStore()
@@ -262,7 +263,7 @@ func TestVerifySessionWaitsForARestore(t *testing.T) {
 // restore tells what is old and what is new.
 func TestRestoreKeepsTheReadMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Store = webchatservice.NewMemoryStore()
@@ -293,7 +294,7 @@ func TestRestoreKeepsTheReadMark(t *testing.T) {
 // What the server has lost while the process was away is told; what was read before is not missed.
 func TestRestoreSeesGapsBehindTheReadMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Store = webchatservice.NewMemoryStore()
@@ -324,7 +325,7 @@ func TestRestoreSeesGapsBehindTheReadMark(t *testing.T) {
 // A long-lived chat is restored however long the visitor was away; the server keeps it.
 func TestLongLivedChatIsRestored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Store = webchatservice.NewMemoryStore()

@@ -18,6 +18,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -137,7 +138,7 @@ func onRig(f func(t *testing.T, r *rig, m *chattest.Memory)) func(t *testing.T) 
 // onGMS makes a check of one on a service with a simulated GMS whose chats nobody answers, and a chat.
 func onGMS(f func(t *testing.T, r *rig, sim *chatsim.Server)) func(t *testing.T) {
 	return func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
@@ -284,7 +285,7 @@ func simRig(t *testing.T, opts *chatsim.Options) (*rig, *chatsim.Server) {
 		opts = &chatsim.Options{}
 	}
 	opts.Script = chatsim.Nobody
-	sim := chatsim.New(opts)
+	sim := simulator.New(opts)
 	t.Cleanup(func() { _ = sim.Close() })
 	r := rigFor(t, onSim(sim))
 	r.begin()

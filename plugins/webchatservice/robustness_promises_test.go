@@ -16,6 +16,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -54,7 +56,7 @@ func robustnessPromises() []promise {
 			assert.False(t, v.SessionActive)
 		}},
 		{"6.4", []int{3}, "no back-off on errors, or one without a cap", "exponential with jitter, at most 8 s while a session lives", func(t *testing.T) {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 			defer sim.Close()
 			r := newRig(t, onSim(sim))
 			defer r.stop()
@@ -96,7 +98,7 @@ func robustnessPromises() []promise {
 			assert.Equal(t, 5, m.Chats())
 		}},
 		{"6.4", []int{7}, "unknown options are ignored, `pollRateMin` counts only beside `pollRateMax`", "each counts by itself, and a wrong one is an error with its path", func(t *testing.T) {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			defer sim.Close()
 			opts := onSim(sim)
 			opts.Config.PollRateMin = 2000
@@ -197,7 +199,7 @@ func robustnessPromises() []promise {
 			assert.GreaterOrEqual(t, len(sim.Requests())-before, 3)
 		})},
 		{"6.4", []int{10}, "a file cannot be sent again after a failure, and the limits are left to the server", "it can, and what the limits forbid is not sent", func(t *testing.T) {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{MaxFileSize: 4}})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Files: gmssim.FileLimits{MaxFileSize: 4}})}})
 			defer sim.Close()
 			r := newRig(t, onSim(sim))
 			defer r.stop()
@@ -221,7 +223,7 @@ func robustnessPromises() []promise {
 			assert.Len(t, sim.Chats()[0].Files, 1)
 		}},
 		{"6.4", []int{11}, "addresses are compiled in", "all come from the configuration", func(t *testing.T) {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			defer sim.Close()
 			opts := onSim(sim)
 			var mu sync.Mutex
@@ -240,7 +242,7 @@ func robustnessPromises() []promise {
 			_, err := call(r, webchatservice.Configure, *opts.Config)
 			require.NoError(t, err)
 			r.begin()
-			u, err := url.Parse(sim.GMSURL())
+			u, err := url.Parse(gmssim.URL(sim))
 			require.NoError(t, err)
 			mu.Lock()
 			defer mu.Unlock()

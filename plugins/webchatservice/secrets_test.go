@@ -21,6 +21,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // leaks collects everything that is shown while a chat goes on.
@@ -67,7 +69,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 			card   = "CANARY-card-4711"
 		)
 		seen := &leaks{}
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, APIKey: apikey, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{APIKey: apikey})}})
 		defer sim.Close()
 		opts := onSim(sim)
 		opts.Config.APIKey = webchatservice.NewKey(apikey)

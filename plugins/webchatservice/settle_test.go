@@ -10,6 +10,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // overGMS runs f on a chat that nobody answers, over each wire of GMS.
@@ -21,7 +23,7 @@ func overGMS(t *testing.T, f func(t *testing.T, r *rig, sim *chatsim.Server)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+				sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 				defer sim.Close()
 				r := newRig(t, on(sim))
 				defer r.stop()
@@ -38,7 +40,7 @@ func TestLineIsLookedForBeforeItIsRepeated(t *testing.T) {
 	for name, stored := range map[string]bool{"stored": true, "not stored": false} {
 		t.Run(name, func(t *testing.T) {
 			overGMS(t, func(t *testing.T, r *rig, sim *chatsim.Server) {
-				sim.Faults().Add(chatsim.Fault{Op: "send", StatusCode: 1, Accept: stored})
+				sim.Faults().Add(chatsim.Fault{Op: "send", Accept: stored, Details: gmssim.Fault{StatusCode: 1}})
 				begun := time.Now()
 				require.NoError(t, send(r, "once"))
 				assert.Less(t, time.Since(begun), 15*time.Second)
@@ -53,12 +55,12 @@ func TestLineIsLookedForBeforeItIsRepeated(t *testing.T) {
 // While the chat server stays out of reach a line waits. It is sent once, when the transcript can be looked at again.
 func TestLineWaitsForTheTranscript(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
 		r.begin()
-		sim.Faults().Add(chatsim.Fault{StatusCode: 1, Times: -1})
+		sim.Faults().Add(chatsim.Fault{Times: -1, Details: gmssim.Fault{StatusCode: 1}})
 		sent := start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "once"})
 		time.Sleep(2 * time.Minute)
 		select {

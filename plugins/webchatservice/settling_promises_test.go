@@ -12,6 +12,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -92,7 +93,7 @@ func settlingPromises() []promise {
 			assert.Equal(t, []string{"one"}, m.VisitorLines(id))
 		})},
 		{"6.2", []int{5}, "requests hang after another tab has ended the session", "they settle, and `ended` tells", func(t *testing.T) {
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			defer sim.Close()
 			one, two := newRig(t, onSim(sim)), newRig(t, onSim(sim))
 			defer one.stop()

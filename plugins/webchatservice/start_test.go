@@ -13,6 +13,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -118,7 +119,7 @@ func TestAsyncIsConfiguredOrAskedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+				sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 				defer sim.Close()
 				opts := onSim(sim)
 				opts.Config.Async.Enabled = tt.configured

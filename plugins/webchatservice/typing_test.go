@@ -13,6 +13,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -47,7 +48,7 @@ func TestTyping(t *testing.T) {
 // What the server was not told is not reported as told, and is told once it can be.
 func TestTypingThatTheServerWasNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()

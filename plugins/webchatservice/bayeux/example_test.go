@@ -12,6 +12,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/bayeux"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // plainHTTP makes requests without header fields and credentials.
@@ -71,14 +73,14 @@ func (p printing) Secrets() []chat.Secret        { return nil }
 // A client publishes a request, and is pushed the answer. The server is a simulator in memory; its chats are just
 // messages here.
 func Example() {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 	defer sim.Close() //nolint:errcheck // nothing is left of it
 
 	jar := bayeux.NewJar()
-	requests := plainHTTP{sim.CometDURL(), &http.Client{Transport: sim.Client().Transport, Jar: jar}}
+	requests := plainHTTP{cometdsim.URL(sim), &http.Client{Transport: sim.Client().Transport, Jar: jar}}
 	handler := printing{make(chan struct{}), make(chan []byte, 10)}
 	client := bayeux.New(requests, handler, &bayeux.Options{
-		Dialer: bayeux.NewDialer(bayeux.DialerOptions{Address: sim.CometDURL(), Dial: sim.DialContext}),
+		Dialer: bayeux.NewDialer(bayeux.DialerOptions{Address: cometdsim.URL(sim), Dial: sim.DialContext}),
 		Jar:    jar,
 	})
 	client.Start()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // peers are the addresses of the servers.
@@ -52,7 +53,7 @@ func listen() (peers, func() error, error) {
 		return peers{}, nil, err
 	}
 	desk := &desk{seats: make(map[string]*chatsim.Seat)}
-	sim := chatsim.New(&chatsim.Options{Script: desk.note, SilenceLimit: -1, Keep: 1})
+	sim := simulator.New(&chatsim.Options{Script: desk.note, SilenceLimit: -1, Keep: 1})
 	push := newPusher()
 	mux := http.NewServeMux()
 	mux.Handle("/", sim.Handler())

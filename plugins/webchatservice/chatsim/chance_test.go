@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 )
 
 // A careful client comes through any of these faults with each line sent once,
@@ -36,31 +38,31 @@ func TestRandomFaults(t *testing.T) {
 						return false
 					}
 					for i, m := range r.Messages {
-						seen[m.Index] = r.lines()[i]
+						seen[m.Index] = r.Lines()[i]
 					}
 					return true
 				}
 				var want []string
 				for n := range 30 {
 					if rng.IntN(2) == 0 {
-						sim.Faults().Add(chatsim.RandomFault(rng))
+						sim.Faults().Add(gmssim.Of(sim).RandomFault(rng))
 					}
 					line := fmt.Sprint("line ", n)
 					want = append(want, line)
-					for tries := 1; !take(v.try("send", "message", line, "transcriptPosition", fmt.Sprint(next()))); tries++ {
+					for tries := 1; !take(v.Try("send", "message", line, "transcriptPosition", fmt.Sprint(next()))); tries++ {
 						require.Less(t, tries, 50)
 						time.Sleep(11 * time.Second) // no fault acts later than that
 						if slices.Contains(said(v), line) {
 							break
 						}
 					}
-					take(v.try("refresh", "transcriptPosition", fmt.Sprint(next())))
+					take(v.Try("refresh", "transcriptPosition", fmt.Sprint(next())))
 					time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
 				}
 				sim.Faults().Clear()
 				time.Sleep(time.Minute / 2)
-				require.True(t, take(v.try("refresh", "transcriptPosition", fmt.Sprint(next()))))
-				s := v.chat().Snapshot()
+				require.True(t, take(v.Try("refresh", "transcriptPosition", fmt.Sprint(next()))))
+				s := v.Chat().Snapshot()
 				assert.Equal(t, want, s.Lines(chatsim.Client))
 				assert.Len(t, s.Lines(chatsim.Agent), len(want)+1)
 				require.Len(t, seen, len(s.Events))
@@ -75,7 +77,7 @@ func TestRandomFaults(t *testing.T) {
 
 // The same seed gives the same faults.
 func TestRandomFaultSeeded(t *testing.T) {
-	for _, random := range []func(*rand.Rand) chatsim.Fault{chatsim.RandomFault, chatsim.RandomCometDFault} {
+	for _, random := range []func(*rand.Rand) chatsim.Fault{gmssim.New(nil).RandomFault, cometdsim.New(nil).RandomFault} {
 		list := func(seed uint64) (out []string) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			for range 100 {
@@ -109,8 +111,8 @@ func TestOwnScript(t *testing.T) {
 	}
 	bubble(t, &chatsim.Options{Script: bot}, func(t *testing.T, sim *chatsim.Server) {
 		v := enter(t, sim)
-		changed := v.chat().Changed()
-		v.do("send", "message", "help")
+		changed := v.Chat().Changed()
+		v.Do("send", "message", "help")
 		<-changed
 		c, err := sim.Desk().Next(t.Context())
 		require.NoError(t, err)
@@ -118,6 +120,6 @@ func TestOwnScript(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, c, ann.Chat())
 		time.Sleep(time.Millisecond)
-		assert.Contains(t, v.do("refresh").lines(), "ParticipantLeft robo")
+		assert.Contains(t, v.Do("refresh").Lines(), "ParticipantLeft robo")
 	})
 }

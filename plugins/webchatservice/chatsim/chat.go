@@ -24,7 +24,7 @@ const (
 	EndedByAgent   EndReason = "agent"   // Seat.End, or the last agent left
 	EndedBySilence EndReason = "silence" // no request for Options.SilenceLimit
 	EndedByIdle    EndReason = "idle"    // no activity for IdleAlert and IdleClose
-	EndedByBadKey  EndReason = "key"     // Quirks.BadKeyEnds
+	EndedByBadKey  EndReason = "key"     // put out for a wrong key
 	EndedByServer  EndReason = "server"  // Chat.End, a fault, a restart without memory
 )
 
@@ -34,34 +34,36 @@ type Chat struct {
 	server *Server
 	seq    int // order of start, guarded by server.mu until published
 
-	id, secret, userID string
-	service            string
-	started            time.Time
-	form               Visitor
-	async              bool
+	id, token string
+	service   string
+	started   time.Time
+	form      Visitor
+	async     bool
+	index     func(Event) Indexing
 
 	ctx    context.Context // ends with the chat
 	cancel context.CancelFunc
 
 	mu        chatLock
+	dirty     bool          // the faces are to be told
 	changed   chan struct{} // closed at the next change, nil while nobody waits
 	all       []*event      // everything, hidden and unnumbered too, in order
 	shown     []*event      // what the visitor can ask for by position, by rising index
-	loose     []*event      // unnumbered events the visitor has not had yet
 	last      int           // highest index given
 	visitor   *party
 	parties   []*party
 	userData  map[string]string
 	readUpTo  int
-	removed   bool // the visitor was put out: silence, bad key
+	putOut    bool // the visitor was put out: silence, bad key
 	ended     bool
 	reason    EndReason
 	silence   *time.Timer
 	idle      *time.Timer
 	idleUntil time.Time // when the chat closes, after an idle alert
-	files     fileStore
-	answered  *answer // the last answer that had events; immutable
-	attached  []*attachment
+	files     []*storedFile
+
+	connections int         // of the visitor, that live
+	values      map[any]any // of the faces
 }
 
 // Visitor is what a visitor gave with the start of a chat.
@@ -100,6 +102,9 @@ type Snapshot struct {
 // ID returns the chat's id on the wire.
 func (c *Chat) ID() string { return c.id }
 
+// Service returns what the visitor asked for: a chat service, a queue, a deployment.
+func (c *Chat) Service() string { return c.service }
+
 // Done is closed when the chat ends or the server is closed.
 func (c *Chat) Done() <-chan struct{} { return c.ctx.Done() }
 
@@ -110,7 +115,7 @@ func (c *Chat) Snapshot() Snapshot {
 	s := Snapshot{
 		ID: c.id, Service: c.service, Visitor: c.form, UserData: maps.Clone(c.userData),
 		Preview: c.visitor.preview, Typing: c.visitor.typing, ReadUpTo: c.readUpTo, Async: c.async,
-		Files: c.files.list(), Started: c.started, Ended: c.ended, Reason: c.reason,
+		Files: c.listFiles(), Started: c.started, Ended: c.ended, Reason: c.reason,
 	}
 	for _, e := range c.all {
 		s.Events = append(s.Events, e.export())
@@ -221,18 +226,16 @@ func (c *Chat) Alert(closeIn time.Duration) error {
 // addLocked puts an event into the transcript.
 func (c *Chat) addLocked(e *event) *event {
 	e.time = time.Now()
-	quirks := &c.server.opts.Quirks
-	switch {
-	case e.hidden && !quirks.HiddenTakeIndex, quirks.OwnTypingHidden && e.isTyping() && e.from == c.visitor:
-		// not for the visitor
-	case e.hidden:
+	switch c.indexingLocked(e) {
+	case Withheld:
+		e.hidden = true
+	case Skipped:
+		e.hidden = true
 		c.last++
-	case e.isTyping() && quirks.TypingUnnumbered:
-		e.shown = true
-		c.loose = append(c.loose, e)
+	case Unnumbered:
 	default:
 		c.last++
-		e.index, e.shown = c.last, true
+		e.index = c.last
 		c.shown = append(c.shown, e)
 	}
 	c.all = append(c.all, e)
@@ -240,7 +243,18 @@ func (c *Chat) addLocked(e *event) *event {
 	return e
 }
 
+func (c *Chat) indexingLocked(e *event) Indexing {
+	switch {
+	case c.index != nil:
+		return c.index(e.export())
+	case e.hidden:
+		return Withheld
+	}
+	return Numbered
+}
+
 func (c *Chat) wakeLocked() {
+	c.dirty = true
 	if c.changed != nil {
 		close(c.changed)
 		c.changed = nil
@@ -318,8 +332,7 @@ func (c *Chat) stopTimersLocked() {
 	}
 }
 
-// heardLocked notes a request of the visitor, which is what keeps him in
-// (wire-gms A.8, flex-disconnect-timeout). A long-lived chat has no such limit.
+// heardLocked notes a request of the visitor, which is what keeps him in. A long-lived chat has no such limit.
 func (c *Chat) heardLocked() {
 	limit := c.server.opts.SilenceLimit
 	if limit < 0 || c.async || c.ended {
@@ -335,45 +348,11 @@ func (c *Chat) heardLocked() {
 		if c.ended || c.server.ctx.Err() != nil {
 			return
 		}
-		if len(c.attached) > 0 { // a Bayeux session that lives is a sign of life
+		if c.connections > 0 {
 			c.silence.Reset(limit)
 			return
 		}
-		c.removed = true
+		c.putOut = true
 		c.endLocked(EndedBySilence)
 	})
 }
-
-// fromLocked returns the events that a position asks for (wire-gms A.7.3).
-func (c *Chat) fromLocked(position int) []*event {
-	quirks := &c.server.opts.Quirks
-	var events []*event
-	switch {
-	case position == 0:
-		return nil
-	case position == -1 && !quirks.MinusOneIsAll:
-		if n := len(c.shown); n > 0 {
-			events = c.shown[n-1:]
-		}
-		return events
-	}
-	i := len(c.shown)
-	for i > 0 && c.shown[i-1].index >= position {
-		i--
-	}
-	if position > 1 || !quirks.TypingNotKept {
-		events = append(events, c.shown[i:]...)
-	} else {
-		for _, e := range c.shown[i:] {
-			if !e.isTyping() {
-				events = append(events, e)
-			}
-		}
-	}
-	events = append(events, c.loose...)
-	c.loose = nil
-	return events
-}
-
-// botStyle marks an event as a bot's (wire-gms A.4).
-const botStyle = `{"GCTI_SYSTEM":{"party-info":{"style":"BOT"}}}`

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 )
 
 // Role is what somebody joins a chat as.
@@ -15,7 +16,7 @@ const (
 	RoleAgent Role = iota
 	RoleSupervisor
 	RoleMonitor // a supervisor the visitor does not see, who can whisper
-	RoleBot     // External, with the bot style on each event
+	RoleBot     // External, a program in place of an agent
 	RoleSystem  // External; speaks without a joining and a leaving event
 )
 
@@ -96,19 +97,13 @@ func (s *Seat) Say(text string) (Event, error) {
 	return s.add(event{kind: Message, text: text, format: "text"})
 }
 
-// SayRich sends a line with structured content, a JSON value in the form that
-// genesys-chat clients read; text is what other clients show.
+// SayRich sends a line with structured content, such as quick replies or cards: a JSON value in the form that the clients
+// of the chat's wire read. text is what other clients show.
 func (s *Seat) SayRich(text string, content json.RawMessage) (Event, error) {
 	if !json.Valid(content) {
 		return Event{}, errors.New("chatsim: structured content is not JSON")
 	}
-	attributes, err := json.Marshal(map[string]any{
-		"structured-content": map[string]any{"genesys-chat": map[string]any{"content": string(content)}},
-	})
-	if err != nil {
-		return Event{}, err
-	}
-	return s.add(event{kind: Message, text: text, format: "text", attributes: attributes})
+	return s.add(event{kind: Message, text: text, format: "text", content: slices.Clone(content)})
 }
 
 // Whisper sends a line that the visitor does not get.
@@ -135,13 +130,16 @@ func (s *Seat) Notice(text string, userData map[string]string) (Event, error) {
 }
 
 // Emit sends an event of any type, also of one no server knows: only Type,
-// Text, MessageType, UserData, Attributes and Hidden of e count.
+// Text, MessageType, Content, UserData, Attributes and Hidden of e count.
 func (s *Seat) Emit(e Event) (Event, error) {
 	if len(e.Attributes) > 0 && !json.Valid(e.Attributes) {
 		return Event{}, errors.New("chatsim: event attributes are not JSON")
 	}
+	if len(e.Content) > 0 && !json.Valid(e.Content) {
+		return Event{}, errors.New("chatsim: structured content is not JSON")
+	}
 	return s.add(event{
-		kind: e.Type, text: e.Text, format: e.MessageType, hidden: e.Hidden,
+		kind: e.Type, text: e.Text, format: e.MessageType, hidden: e.Hidden, content: slices.Clone(e.Content),
 		userData: maps.Clone(e.UserData), attributes: append(json.RawMessage(nil), e.Attributes...),
 	})
 }
@@ -199,9 +197,6 @@ func (s *Seat) add(e event) (Event, error) {
 	}
 	e.from = s.party
 	e.hidden = e.hidden || s.party.hidden
-	if s.party.bot && len(e.attributes) == 0 {
-		e.attributes = json.RawMessage(botStyle)
-	}
 	switch e.kind {
 	case TypingStarted:
 		s.party.typing, s.party.preview = true, e.text

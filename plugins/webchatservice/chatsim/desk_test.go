@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 )
 
 // Go code takes chats in the order in which they came, and plays an agent.
@@ -27,10 +28,10 @@ func TestDesk(t *testing.T) {
 		v := enter(t, sim)
 		second := enter(t, sim)
 		c := <-taken
-		assert.Equal(t, v.start.ChatID, c.ID())
+		assert.Equal(t, v.Start.ChatID, c.ID())
 		next, err := sim.Desk().Next(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, second.start.ChatID, next.ID())
+		assert.Equal(t, second.Start.ChatID, next.ID())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err = sim.Desk().Next(ctx)
@@ -58,11 +59,11 @@ func TestDesk(t *testing.T) {
 		assert.Equal(t, []string{
 			"ParticipantJoined Anna", "TypingStarted Anna: He", "TypingStopped Anna", "Message Anna: Hello",
 			"PushUrl Anna: https://example.net/", "CustomNotice Anna: note", "NicknameUpdated Anna", "Unheard Anna: of",
-		}, v.do("refresh", "transcriptPosition", "2").lines())
+		}, v.Do("refresh", "transcriptPosition", "2").Lines())
 
 		sent := make(chan error, 1)
 		go func() {
-			_, err := v.try("send", "message", "thanks")
+			_, err := v.Try("send", "message", "thanks")
 			sent <- err
 		}()
 		e, err = c.WaitLine(t.Context(), "thanks")
@@ -85,22 +86,21 @@ func TestDesk(t *testing.T) {
 		<-c.Done()
 		_, err = c.WaitLine(t.Context(), "never")
 		assert.Equal(t, io.EOF, err)
-		r := v.do("refresh", "transcriptPosition", "11")
-		assert.Equal(t, []string{"ParticipantLeft Anna", "ParticipantJoined Bob", "ParticipantLeft Bob", "ParticipantLeft Ada"}, r.lines())
-		assert.True(t, r.ended())
+		r := v.Do("refresh", "transcriptPosition", "11")
+		assert.Equal(t, []string{"ParticipantLeft Anna", "ParticipantJoined Bob", "ParticipantLeft Bob", "ParticipantLeft Ada"}, r.Lines())
+		assert.True(t, r.Ended())
 	})
 }
 
 // wire-gms A.4: who is who on the wire.
 func TestRoles(t *testing.T) {
-	for name, quirks := range map[string]chatsim.Quirks{"no hole": {}, "hole": {HiddenTakeIndex: true}} {
+	for name, quirks := range map[string]gmssim.Quirks{"no hole": {}, "hole": {HiddenTakeIndex: true}} {
 		t.Run(name, func(t *testing.T) {
-			opts := alone()
-			opts.Quirks = quirks
+			opts := alone(gmssim.New(&gmssim.Options{Quirks: quirks}))
 			bubble(t, opts, func(t *testing.T, sim *chatsim.Server) {
 				v := enter(t, sim)
 				join := func(nickname string, as chatsim.Role) *chatsim.Seat {
-					s, err := v.chat().Join(nickname, as)
+					s, err := v.Chat().Join(nickname, as)
 					require.NoError(t, err)
 					_, err = s.Say("I am " + nickname)
 					require.NoError(t, err)
@@ -113,21 +113,21 @@ func TestRoles(t *testing.T) {
 				_, err := boss.Whisper("psst")
 				require.NoError(t, err)
 				require.NoError(t, boss.Leave())
-				r := v.do("refresh", "transcriptPosition", "2")
+				r := v.Do("refresh", "transcriptPosition", "2")
 				assert.Equal(t, []string{
 					"Message router: I am router", "ParticipantJoined robo", "Message robo: I am robo",
 					"ParticipantJoined boss", "Message boss: I am boss", "ParticipantLeft boss",
-				}, r.lines())
+				}, r.Lines())
 				assert.Equal(t, "External", r.Messages[0].From.Type)
 				assert.Equal(t, "External", r.Messages[2].From.Type)
 				assert.JSONEq(t, `{"GCTI_SYSTEM":{"party-info":{"style":"BOT"}}}`, string(r.Messages[2].Attributes))
 				assert.Equal(t, "Supervisor", r.Messages[4].From.Type)
 				if quirks.HiddenTakeIndex {
-					assert.Equal(t, []int{2, 3, 4, 5, 6, 10}, r.indices())
+					assert.Equal(t, []int{2, 3, 4, 5, 6, 10}, r.Indices())
 				} else {
-					assert.Equal(t, []int{2, 3, 4, 5, 6, 7}, r.indices())
+					assert.Equal(t, []int{2, 3, 4, 5, 6, 7}, r.Indices())
 				}
-				s := v.chat().Snapshot()
+				s := v.Chat().Snapshot()
 				assert.Len(t, s.Parties, 5)
 				assert.Len(t, s.Events, 10)
 			})
@@ -138,13 +138,13 @@ func TestRoles(t *testing.T) {
 func TestRichMessage(t *testing.T) {
 	bubble(t, alone(), func(t *testing.T, sim *chatsim.Server) {
 		v := enter(t, sim)
-		ann, err := v.chat().Join("Ann", chatsim.RoleAgent)
+		ann, err := v.Chat().Join("Ann", chatsim.RoleAgent)
 		require.NoError(t, err)
 		_, err = ann.SayRich("plain", json.RawMessage(`{"text":"rich"}`))
 		require.NoError(t, err)
 		_, err = ann.SayRich("plain", json.RawMessage(`{`))
 		require.Error(t, err)
-		r := v.do("refresh", "transcriptPosition", "3")
+		r := v.Do("refresh", "transcriptPosition", "3")
 		assert.JSONEq(t, `{"structured-content":{"genesys-chat":{"content":"{\"text\":\"rich\"}"}}}`, string(r.Messages[0].Attributes))
 	})
 }
@@ -153,12 +153,12 @@ func TestRichMessage(t *testing.T) {
 func TestForget(t *testing.T) {
 	bubble(t, alone(), func(t *testing.T, sim *chatsim.Server) {
 		v := enter(t, sim)
-		v.do("send", "message", "a")
-		v.do("send", "message", "b")
-		assert.True(t, v.chat().Forget(2))
-		assert.False(t, v.chat().Forget(2))
-		r := v.do("refresh")
-		assert.Equal(t, []int{1, 3}, r.indices())
+		v.Do("send", "message", "a")
+		v.Do("send", "message", "b")
+		assert.True(t, v.Chat().Forget(2))
+		assert.False(t, v.Chat().Forget(2))
+		r := v.Do("refresh")
+		assert.Equal(t, []int{1, 3}, r.Indices())
 		assert.Equal(t, 4, r.NextPosition)
 		assert.Equal(t, []string{"a", "b"}, said(v), "what was accepted stays known to the test")
 	})
@@ -168,14 +168,14 @@ func TestForget(t *testing.T) {
 func TestAlert(t *testing.T) {
 	bubble(t, alone(), func(t *testing.T, sim *chatsim.Server) {
 		v := enter(t, sim)
-		require.NoError(t, v.chat().Alert(10*time.Second))
-		assert.Equal(t, 10, v.do("refresh").IdleTimerExpire)
-		v.do("send", "message", "no")
+		require.NoError(t, v.Chat().Alert(10*time.Second))
+		assert.Equal(t, 10, v.Do("refresh").IdleTimerExpire)
+		v.Do("send", "message", "no")
 		time.Sleep(20 * time.Second)
-		assert.False(t, v.chat().Snapshot().Ended)
-		require.NoError(t, v.chat().Alert(10*time.Second))
+		assert.False(t, v.Chat().Snapshot().Ended)
+		require.NoError(t, v.Chat().Alert(10*time.Second))
 		time.Sleep(11 * time.Second)
-		assert.Equal(t, chatsim.EndedByIdle, v.chat().Snapshot().Reason)
+		assert.Equal(t, chatsim.EndedByIdle, v.Chat().Snapshot().Reason)
 	})
 }
 
@@ -186,10 +186,10 @@ func TestKeep(t *testing.T) {
 	bubble(t, opts, func(t *testing.T, sim *chatsim.Server) {
 		alive := enter(t, sim)
 		for range 5 {
-			enter(t, sim).do("disconnect")
+			enter(t, sim).Do("disconnect")
 		}
 		assert.Len(t, sim.Chats(), 3)
-		alive.do("send", "message", "here")
+		alive.Do("send", "message", "here")
 	})
 }
 
@@ -199,10 +199,10 @@ func TestScriptOptions(t *testing.T) {
 	bubble(t, opts, func(t *testing.T, sim *chatsim.Server) {
 		v := enter(t, sim)
 		synctest.Wait()
-		v.do("send", "message", "hi")
+		v.Do("send", "message", "hi")
 		time.Sleep(999 * time.Millisecond)
-		assert.Len(t, v.do("refresh", "transcriptPosition", "4").Messages, 2)
+		assert.Len(t, v.Do("refresh", "transcriptPosition", "4").Messages, 2)
 		time.Sleep(2 * time.Millisecond)
-		assert.Equal(t, "Message Zoe: You said: hi", v.do("refresh", "transcriptPosition", "-1").lines()[0])
+		assert.Equal(t, "Message Zoe: You said: hi", v.Do("refresh", "transcriptPosition", "-1").Lines()[0])
 	})
 }

@@ -1,34 +1,25 @@
 // Package chatsim plays chat servers, with agents behind them, to the programs
 // that talk to such servers. It is to chat clients what net/http/httptest is to
 // HTTP clients, and it is meant for other people's tests as much as for this
-// module's: it uses the standard library and gorilla/websocket, and knows no client.
+// module's. It knows no client.
 //
-//	sim := chatsim.New(nil)
+//	sim := simulator.New(nil)
 //	defer sim.Close()
-//	client := myclient.New(sim.GMSURL(), sim.Client())
+//	client := myclient.New(gmssim.URL(sim), sim.Client())
 //
-// # What is behind it
+// # The heart and its faces
 //
 // A [Server] keeps real state: any number of chats, each with its transcript,
-// its participants, its attached data and its files. It checks what it gets as
-// strictly as the servers it plays, and answers with their codes. It speaks the
-// Genesys Mobile Services Chat API, version 2, over REST ([Server.GMSURL]) and
-// over CometD ([Server.CometDURL], with files over [Server.FilesURL]). The chats
-// are the same, whichever way they are reached.
+// its participants, its attached data and its files. This package is the heart: what a chat is, whatever wire
+// it is on. What is said on one wire is a [Face], in a package of its own:
 //
-// # CometD
+//   - gmssim: the Genesys Mobile Services Chat API, version 2, over REST
+//   - cometdsim: the same over CometD, and the files of its clients
 //
-// The Bayeux server takes long-polling and websockets on one path. It has the
-// meta channels and the channel of each chat service ([Server.Channel]), to
-// which nobody needs to subscribe. A session expires when its client is away
-// for too long ([CometDOptions]); its chats go on, for a client that comes back
-// with their key. Any number of sessions may attach themselves to one chat, and
-// all get all of it, in order. The acknowledge extension is there.
+// A face checks what it gets as strictly as the server that it plays, and answers with its codes. The package
+// simulator makes a server with all faces; [New] makes one with those of [Options].
 //
-// The answer to an operation is a delivery to the session that asked, and what
-// the operation adds to the transcript comes in it; everything else is pushed.
-// The reply to a publish comes before its delivery unless [Quirks] say
-// otherwise. A client on long-polling needs a cookie jar.
+// # Agents
 //
 // Agents are played by a [Script], or by the test through the [Desk], or by
 // both. The standard script, [Scripted], is something to rely on: what it does
@@ -54,17 +45,14 @@
 //
 // [Server.Faults] makes chosen requests go wrong: refused, delayed, answered
 // with half an answer or with a web page, carried out with the answer lost, or
-// carried out long after the connection broke. [Quirks] choose where servers
-// differ. [Server.Restart] forgets or keeps the chats, [Chat.Forget] makes a
-// hole in a transcript. Of CometD clients, [Server.ForgetClients] forgets the
-// sessions, [Server.DropSockets] breaks websockets, and [CometDOptions] puts
-// several nodes behind the address.
+// carried out long after the connection broke. What a wire has of its own is in Fault.Details and in the options of
+// its face, as quirks. [Server.Restart] forgets or keeps the chats, [Chat.Forget] makes a
+// hole in a transcript.
 //
 // # Looking at it
 //
 // [Server.Chats] and [Chat.Snapshot] say what the server knows, and
-// [Server.Requests] what it was asked; [Server.BayeuxClients] says who is
-// connected. A visitor's line is in the transcript
+// [Server.Requests] what it was asked. A visitor's line is in the transcript
 // exactly as often as it was accepted. Secure keys and credentials are in
 // neither.
 //

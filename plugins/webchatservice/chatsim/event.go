@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// EventType is the type of a transcript event, spelled as on the GMS wire.
+// EventType is the type of an event, in the words of WebChatService. A face translates it into those of its wire.
 type EventType string
 
-// The event types a chat server makes (wire-gms A.4).
+// The event types that there are. A [Seat] can make others.
 const (
 	ParticipantJoined EventType = "ParticipantJoined"
 	ParticipantLeft   EventType = "ParticipantLeft"
@@ -27,7 +27,7 @@ const (
 	IdleClose         EventType = "IdleClose"
 )
 
-// PartyType is the kind of a participant, spelled as on the GMS wire.
+// PartyType is the kind of a participant, in the words of WebChatService.
 type PartyType string
 
 // The kinds of participants. External is a system, a bot or a routing
@@ -47,7 +47,7 @@ type Party struct {
 	ID int
 	// Type is its kind.
 	Type PartyType
-	// Bot says that its events carry the bot style.
+	// Bot says that it is a program that speaks in place of an agent.
 	Bot bool
 	// Hidden says that the visitor does not see it.
 	Hidden bool
@@ -57,8 +57,8 @@ type Party struct {
 
 // Event is one entry of a transcript.
 type Event struct {
-	// Index is its position, from 1; 0 for an event the visitor cannot ask
-	// for by position (hidden, or unnumbered by a switch of [Quirks]).
+	// Index numbers the events that the visitor gets, from 1; 0 for those that are hidden or have no number
+	// ([Unnumbered]).
 	Index int
 	Type  EventType
 	From  Party
@@ -67,11 +67,18 @@ type Event struct {
 	// MessageType is what the sender gave with a message, echoed.
 	MessageType string
 	UserData    map[string]string
-	// Attributes is the eventAttributes object, nil if there is none.
+	// Content is structured content beside the text, such as quick replies or cards: a JSON value in the form
+	// that the clients of its wire read; nil if there is none.
+	Content json.RawMessage
+	// Attributes is an object that the sender gave with the event, nil if there is none.
 	Attributes json.RawMessage
-	Time       time.Time
-	// Hidden says that the visitor never gets it: a whisper, or a hidden
-	// participant's coming and going.
+	// File is the file that was given or deleted; nil of other events. Its data are not there.
+	File *File
+	// CloseIn is the time from an idle alert to the end of the chat.
+	CloseIn time.Duration
+	Time    time.Time
+	// Hidden says that the visitor never gets it: a whisper, a hidden
+	// participant's coming and going, or what his wire keeps from him ([Withheld], [Skipped]).
 	Hidden bool
 }
 
@@ -100,17 +107,32 @@ type event struct {
 	text       string
 	format     string // messageType
 	userData   map[string]string
+	content    json.RawMessage
 	attributes json.RawMessage
+	file       *File
+	closeIn    time.Duration
 	time       time.Time
 	hidden     bool
-	shown      bool // the visitor may have it
 }
 
 func (e *event) export() Event {
 	return Event{
-		Index: e.index, Type: e.kind, From: e.from.export(), Text: e.text, MessageType: e.format,
-		UserData: maps.Clone(e.userData), Attributes: slices.Clone(e.attributes), Time: e.time, Hidden: e.hidden,
+		Index: e.index, Type: e.kind, From: e.from.export(), Text: e.text, MessageType: e.format, Content: slices.Clone(e.content),
+		UserData: maps.Clone(e.userData), Attributes: slices.Clone(e.attributes), File: e.file, CloseIn: e.closeIn,
+		Time: e.time, Hidden: e.hidden,
 	}
 }
 
-func (e *event) isTyping() bool { return e.kind == TypingStarted || e.kind == TypingStopped }
+func export(events []*event) []Event {
+	if len(events) == 0 {
+		return nil
+	}
+	out := make([]Event, len(events))
+	for i, e := range events {
+		out[i] = e.export()
+	}
+	return out
+}
+
+// Typing reports whether the event says that somebody begins or ceases to type.
+func (e Event) Typing() bool { return e.Type == TypingStarted || e.Type == TypingStopped }

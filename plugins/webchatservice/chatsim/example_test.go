@@ -9,16 +9,18 @@ import (
 	"net/url"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // A client under test gets the address and the HTTP client of a simulator. The
 // test plays the agent, then looks at what the server knows.
 func Example() {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 	defer sim.Close()
 
 	// The client under test starts a chat.
-	resp, err := sim.Client().PostForm(sim.GMSURL(), url.Values{"nickname": {"Ada"}, "userData[plan]": {"gold"}})
+	resp, err := sim.Client().PostForm(gmssim.URL(sim), url.Values{"nickname": {"Ada"}, "userData[plan]": {"gold"}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -49,11 +51,11 @@ func Example() {
 
 // The third request and no other is carried out, but its answer is lost.
 func ExampleFaults_Add() {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 	defer sim.Close()
 	sim.Faults().Add(chatsim.Fault{Skip: 2, Drop: chatsim.DropAfter})
 	for range 4 {
-		resp, err := sim.Client().PostForm(sim.GMSURL(), url.Values{"nickname": {"Ada"}})
+		resp, err := sim.Client().PostForm(gmssim.URL(sim), url.Values{"nickname": {"Ada"}})
 		if err != nil {
 			fmt.Println("no answer")
 			continue
@@ -72,7 +74,7 @@ func ExampleFaults_Add() {
 
 // On a real socket, for programs in other processes.
 func ExampleServer_Handler() {
-	sim := chatsim.New(nil)
+	sim := simulator.New(nil)
 	defer sim.Close()
 	front := httptest.NewServer(sim.Handler())
 	defer front.Close()

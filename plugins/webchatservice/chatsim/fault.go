@@ -1,7 +1,6 @@
 package chatsim
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"sync"
@@ -11,24 +10,23 @@ import (
 // Fault says which requests go wrong, and how. Add it with [Faults.Add]. Of
 // several faults that match a request, the one added first has it, alone.
 //
-// Over CometD it is one message that a fault hits, with the request that brought
-// it. StatusCode, Errors and what changes events are for the delivery that
-// answers an operation; what changes the body, and the ways of sending, are for
-// the POST's answer or the reply's frame. On a websocket Status, which has no
-// place there, closes it with 1011. Of Op "push" only Delay, Drop (which loses
-// it), Repeat, Rewrite and what changes events count; Match is then called with
+// Where one request carries several messages, as over Bayeux, it is one message that a fault hits, with the
+// request that brought it. On a websocket Status, which has no place there, closes it with 1011. Of Op "push" only
+// Delay, Drop (which loses it), Repeat, Rewrite and what changes events count; Match is then called with
 // the chat locked.
 //
 // The parts happen in this order: DropBefore, Delay, Late, the answer in place
-// of the real one (StatusCode, Errors, Status), the operation, DelayAnswer,
+// of the real one (Details, Status), the operation, DelayAnswer,
 // DropAfter, the changes to the answer, and the ways of sending it.
 type Fault struct {
+	// Wire is the wire, as in [Request]; empty for any.
+	Wire string
 	// Op is the operation, as in [Request]; empty for any.
 	Op string
 	// Chat is the chat id; empty for any.
 	Chat string
 	// Match, if set, must agree too. It is called once for each request that
-	// Op and Chat fit, with no lock held but for "push"; Params, UserData and Status are not
+	// Wire, Op and Chat fit, with no lock held but for "push"; Params, UserData and Status are not
 	// known yet.
 	Match func(Request) bool
 	// Skip lets so many matching requests pass first.
@@ -52,12 +50,10 @@ type Fault struct {
 	// later.
 	Late time.Duration
 
-	// StatusCode 1 or 2 answers with this statusCode in place of carrying
-	// out the request; with HTTP 200 unless Status is set.
-	StatusCode int
-	// Errors answers with these errors in place of carrying out the request;
-	// with HTTP 400 unless Status is set.
-	Errors []Error
+	// Details is what goes wrong in the terms of one wire: a gmssim.Fault, a cometdsim.Fault. The other faces
+	// make nothing of it.
+	Details any
+
 	// Status answers with this HTTP status and Body in place of carrying out
 	// the request.
 	Status int
@@ -67,15 +63,13 @@ type Fault struct {
 	// Body is the body of a Status answer, whatever it is: HTML, invalid
 	// UTF-8, JSON that is nested too deep.
 	Body []byte
-	// Accept carries the request out although StatusCode, Errors or Status
+	// Accept carries the request out although an error
 	// is answered.
 	Accept bool
 
 	// EndChat ends the chat after the operation, so that this answer carries
 	// chatEnded.
 	EndChat bool
-	// Alias changes the server's alias before the answer, if not 0.
-	Alias int
 	// Repeat sends the chat's previous answer that had events once more, in
 	// place of this one. The request is carried out.
 	Repeat bool
@@ -103,18 +97,8 @@ type Fault struct {
 	// Slow spreads the sending of the body over this time.
 	Slow time.Duration
 
-	// The rest is for Bayeux alone.
+	// The rest is for websockets alone.
 
-	// Unsuccessful answers a message with successful false and this error,
-	// "402::Unknown client", in place of carrying it out.
-	Unsuccessful string
-	// Advice, a JSON value of any kind, is the advice of the reply.
-	Advice string
-	// Elsewhere answers a message as a node does that has never heard of the
-	// session, which lives on.
-	Elsewhere bool
-	// Hold holds a connect for ever: neither time nor an event releases it.
-	Hold bool
 	// Close closes the websocket with this code in place of the reply.
 	Close int
 	// Binary sends the reply as a binary frame.
@@ -127,16 +111,6 @@ type Fault struct {
 	NoPong bool
 }
 
-// alter puts into a Bayeux reply what the fault wants there.
-func (f *Fault) alter(r *bayeuxReply) {
-	if f.Unsuccessful != "" {
-		r.fail(f.Unsuccessful)
-	}
-	if f.Advice != "" {
-		r.Advice = json.RawMessage(f.Advice)
-	}
-}
-
 // Drop says when a [Fault] breaks the connection.
 type Drop int
 
@@ -146,8 +120,6 @@ const (
 	DropBefore
 	DropAfter
 )
-
-func (f *Fault) replaces() bool { return f.Status != 0 || f.StatusCode != 0 || len(f.Errors) > 0 }
 
 // Faults is the fault switchboard of a server. Safe for concurrent use.
 type Faults struct {
@@ -160,15 +132,17 @@ type Switch struct {
 	faults *Faults
 	fault  Fault
 	// guarded by faults.mu
-	seen, hits int
-	off        bool
+	matched, hits int
+	off           bool
 }
 
-// Add switches a fault on and returns the handle to remove it. It panics if
-// Advice is not JSON.
+// Add switches a fault on and returns the handle to remove it. It panics if Details has a method Check and that
+// returns an error: the test is wrong.
 func (f *Faults) Add(fault Fault) *Switch {
-	if fault.Advice != "" && !json.Valid([]byte(fault.Advice)) {
-		panic("chatsim: the advice of a fault is not JSON")
+	if c, ok := fault.Details.(interface{ Check() error }); ok {
+		if err := c.Check(); err != nil {
+			panic("chatsim: " + err.Error())
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -206,9 +180,9 @@ func (f *Faults) dropLocked(s *Switch) {
 	f.active = slices.DeleteFunc(slices.Clone(f.active), func(o *Switch) bool { return o == s })
 }
 
-// opPush is the operation that stands for what the server sends unasked; a fault
+// OpPush is the operation that stands for what the server sends unasked; a fault
 // must name it.
-const opPush = "push"
+const OpPush = "push"
 
 // take returns the fault for a request, or nil.
 func (f *Faults) take(r Request) *Fault {
@@ -216,7 +190,7 @@ func (f *Faults) take(r Request) *Fault {
 	active := f.active // never changed in place, but for its end
 	f.mu.Unlock()
 	for _, s := range active {
-		if (r.Op != opPush || s.fault.Op == opPush) && s.fault.matches(r) && f.hit(s) {
+		if (r.Op != OpPush || s.fault.Op == OpPush) && s.fault.matches(r) && f.hit(s) {
 			return &s.fault
 		}
 	}
@@ -224,7 +198,7 @@ func (f *Faults) take(r Request) *Fault {
 }
 
 func (f *Fault) matches(r Request) bool {
-	return (f.Op == "" || f.Op == r.Op) && (f.Chat == "" || f.Chat == r.Chat) && (f.Match == nil || f.Match(r))
+	return (f.Wire == "" || f.Wire == r.Wire) && (f.Op == "" || f.Op == r.Op) && (f.Chat == "" || f.Chat == r.Chat) && (f.Match == nil || f.Match(r))
 }
 
 // hit counts a request that a fault matches. It reports whether the fault has
@@ -235,7 +209,7 @@ func (f *Faults) hit(s *Switch) bool {
 	if s.off {
 		return false
 	}
-	if s.seen++; s.seen <= s.fault.Skip {
+	if s.matched++; s.matched <= s.fault.Skip {
 		return false
 	}
 	s.hits++

@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // faulty runs a test with one chat and one fault for the next send.
@@ -27,16 +29,14 @@ func faulty(t *testing.T, fault chatsim.Fault, f func(t *testing.T, sim *chatsim
 		f(t, sim, v)
 		assert.Equal(t, 1, sw.Hits())
 		// It was for one request: the next is as always.
-		r := v.do("refresh", "transcriptPosition", "0")
+		r := v.Do("refresh", "transcriptPosition", "0")
 		assert.Equal(t, 0, r.StatusCode)
 	})
 }
 
-func said(v *visitor) []string { return v.chat().Snapshot().Lines(chatsim.Client) }
-
 func TestFaultDropBefore(t *testing.T) {
 	faulty(t, chatsim.Fault{Drop: chatsim.DropBefore}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		_, err := v.try("send", "message", "a")
+		_, err := v.Try("send", "message", "a")
 		assert.ErrorIs(t, err, syscall.ECONNRESET)
 		assert.Empty(t, said(v))
 	})
@@ -44,7 +44,7 @@ func TestFaultDropBefore(t *testing.T) {
 
 func TestFaultDropAfter(t *testing.T) {
 	faulty(t, chatsim.Fault{Drop: chatsim.DropAfter}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		_, err := v.try("send", "message", "a")
+		_, err := v.Try("send", "message", "a")
 		assert.ErrorIs(t, err, syscall.ECONNRESET)
 		assert.Equal(t, []string{"a"}, said(v))
 	})
@@ -52,7 +52,7 @@ func TestFaultDropAfter(t *testing.T) {
 
 func TestFaultLate(t *testing.T) {
 	faulty(t, chatsim.Fault{Late: 10 * time.Second}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		_, err := v.try("send", "message", "a")
+		_, err := v.Try("send", "message", "a")
 		assert.ErrorIs(t, err, syscall.ECONNRESET)
 		time.Sleep(9 * time.Second)
 		assert.Empty(t, said(v))
@@ -64,7 +64,7 @@ func TestFaultLate(t *testing.T) {
 func TestFaultDelay(t *testing.T) {
 	faulty(t, chatsim.Fault{Delay: 30 * time.Second}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
 		before := time.Now()
-		v.do("send", "message", "a", "transcriptPosition", "0")
+		v.Do("send", "message", "a", "transcriptPosition", "0")
 		assert.Equal(t, 30*time.Second, time.Since(before))
 	})
 }
@@ -74,7 +74,7 @@ func TestFaultDelayAnswer(t *testing.T) {
 		before := time.Now()
 		done := make(chan error, 1)
 		go func() {
-			_, err := v.try("send", "message", "a")
+			_, err := v.Try("send", "message", "a")
 			done <- err
 		}()
 		synctest.Wait()
@@ -86,12 +86,12 @@ func TestFaultDelayAnswer(t *testing.T) {
 
 func TestFaultRepeat(t *testing.T) {
 	faulty(t, chatsim.Fault{Skip: 1, Repeat: true}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		first := v.do("send", "message", "a", "transcriptPosition", "2")
-		v.do("refresh", "transcriptPosition", "3") // has no events
-		again := v.do("send", "message", "b", "transcriptPosition", "3")
+		first := v.Do("send", "message", "a", "transcriptPosition", "2")
+		v.Do("refresh", "transcriptPosition", "3") // has no events
+		again := v.Do("send", "message", "b", "transcriptPosition", "3")
 		assert.Equal(t, first.Body, again.Body)
 		assert.Equal(t, []string{"a", "b"}, said(v))
-		assert.Equal(t, []int{3}, v.do("refresh", "transcriptPosition", "3").indices())
+		assert.Equal(t, []int{3}, v.Do("refresh", "transcriptPosition", "3").Indices())
 	})
 }
 
@@ -102,8 +102,8 @@ func TestFaultDelayGivenUp(t *testing.T) {
 		sim.Faults().Add(chatsim.Fault{Op: "send", Delay: time.Hour})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, "POST", v.root+"send",
-			strings.NewReader(values("secureKey", v.start.SecureKey, "message", "a").Encode()))
+		req, err := http.NewRequestWithContext(ctx, "POST", v.Root+"send",
+			strings.NewReader(values("secureKey", v.Start.SecureKey, "message", "a").Encode()))
 		require.NoError(t, err)
 		req.Header.Set("Content-Type", formType)
 		_, err = sim.Client().Do(req)
@@ -115,18 +115,18 @@ func TestFaultDelayGivenUp(t *testing.T) {
 }
 
 func TestFaultStatusCode(t *testing.T) {
-	faulty(t, chatsim.Fault{StatusCode: 1}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		r := v.do("send", "message", "a")
+	faulty(t, chatsim.Fault{Details: gmssim.Fault{StatusCode: 1}}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
+		r := v.Do("send", "message", "a")
 		assert.Equal(t, http.StatusOK, r.Status)
 		assert.Equal(t, 1, r.StatusCode)
-		assert.False(t, r.ended())
+		assert.False(t, r.Ended())
 		assert.Empty(t, said(v))
 	})
 }
 
 func TestFaultErrors(t *testing.T) {
-	faulty(t, chatsim.Fault{Errors: []chatsim.Error{{Code: 240, Advice: "later"}, {Code: 9}}}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		r := v.do("send", "message", "a")
+	faulty(t, chatsim.Fault{Details: gmssim.Fault{Errors: []gmssim.Error{{Code: 240, Advice: "later"}, {Code: 9}}}}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
+		r := v.Do("send", "message", "a")
 		assert.Equal(t, http.StatusBadRequest, r.Status)
 		assert.Contains(t, r.Body, `"errors":[{"code":240,"advice":"later"},{"code":9}]`)
 		assert.Empty(t, said(v))
@@ -136,7 +136,7 @@ func TestFaultErrors(t *testing.T) {
 func TestFaultStatus(t *testing.T) {
 	fault := chatsim.Fault{Status: 503, Header: http.Header{"Retry-After": {"7"}}, Body: []byte("<html>busy</html>")}
 	faulty(t, fault, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		r := v.do("send", "message", "a")
+		r := v.Do("send", "message", "a")
 		assert.Equal(t, 503, r.Status)
 		assert.Equal(t, "7", r.Header.Get("Retry-After"))
 		assert.Contains(t, r.Header.Get("Content-Type"), "text/html")
@@ -148,24 +148,24 @@ func TestFaultStatus(t *testing.T) {
 // A gateway gives up though the server has done it.
 func TestFaultStatusThoughAccepted(t *testing.T) {
 	faulty(t, chatsim.Fault{Status: 502, Accept: true}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		assert.Equal(t, 502, v.do("send", "message", "a").Status)
+		assert.Equal(t, 502, v.Do("send", "message", "a").Status)
 		assert.Equal(t, []string{"a"}, said(v))
 	})
 }
 
 func TestFaultEndChat(t *testing.T) {
 	faulty(t, chatsim.Fault{EndChat: true}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		r := v.do("send", "message", "a", "transcriptPosition", "2")
+		r := v.Do("send", "message", "a", "transcriptPosition", "2")
 		assert.Equal(t, 0, r.StatusCode)
-		assert.True(t, r.ended())
-		assert.Equal(t, []string{"Message Ada: a", "ParticipantLeft Ada"}, r.lines())
+		assert.True(t, r.Ended())
+		assert.Equal(t, []string{"Message Ada: a", "ParticipantLeft Ada"}, r.Lines())
 	})
 }
 
 func TestFaultAlias(t *testing.T) {
-	faulty(t, chatsim.Fault{Alias: 777}, func(t *testing.T, sim *chatsim.Server, v *visitor) {
-		assert.Equal(t, "777", v.do("send", "message", "a").Alias)
-		assert.Equal(t, "777", sim.Alias())
+	faulty(t, chatsim.Fault{Details: gmssim.Fault{Alias: 777}}, func(t *testing.T, sim *chatsim.Server, v *visitor) {
+		assert.Equal(t, "777", v.Do("send", "message", "a").Alias)
+		assert.Equal(t, "777", gmssim.Of(sim).Alias())
 	})
 }
 
@@ -188,13 +188,13 @@ func TestFaultEvents(t *testing.T) {
 			bubble(t, alone(), func(t *testing.T, sim *chatsim.Server) {
 				v := enter(t, sim)
 				for _, line := range []string{"a", "b", "c"} {
-					v.do("send", "message", line)
+					v.Do("send", "message", line)
 				}
 				sim.Faults().Add(c.fault)
-				r := v.do("send", "message", "d", "transcriptPosition", "4")
-				assert.Equal(t, c.want, r.indices())
+				r := v.Do("send", "message", "d", "transcriptPosition", "4")
+				assert.Equal(t, c.want, r.Indices())
 				assert.Equal(t, 6, r.NextPosition)
-				assert.Equal(t, []int{4, 5}, v.do("refresh", "transcriptPosition", "4").indices(), "nothing is lost")
+				assert.Equal(t, []int{4, 5}, v.Do("refresh", "transcriptPosition", "4").Indices(), "nothing is lost")
 			})
 		})
 	}
@@ -202,7 +202,7 @@ func TestFaultEvents(t *testing.T) {
 
 func TestFaultTruncate(t *testing.T) {
 	faulty(t, chatsim.Fault{Truncate: 20}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		r, err := v.try("send", "message", "a")
+		r, err := v.Try("send", "message", "a")
 		assert.ErrorContains(t, err, "unexpected end of JSON")
 		assert.Len(t, r.Body, 20)
 		assert.Equal(t, []string{"a"}, said(v))
@@ -211,7 +211,7 @@ func TestFaultTruncate(t *testing.T) {
 
 func TestFaultCut(t *testing.T) {
 	faulty(t, chatsim.Fault{Cut: 20}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		_, err := v.try("send", "message", "a")
+		_, err := v.Try("send", "message", "a")
 		assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		assert.Equal(t, []string{"a"}, said(v))
 	})
@@ -219,14 +219,14 @@ func TestFaultCut(t *testing.T) {
 
 func TestFaultPad(t *testing.T) {
 	faulty(t, chatsim.Fault{Pad: 1 << 20}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		assert.Greater(t, len(v.do("send", "message", "a").Body), 1<<20)
+		assert.Greater(t, len(v.Do("send", "message", "a").Body), 1<<20)
 	})
 }
 
 func TestFaultSlow(t *testing.T) {
 	faulty(t, chatsim.Fault{Slow: 20 * time.Second}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
 		before := time.Now()
-		assert.Equal(t, 0, v.do("send", "message", "a").StatusCode)
+		assert.Equal(t, 0, v.Do("send", "message", "a").StatusCode)
 		assert.Equal(t, 20*time.Second, time.Since(before))
 	})
 }
@@ -234,7 +234,7 @@ func TestFaultSlow(t *testing.T) {
 func TestFaultRewrite(t *testing.T) {
 	fault := chatsim.Fault{Rewrite: func(b []byte) []byte { return append([]byte("\xff"), b...) }}
 	faulty(t, fault, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		r, err := v.try("send", "message", "a")
+		r, err := v.Try("send", "message", "a")
 		assert.Error(t, err)
 		assert.True(t, strings.HasPrefix(r.Body, "\xff{"))
 	})
@@ -244,17 +244,21 @@ func TestFaultRewrite(t *testing.T) {
 func TestFaultChoice(t *testing.T) {
 	bubble(t, alone(), func(t *testing.T, sim *chatsim.Server) {
 		v, other := enter(t, sim), enter(t, sim)
-		first := sim.Faults().Add(chatsim.Fault{Op: "send", Chat: v.start.ChatID, Skip: 1, Times: 2, StatusCode: 1})
-		never := sim.Faults().Add(chatsim.Fault{Op: "send", Times: -1, StatusCode: 2,
+		first := sim.Faults().Add(chatsim.Fault{Op: "send", Chat: v.Start.ChatID, Skip: 1, Times: 2, Details: gmssim.Fault{StatusCode: 1}})
+		never := sim.Faults().Add(chatsim.Fault{
+			Op:    "send",
+			Times: -1,
 			Match: func(r chatsim.Request) bool {
 				sim.Faults().Add(chatsim.Fault{Op: "none"}).Remove()
 				return r.Header.Get("X-Never") != ""
-			}})
+			},
+			Details: gmssim.Fault{StatusCode: 2},
+		})
 		var codes []int
 		for range 5 {
-			codes = append(codes, v.do("send", "message", "a").StatusCode)
-			assert.Equal(t, 0, other.do("send", "message", "a").StatusCode)
-			assert.Equal(t, 0, v.do("refresh").StatusCode)
+			codes = append(codes, v.Do("send", "message", "a").StatusCode)
+			assert.Equal(t, 0, other.Do("send", "message", "a").StatusCode)
+			assert.Equal(t, 0, v.Do("refresh").StatusCode)
 		}
 		assert.Equal(t, []int{0, 1, 1, 0, 0}, codes)
 		assert.Equal(t, 2, first.Hits())
@@ -262,14 +266,14 @@ func TestFaultChoice(t *testing.T) {
 
 		all := sim.Faults().Add(chatsim.Fault{Times: -1, Status: 500})
 		for range 3 {
-			assert.Equal(t, 500, v.do("refresh").Status)
+			assert.Equal(t, 500, v.Do("refresh").Status)
 		}
 		all.Remove()
 		all.Remove()
-		assert.Equal(t, 200, v.do("refresh").Status)
+		assert.Equal(t, 200, v.Do("refresh").Status)
 		sim.Faults().Add(chatsim.Fault{Times: -1, Status: 500})
 		sim.Faults().Clear()
-		assert.Equal(t, 200, v.do("refresh").Status)
+		assert.Equal(t, 200, v.Do("refresh").Status)
 	})
 }
 
@@ -281,21 +285,21 @@ func TestRestart(t *testing.T) {
 		sim.Faults().Add(chatsim.Fault{Op: "send", Delay: time.Hour})
 		failed := make(chan error, 1)
 		go func() {
-			_, err := v.try("send", "message", "lost")
+			_, err := v.Try("send", "message", "lost")
 			failed <- err
 		}()
 		synctest.Wait()
 		sim.Restart(true)
 		assert.ErrorIs(t, <-failed, syscall.ECONNRESET)
-		r := v.do("refresh")
+		r := v.Do("refresh")
 		assert.Equal(t, "205", r.Alias)
 		assert.Len(t, r.Messages, 3)
-		v.do("send", "message", "hi")
+		v.Do("send", "message", "hi")
 		time.Sleep(time.Second)
-		assert.Contains(t, v.do("refresh").lines(), "Message Ann: You said: hi", "agents go on")
+		assert.Contains(t, v.Do("refresh").Lines(), "Message Ann: You said: hi", "agents go on")
 
 		sim.Restart(false)
-		assert.True(t, v.do("refresh").ended())
+		assert.True(t, v.Do("refresh").Ended())
 		assert.Empty(t, sim.Chats())
 		enter(t, sim)
 	})
@@ -304,19 +308,19 @@ func TestRestart(t *testing.T) {
 // Close ends what is under way.
 func TestCloseUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sim := chatsim.New(nil)
+		sim := simulator.New(nil)
 		v := enter(t, sim)
 		sim.Faults().Add(chatsim.Fault{Op: "send", Delay: time.Hour})
 		sim.Faults().Add(chatsim.Fault{Op: "updateData", Late: time.Hour})
 		failed := make(chan error, 2)
 		go func() {
-			_, err := v.try("send", "message", "a")
+			_, err := v.Try("send", "message", "a")
 			failed <- err
 		}()
-		_, err := v.try("updateData", "userData[a]", "b")
+		_, err := v.Try("updateData", "userData[a]", "b")
 		require.Error(t, err)
 		go func() {
-			_, err := v.chat().Next(context.Background(), 99)
+			_, err := v.Chat().Next(context.Background(), 99)
 			failed <- err
 		}()
 		synctest.Wait()
@@ -324,7 +328,7 @@ func TestCloseUnderWay(t *testing.T) {
 		require.NoError(t, sim.Close())
 		assert.Error(t, <-failed)
 		assert.Error(t, <-failed)
-		_, err = v.try("refresh")
+		_, err = v.Try("refresh")
 		assert.Error(t, err)
 		_, err = sim.Desk().Next(context.Background())
 		assert.True(t, err == nil || errors.Is(err, chatsim.ErrClosed))
@@ -334,23 +338,23 @@ func TestCloseUnderWay(t *testing.T) {
 // Each code that is known can be the answer, to whatever was asked, and nothing is carried out then.
 func TestFaultEveryCode(t *testing.T) {
 	for _, code := range []int{
-		chatsim.CodeBadRequest, chatsim.CodeNoFirstName, chatsim.CodeNoLastName, chatsim.CodeNoName,
-		chatsim.CodeTooManyFiles, chatsim.CodeFileSize, chatsim.CodeFileType, chatsim.CodeTooLong,
-		chatsim.CodeCannotStart, chatsim.CodeUnknownService, chatsim.CodeBadEmail,
-		chatsim.CodeNoSuchUser, chatsim.CodeLoggedOut, chatsim.CodeBadKey,
+		gmssim.CodeBadRequest, gmssim.CodeNoFirstName, gmssim.CodeNoLastName, gmssim.CodeNoName,
+		gmssim.CodeTooManyFiles, gmssim.CodeFileSize, gmssim.CodeFileType, gmssim.CodeTooLong,
+		gmssim.CodeCannotStart, gmssim.CodeUnknownService, gmssim.CodeBadEmail,
+		gmssim.CodeNoSuchUser, gmssim.CodeLoggedOut, gmssim.CodeBadKey,
 	} {
-		faulty(t, chatsim.Fault{Errors: []chatsim.Error{{Code: code, Advice: "as you like it"}}}, func(t *testing.T, sim *chatsim.Server, v *visitor) {
-			r := v.do("send", "message", "a")
+		faulty(t, chatsim.Fault{Details: gmssim.Fault{Errors: []gmssim.Error{{Code: code, Advice: "as you like it"}}}}, func(t *testing.T, sim *chatsim.Server, v *visitor) {
+			r := v.Do("send", "message", "a")
 			assert.Equal(t, http.StatusBadRequest, r.Status)
 			assert.Equal(t, 2, r.StatusCode)
-			assert.Equal(t, code, r.code())
+			assert.Equal(t, code, r.Code())
 			assert.Equal(t, "as you like it", r.Errors[0].Advice)
 			assert.Empty(t, said(v))
 		})
 	}
-	several := []chatsim.Error{{Code: chatsim.CodeNoFirstName}, {Code: chatsim.CodeNoLastName}}
-	faulty(t, chatsim.Fault{Errors: several, Status: http.StatusOK}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-		r := v.do("send", "message", "a")
+	several := []gmssim.Error{{Code: gmssim.CodeNoFirstName}, {Code: gmssim.CodeNoLastName}}
+	faulty(t, chatsim.Fault{Status: http.StatusOK, Details: gmssim.Fault{Errors: several}}, func(t *testing.T, _ *chatsim.Server, v *visitor) {
+		r := v.Do("send", "message", "a")
 		assert.Equal(t, http.StatusOK, r.Status)
 		assert.Len(t, r.Errors, 2)
 	})
@@ -364,16 +368,16 @@ func TestFaultGateway(t *testing.T) {
 		"503":                  {Status: 503},
 		"503 with a date":      {Status: 503, Header: http.Header{"Retry-After": {"Fri, 31 Dec 1999 23:59:59 GMT"}}},
 		"HTML for JSON":        {Status: 200, Body: []byte("<html>Please log in</html>")},
-		"statusCode 2":         {StatusCode: 2},
+		"statusCode 2":         {Details: gmssim.Fault{StatusCode: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			faulty(t, fault, func(t *testing.T, _ *chatsim.Server, v *visitor) {
-				r := v.do("send", "message", "a")
+				r := v.Do("send", "message", "a")
 				want := fault.Status
-				if fault.StatusCode != 0 {
+				if details, ok := fault.Details.(gmssim.Fault); ok {
 					want = http.StatusOK
-					assert.Equal(t, fault.StatusCode, r.StatusCode)
-					assert.False(t, r.ended())
+					assert.Equal(t, details.StatusCode, r.StatusCode)
+					assert.False(t, r.Ended())
 				} else {
 					assert.Equal(t, string(fault.Body), r.Body)
 				}

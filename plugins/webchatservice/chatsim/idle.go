@@ -1,9 +1,6 @@
 package chatsim
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // The inactivity control as servers come with it (wire-gms C.3), of regular and
 // of long-lived chats: values for [Options].
@@ -56,29 +53,11 @@ func (c *Chat) alertLocked(closeIn time.Duration) {
 		c.idle.Stop()
 	}
 	c.idleUntil = time.Now().Add(closeIn)
-	if c.async {
-		c.userData["GCTI_Chat_AsyncStatus"] = "3" // wire-gms C.3
-	}
-	c.addLocked(&event{
-		kind: IdleAlert, from: c.systemLocked(), text: idleAlertText,
-		userData: map[string]string{
-			"next-idle-timer-type": "CLOSE",
-			"next-idle-timer-secs": strconv.Itoa(int(closeIn / time.Second)),
-		},
-	})
+	c.addLocked(&event{kind: IdleAlert, from: c.systemLocked(), text: idleAlertText, closeIn: closeIn})
 	c.armIdleLocked(closeIn, func() {
 		c.addLocked(&event{kind: IdleClose, from: c.systemLocked(), text: idleCloseText})
 		c.endLocked(EndedByIdle)
 	})
-}
-
-// idleExpireLocked returns the seconds until the chat closes, if it is about
-// to.
-func (c *Chat) idleExpireLocked() (secs int, ok bool) {
-	if c.ended || c.idleUntil.IsZero() {
-		return 0, false
-	}
-	return int(time.Until(c.idleUntil) / time.Second), true
 }
 
 // systemLocked returns the party that the server itself speaks as.

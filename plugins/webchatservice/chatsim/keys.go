@@ -2,13 +2,12 @@ package chatsim
 
 import (
 	crand "crypto/rand"
-	"encoding/base64"
 	"encoding/binary"
 	"math/rand/v2"
 	"sync"
 )
 
-// keygen makes ids and keys in the shapes seen on the wire (wire-gms A.2).
+// keygen makes ids, and the random parts of keys.
 type keygen struct {
 	mu  sync.Mutex
 	rng *rand.ChaCha8
@@ -40,17 +39,10 @@ const (
 )
 
 func (k *keygen) chatID() string { return "0001" + k.pick(alphanums, 12) }
-func (k *keygen) userID() string { return "00" + k.pick(hexDigits, 14) }
+func (k *keygen) fileID() string { return "00" + k.pick(hexDigits, 14) }
 
-// secureKey makes a key of 100 characters that must be form-encoded to
-// survive, or of 16 hexadecimal digits.
-func (k *keygen) secureKey(short bool) string {
-	if short {
-		return k.pick("0123456789abcdef", 16)
-	}
-	var b [74]byte
+func (k *keygen) fill(b []byte) {
 	k.mu.Lock()
-	_, _ = k.rng.Read(b[:]) // never fails
-	k.mu.Unlock()
-	return base64.StdEncoding.EncodeToString(b[:])
+	defer k.mu.Unlock()
+	_, _ = k.rng.Read(b) // never fails
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // Many visitors at once, while the network breaks and the server restarts:
@@ -33,7 +34,7 @@ func TestManyVisitors(t *testing.T) {
 					time.Sleep(time.Duration(rng.IntN(2000)) * time.Millisecond)
 					for {
 						// Lost before it was accepted or not: the transcript knows.
-						if _, err := v.try("send", "message", fmt.Sprint(i, "-", n)); err == nil {
+						if _, err := v.Try("send", "message", fmt.Sprint(i, "-", n)); err == nil {
 							break
 						}
 						time.Sleep(time.Second)
@@ -82,13 +83,13 @@ func TestManyVisitors(t *testing.T) {
 
 // A poll with nothing new, from the client's call to its parsed header.
 func BenchmarkPoll(b *testing.B) {
-	sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 	defer sim.Close()
 	v := enter(b, sim)
-	body := values("secureKey", v.start.SecureKey, "transcriptPosition", "2", "message", "").Encode()
+	body := values("secureKey", v.Start.SecureKey, "transcriptPosition", "2", "message", "").Encode()
 	b.ReportAllocs()
 	for b.Loop() {
-		resp, err := sim.Client().Post(v.root+"refresh", formType, strings.NewReader(body))
+		resp, err := sim.Client().Post(v.Root+"refresh", formType, strings.NewReader(body))
 		if err != nil || resp.StatusCode != http.StatusOK {
 			b.Fatal(err, resp)
 		}
@@ -100,7 +101,7 @@ func BenchmarkPoll(b *testing.B) {
 func TestServersInOneBubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for i := range 20 {
-			sim := chatsim.New(&chatsim.Options{Seed: uint64(i + 1)})
+			sim := simulator.New(&chatsim.Options{Seed: uint64(i + 1)})
 			enter(t, sim, "nickname", strconv.Itoa(i))
 			time.Sleep(time.Second)
 			require.NoError(t, sim.Close())

@@ -15,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // pair runs a test in fake time with two ends of a connection.
@@ -216,7 +218,7 @@ func TestServerOnBrokenNetwork(t *testing.T) {
 		try := func() error {
 			client := *sim.Client()
 			client.Timeout = 3 * time.Second
-			resp, err := client.Get(v.root + "refresh")
+			resp, err := client.Get(v.Root + "refresh")
 			if err == nil {
 				err = resp.Body.Close()
 			}
@@ -238,13 +240,13 @@ func TestSharedNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := chatsim.NewNetwork()
 		defer n.Close()
-		a := chatsim.New(&chatsim.Options{Network: n, Host: "a.test", Seed: 7})
+		a := simulator.New(&chatsim.Options{Network: n, Host: "a.test", Seed: 7})
 		defer a.Close()
-		b := chatsim.New(&chatsim.Options{Network: n, Host: "b.test:8080", Seed: 7, Services: []string{"sales", "help"}})
+		b := simulator.New(&chatsim.Options{Network: n, Host: "b.test:8080", Seed: 7, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Services: []string{"sales", "help"}})}})
 		defer b.Close()
-		assert.Equal(t, "http://b.test:8080/genesys/2/chat/sales", b.GMSURL())
-		assert.Equal(t, enter(t, a).start.SecureKey, enter(t, b).start.SecureKey, "seeded")
-		assert.Panics(t, func() { chatsim.New(&chatsim.Options{Network: n, Host: "a.test"}) })
+		assert.Equal(t, "http://b.test:8080/genesys/2/chat/sales", gmssim.URL(b))
+		assert.Equal(t, enter(t, a).Start.SecureKey, enter(t, b).Start.SecureKey, "seeded")
+		assert.Panics(t, func() { simulator.New(&chatsim.Options{Network: n, Host: "a.test"}) })
 
 		l, err := n.Listen("c.test:80")
 		require.NoError(t, err)

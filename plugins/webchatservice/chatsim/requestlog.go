@@ -11,7 +11,7 @@ import (
 // Request is one request that the server got, for tests to look at.
 type Request struct {
 	Time time.Time
-	// Wire is the wire it came over: "gms"; "cometd", where each message is
+	// Wire is the wire it came over, as its face names it: "gms"; "cometd", where each message is
 	// an entry; "files" for the files of CometD clients.
 	Wire   string
 	Method string
@@ -41,7 +41,8 @@ type Request struct {
 	Faulty bool
 }
 
-const redacted = "[redacted]"
+// Redacted stands in a [Request] for a secret.
+const Redacted = "[redacted]"
 
 // requestLog remembers the last requests.
 type requestLog struct {
@@ -76,16 +77,8 @@ func redactHeader(h http.Header) http.Header {
 	h = h.Clone()
 	for _, name := range []string{"Authorization", "Proxy-Authorization", "Apikey", "X-Api-Key", "Cookie"} {
 		if h.Get(name) != "" {
-			h.Set(name, redacted)
+			h.Set(name, Redacted)
 		}
 	}
 	return h
-}
-
-func redactParams(params map[string]string) map[string]string {
-	params = maps.Clone(params)
-	if params["secureKey"] != "" {
-		params["secureKey"] = redacted
-	}
-	return params
 }

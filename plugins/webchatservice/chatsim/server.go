@@ -6,10 +6,10 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -26,9 +26,9 @@ type Options struct {
 	// Host is the server's address on the network, "host" or "host:port".
 	// Default "sim.test", port 80.
 	Host string
-	// Services are the names of the chat services. Default
-	// "customer-support" alone; the base URLs name the first.
-	Services []string
+	// Faces are the wires that the server speaks, each with its own options. Without any nobody can reach
+	// it: the package simulator makes a server that speaks them all.
+	Faces []Face
 	// Script plays the agents. Default [Scripted] with its defaults.
 	Script Script
 	// SilenceLimit is flex-disconnect-timeout: a visitor who has made no
@@ -45,26 +45,13 @@ type Options struct {
 	// AsyncIdleAlert and AsyncIdleClose are the same for long-lived chats.
 	// Default 0: never, and [UsualAsyncIdleClose].
 	AsyncIdleAlert, AsyncIdleClose time.Duration
-	// MaxMessage is how many characters a message or a typing preview may
-	// have. Default 14,700. More than 32,768 bytes are refused in any case.
-	MaxMessage int
 	// MaxBody is how many bytes a request without a file may have.
 	// Default 256 KiB.
 	MaxBody int64
-	// CometD sets the Bayeux server.
-	CometD CometDOptions
-	// Files sets the limits of file transfer.
-	Files FileLimits
-	// APIKey, if set, must come in the header "apikey" or "x-api-key", as a
-	// gateway in front of the server asks it; else HTTP 403.
-	APIKey string
-	// User and Password, if User is set, must come as HTTP basic
-	// authentication; else HTTP 401.
-	User, Password string
+	// BodyTimeout is how long a client may take to send a request's body. Default 2 min, negative for no limit.
+	BodyTimeout time.Duration
 	// Origins are the web origins that may call from a browser. Default: all.
 	Origins []string
-	// Quirks choose where servers, or the sources about them, differ.
-	Quirks Quirks
 	// Seed, if not 0, makes ids and keys the same in each run.
 	Seed uint64
 	// Keep is how many ended chats, and how many requests, are remembered.
@@ -84,7 +71,6 @@ type Server struct {
 	keys    *keygen
 	faults  Faults
 	log     requestLog
-	hub     *hub
 
 	http   *http.Server
 	serve  sync.WaitGroup // the accept loop
@@ -95,10 +81,9 @@ type Server struct {
 
 	mu      sync.Mutex // taken after a chat's mu, never before it
 	closed  bool
-	alias   int
 	seq     int
 	chats   map[string]*Chat
-	secrets map[string]*Chat // by secure key
+	tokens  map[string]*Chat // by what lets clients in
 	ended   []*Chat          // oldest first
 	arrived []*Chat          // not yet returned by Desk.Next
 	arrival chan struct{}    // closed at the next arrival, nil while nobody waits
@@ -106,18 +91,15 @@ type Server struct {
 }
 
 // New starts a server on an in-memory network; nil means defaults. Close it.
-// It panics if Options.Host is taken on the network or malformed.
+// It panics if Options.Host is taken on the network or malformed, and if two faces have one name.
 func New(opts *Options) *Server {
-	s := &Server{chats: map[string]*Chat{}, secrets: map[string]*Chat{}, open: map[net.Conn]struct{}{}, alias: 204}
+	s := &Server{chats: map[string]*Chat{}, tokens: map[string]*Chat{}, open: map[net.Conn]struct{}{}}
 	if opts != nil {
 		s.opts = *opts
 	}
 	o := &s.opts
 	o.Host = cmp.Or(o.Host, "sim.test")
-	o.Services = slices.Clone(o.Services)
-	if len(o.Services) == 0 {
-		o.Services = []string{"customer-support"}
-	}
+	o.Faces = slices.Clone(o.Faces)
 	o.Origins = slices.Clone(o.Origins)
 	if o.Script == nil {
 		o.Script = Scripted(nil)
@@ -125,10 +107,9 @@ func New(opts *Options) *Server {
 	o.SilenceLimit = cmp.Or(o.SilenceLimit, 45*time.Second)
 	o.IdleClose = cmp.Or(o.IdleClose, UsualIdleClose)
 	o.AsyncIdleClose = cmp.Or(o.AsyncIdleClose, UsualAsyncIdleClose)
-	o.MaxMessage = cmp.Or(o.MaxMessage, 14700)
 	o.MaxBody = cmp.Or(o.MaxBody, 256<<10)
+	o.BodyTimeout = cmp.Or(o.BodyTimeout, 2*time.Minute)
 	o.Keep = cmp.Or(o.Keep, 10000)
-	o.Files = o.Files.withDefaults()
 	s.log.keep = o.Keep
 	s.keys = newKeygen(o.Seed)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -147,8 +128,7 @@ func New(opts *Options) *Server {
 		panic(err.Error())
 	}
 	s.client = s.network.Client()
-	s.hub = newHub(s)
-	s.handler = s.routes()
+	s.handler = s.openFaces()
 	s.http = &http.Server{
 		Handler:     s.handler,
 		BaseContext: func(net.Listener) context.Context { return s.ctx },
@@ -160,6 +140,20 @@ func New(opts *Options) *Server {
 	}
 	s.serve.Go(func() { _ = s.http.Serve(l) })
 	return s
+}
+
+// openFaces lets the faces register their handlers.
+func (s *Server) openFaces() http.Handler {
+	mux := http.NewServeMux()
+	names := map[string]bool{}
+	for _, f := range s.opts.Faces {
+		if names[f.Name()] {
+			panic("chatsim: two faces have the name " + f.Name())
+		}
+		names[f.Name()] = true
+		f.Open(&Host{s}, mux)
+	}
+	return s.limitBody(mux)
 }
 
 // Close ends the server: connections, scripts and requests under way. It
@@ -179,7 +173,9 @@ func (s *Server) Close() error {
 	s.cancel()
 	_ = s.http.Close()
 	s.serve.Wait()
-	s.hub.close()
+	for _, f := range s.opts.Faces {
+		f.Close()
+	}
 	s.conns.Wait()
 	s.work.Wait()
 	for _, c := range s.list() {
@@ -198,37 +194,21 @@ func (s *Server) Close() error {
 // any HTTP server.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// BaseURLs returns, for each wire, the address a client is configured with if
-// Handler is served at hostport:
-//
-//	"gms":    "http://HOSTPORT/genesys/2/chat/customer-support"
-//	"cometd": "http://HOSTPORT/genesys/cometd"
-//	"files":  "http://HOSTPORT/genesys/2/chat-ntf"
-//
-// "files" is where CometD clients send files.
+// Faces returns the wires that the server speaks.
+func (s *Server) Faces() []Face { return slices.Clone(s.opts.Faces) }
+
+// BaseURLs returns the addresses that clients are configured with if Handler is served at hostport, as the faces name
+// them: "gms" is "http://HOSTPORT/genesys/2/chat/customer-support".
 func (s *Server) BaseURLs(hostport string) map[string]string {
-	return map[string]string{
-		"gms":    "http://" + hostport + gmsRoot + s.opts.Services[0],
-		"cometd": "http://" + hostport + cometdRoot,
-		"files":  "http://" + hostport + filesPath,
+	urls := map[string]string{}
+	for _, f := range s.opts.Faces {
+		maps.Copy(urls, f.BaseURLs(hostport))
 	}
+	return urls
 }
 
-// CometDURL returns the Bayeux end point on the in-memory network:
-// "http://sim.test/genesys/cometd". Clients on long-polling need a cookie jar.
-func (s *Server) CometDURL() string { return s.BaseURLs(s.host)["cometd"] }
-
-// FilesURL returns the address of file operations of CometD clients on the
-// in-memory network: "http://sim.test/genesys/2/chat-ntf".
-func (s *Server) FilesURL() string { return s.BaseURLs(s.host)["files"] }
-
-// Channel returns the channel of the first chat service:
-// "/service/chatV2/customer-support".
-func (s *Server) Channel() string { return chatChannel + s.opts.Services[0] }
-
-// GMSURL returns the base address of the GMS Chat API over REST on the
-// in-memory network: "http://sim.test/genesys/2/chat/customer-support".
-func (s *Server) GMSURL() string { return s.BaseURLs(s.host)["gms"] }
+// URL returns an address of BaseURLs on the in-memory network, "" if no face has one of this name.
+func (s *Server) URL(name string) string { return s.BaseURLs(s.host)[name] }
 
 // Client returns an HTTP client that reaches the server over its in-memory
 // network; each call returns the same one.
@@ -270,23 +250,9 @@ func (s *Server) Chats() []Snapshot {
 	return snapshots
 }
 
-// Alias returns the alias that answers carry.
-func (s *Server) Alias() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strconv.Itoa(s.alias)
-}
-
-// SetAlias changes the alias that answers carry, as a failover does.
-func (s *Server) SetAlias(alias int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.alias = alias
-}
-
 // Restart breaks every connection of the in-memory listener and every
-// websocket, and forgets the Bayeux sessions. With memory, the chats go on
-// under a new alias (a failover); without, the server has never heard of them.
+// websocket, and forgets what the faces know of their clients. With memory, the chats go on
+// (a failover); without, the server has never heard of them.
 // It is reachable again at once: for time in between use [Network.Refuse].
 func (s *Server) Restart(memory bool) {
 	s.mu.Lock()
@@ -294,22 +260,22 @@ func (s *Server) Restart(memory bool) {
 	for c := range s.open {
 		conns = append(conns, c)
 	}
-	s.alias++
 	var lost []*Chat
 	if !memory {
 		for _, c := range s.chats {
 			lost = append(lost, c)
 		}
 		clear(s.chats)
-		clear(s.secrets)
+		clear(s.tokens)
 		s.ended, s.arrived = nil, nil
 	}
 	s.mu.Unlock()
 	for _, c := range conns {
-		abort(c)
+		Reset(c)
 	}
-	s.hub.breakSockets()
-	s.hub.forget()
+	for _, f := range s.opts.Faces {
+		f.Restart(memory)
+	}
 	for _, c := range lost {
 		c.End()
 	}
@@ -327,17 +293,19 @@ func (s *Server) list() []*Chat {
 }
 
 // enter makes a chat, with the visitor in it, and lets the script in.
-func (s *Server) enter(service string, v Visitor, nickname string, userData map[string]string) (*Chat, error) {
+func (s *Server) enter(e Entry) (*Chat, error) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	c := &Chat{
-		server: s, id: s.keys.chatID(), secret: s.keys.secureKey(s.opts.Quirks.ShortKey), userID: s.keys.userID(),
-		service: service, started: time.Now(), form: v, userData: userData,
-		async: userData["GCTI_Chat_AsyncMode"] == "true", ctx: ctx, cancel: cancel,
+		server: s, id: s.keys.chatID(), token: e.Token, service: e.Service, started: time.Now(), form: e.Visitor,
+		userData: e.UserData, async: e.Async, index: e.Index, ctx: ctx, cancel: cancel,
 	}
 	c.mu.chat = c
 	c.mu.Lock() // before anybody can find the chat; s.mu comes after it
 	defer c.mu.Unlock()
-	c.visitor = c.joinLocked(nickname, Client, false, false, false)
+	c.visitor = c.joinLocked(cmp.Or(e.Nickname, e.Visitor.Nickname), Client, false, false, false)
+	if e.Prepare != nil {
+		e.Prepare(&Tx{c})
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -349,7 +317,10 @@ func (s *Server) enter(service string, v Visitor, nickname string, userData map[
 	c.activeLocked()
 	s.seq++
 	c.seq = s.seq
-	s.chats[c.id], s.secrets[c.secret] = c, c
+	s.chats[c.id] = c
+	if c.token != "" {
+		s.tokens[c.token] = c
+	}
 	s.arrived = append(s.arrived, c)
 	if s.arrival != nil {
 		close(s.arrival)
@@ -372,7 +343,7 @@ func (s *Server) retire(c *Chat) {
 		old := s.ended[0]
 		s.ended = s.ended[1:]
 		delete(s.chats, old.id)
-		delete(s.secrets, old.secret)
+		delete(s.tokens, old.token)
 		if i := slices.Index(s.arrived, old); i >= 0 {
 			s.arrived = slices.Delete(s.arrived, i, i+1)
 		}
@@ -406,7 +377,7 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 		closed := s.closed
 		s.mu.Unlock()
 		if closed { // accepted while Close was closing the others
-			abort(c)
+			Reset(c)
 		}
 	case http.StateClosed, http.StateHijacked:
 		s.mu.Lock()
@@ -419,8 +390,8 @@ func (s *Server) connState(c net.Conn, state http.ConnState) {
 // connKey is the context key of a request's connection.
 type connKey struct{}
 
-// abort breaks a connection with a reset.
-func abort(c net.Conn) {
+// Reset breaks a connection so that the other end sees a reset (RST), in memory and over TCP.
+func Reset(c net.Conn) {
 	switch c := c.(type) {
 	case *conn:
 		c.reset()

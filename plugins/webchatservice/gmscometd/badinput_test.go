@@ -13,6 +13,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
@@ -58,14 +60,14 @@ func TestOpenMeetsNonsense(t *testing.T) {
 		"no clientId":            {saying(handshake, `[{"id":"1","channel":"/meta/handshake","successful":true},{"id":"2","channel":"/meta/handshake","successful":true}]`), chat.CodeBadAnswer, "clientId"},
 		"another one's id":       {saying(connect, `[{"id":"1","channel":"/meta/connect","clientId":"somebody","successful":true},{"id":"2","channel":"/meta/connect","clientId":"somebody","successful":true},{"id":"3","channel":"/meta/connect","clientId":"somebody","successful":true},{"id":"4","channel":"/meta/connect","clientId":"somebody","successful":true}]`), "any", ""},
 		"100 MB":                 {always(chatsim.Fault{Op: handshake, Pad: 100 << 20}), chat.CodeTooLarge, "longer than"},
-		"advice of another type": {always(chatsim.Fault{Op: connect, Advice: `{"reconnect":7,"interval":"x","timeout":{},"hosts":3,"maxInterval":[]}`}), "", ""},
-		"advice is no object":    {always(chatsim.Fault{Op: connect, Advice: `"retry"`}), "", ""},
-		"refused":                {always(chatsim.Fault{Op: handshake, Unsuccessful: "403::Handshake denied", Advice: `{"reconnect":"none"}`}), chat.CodeForbidden, "Handshake denied"},
-		"refused, no advice":     {always(chatsim.Fault{Op: handshake, Unsuccessful: "500::later"}), chat.CodeRefused, "500::later"},
+		"advice of another type": {always(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Advice: `{"reconnect":7,"interval":"x","timeout":{},"hosts":3,"maxInterval":[]}`}}), "", ""},
+		"advice is no object":    {always(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Advice: `"retry"`}}), "", ""},
+		"refused":                {always(chatsim.Fault{Op: handshake, Details: cometdsim.Fault{Unsuccessful: "403::Handshake denied", Advice: `{"reconnect":"none"}`}}), chat.CodeForbidden, "Handshake denied"},
+		"refused, no advice":     {always(chatsim.Fault{Op: handshake, Details: cometdsim.Fault{Unsuccessful: "500::later"}}), chat.CodeRefused, "500::later"},
 		"refused, no reason":     {saying(handshake, `[{"id":"1","successful":false},{"id":"2","successful":false}]`), chat.CodeRefused, "no reason"},
-		"publish refused":        {always(chatsim.Fault{Op: "requestChat", Unsuccessful: "403:denied_by_security_policy:publish denied"}), chat.CodeForbidden, "publish denied"},
-		"forgotten at once":      {always(chatsim.Fault{Op: connect, Elsewhere: true}), chat.CodeNetwork, "402"},
-		"no start":               {always(chatsim.Fault{Op: "requestChat", Errors: []chatsim.Error{{Code: 240}}}), chat.CodeRefused, "no chat can be started now"},
+		"publish refused":        {always(chatsim.Fault{Op: "requestChat", Details: cometdsim.Fault{Unsuccessful: "403:denied_by_security_policy:publish denied"}}), chat.CodeForbidden, "publish denied"},
+		"forgotten at once":      {always(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Elsewhere: true}}), chat.CodeNetwork, "402"},
+		"no start":               {always(chatsim.Fault{Op: "requestChat", Details: gmssim.Fault{Errors: []gmssim.Error{{Code: 240}}}}), chat.CodeRefused, "no chat can be started now"},
 		"start without status":   {always(chatsim.Fault{Op: "requestChat", Late: time.Hour}), "any", ""},
 		"HTTP 302":               {always(chatsim.Fault{Op: handshake, Status: 302, Header: http.Header{"Location": {"http://elsewhere.test/x"}}}), chat.CodeRedirect, "elsewhere.test"},
 		"HTTP 401":               {always(chatsim.Fault{Op: handshake, Status: 401}), chat.CodeUnauthorized, "401"},
@@ -115,7 +117,7 @@ func TestOpenMeetsNonsense(t *testing.T) {
 
 // connected are the Bayeux sessions that a client keeps.
 func (s *server) connected() (held []string) {
-	for _, c := range s.BayeuxClients() {
+	for _, c := range cometdsim.Of(s.Server).Clients() {
 		if c.Held {
 			held = append(held, c.ID)
 		}
@@ -144,13 +146,13 @@ func TestChatMeetsNonsense(t *testing.T) {
 		"strange":        {Op: connect, Rewrite: strange, Times: -1},
 		"server leaves":  {Op: connect, Rewrite: func([]byte) []byte { return []byte(`[{"channel":"/meta/disconnect","successful":true}]`) }},
 		"one by one":     {Fragment: 1, Times: -1},
-		"wrong advice":   {Op: connect, Advice: `{"reconnect":7,"interval":"x","timeout":[],"hosts":{}}`, Times: -1},
-		"402":            {Op: connect, Unsuccessful: "402::Unknown client"},
-		"handshake":      {Op: connect, Advice: `{"reconnect":"handshake"}`},
-		"none":           {Op: connect, Advice: `{"reconnect":"none"}`},
-		"no more":        {Op: connect, Advice: `{"interval":-1}`},
-		"retry":          {Op: connect, Unsuccessful: "500::busy", Advice: `{"reconnect":"retry","interval":1000}`},
-		"held for ever":  {Op: connect, Hold: true},
+		"wrong advice":   {Op: connect, Times: -1, Details: cometdsim.Fault{Advice: `{"reconnect":7,"interval":"x","timeout":[],"hosts":{}}`}},
+		"402":            {Op: connect, Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}},
+		"handshake":      {Op: connect, Details: cometdsim.Fault{Advice: `{"reconnect":"handshake"}`}},
+		"none":           {Op: connect, Details: cometdsim.Fault{Advice: `{"reconnect":"none"}`}},
+		"no more":        {Op: connect, Details: cometdsim.Fault{Advice: `{"interval":-1}`}},
+		"retry":          {Op: connect, Details: cometdsim.Fault{Unsuccessful: "500::busy", Advice: `{"reconnect":"retry","interval":1000}`}},
+		"held for ever":  {Op: connect, Details: cometdsim.Fault{Hold: true}},
 		"close 1011":     {Op: connect, Close: 1011},
 		"bad push":       {Op: "push", Rewrite: func([]byte) []byte { return []byte(`{"statusCode":{}}`) }},
 		"strange push":   {Op: "push", Rewrite: func([]byte) []byte { return []byte(`{"statusCode":0,"new":{"a":1},"messages":7}`) }},
@@ -184,7 +186,7 @@ func TestChatMeetsNonsense(t *testing.T) {
 // Two servers that know nothing of one another answer in turn: that is told, and no hot loop.
 func TestServersInTurn(t *testing.T) {
 	bubbleOn(t, longPolling, chatsim.Options{
-		CometD: chatsim.CometDOptions{Nodes: 2}, Quirks: chatsim.Quirks{NoAffinity: true},
+		Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Nodes: 2, Quirks: cometdsim.Quirks{NoAffinity: true}})},
 	}, func(t *testing.T, s *server) {
 		begin := time.Now()
 		_, err := s.Driver().Open(t.Context(), chat.Request{Nickname: "Ada"})
@@ -193,7 +195,7 @@ func TestServersInTurn(t *testing.T) {
 		assert.Less(t, len(s.Requests()), 20)
 	})
 	// With a cookie that leads back, or on a socket, all is well.
-	bubble(t, chatsim.Options{CometD: chatsim.CometDOptions{Nodes: 3}}, func(t *testing.T, s *server) {
+	bubble(t, chatsim.Options{Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Nodes: 3})}}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		for range 5 {
 			_, err := conn.Send(t.Context(), chat.Action{Text: "x"})

@@ -16,6 +16,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
@@ -107,7 +109,7 @@ func TestTwoConnections(t *testing.T) {
 		for range 10 {
 			s.Faults().Add(chatsim.Fault{Op: "sendMessage", DelayAnswer: 2 * time.Second})
 			time.Sleep(500 * time.Millisecond)
-			s.ForgetClients()
+			cometdsim.Of(s.Server).ForgetClients()
 			s.AgentSay(id, "Ann", "y")
 			time.Sleep(500 * time.Millisecond)
 			s.Network().Reset()
@@ -128,7 +130,8 @@ func TestTwoConnections(t *testing.T) {
 // websocket.
 func TestCookies(t *testing.T) {
 	bubble(t, chatsim.Options{
-		SilenceLimit: -1, CometD: chatsim.CometDOptions{Nodes: 3}, Files: chatsim.FileLimits{Types: []string{"txt"}},
+		SilenceLimit: -1,
+		Faces:        []chatsim.Face{gmssim.New(&gmssim.Options{Files: gmssim.FileLimits{Types: []string{"txt"}}}), cometdsim.New(&cometdsim.Options{Nodes: 3})},
 	}, func(t *testing.T, s *server) {
 		d, w := watch(t, s)
 		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
@@ -138,7 +141,7 @@ func TestCookies(t *testing.T) {
 		_, err = conn.(chat.Filer).SendFile(t.Context(), chat.Upload{Name: "a.txt", Content: strings.NewReader("a"), Size: 1})
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
-		s.DropSockets()
+		cometdsim.Of(s.Server).DropSockets()
 		time.Sleep(10 * time.Second)
 		_, err = conn.Send(t.Context(), chat.Action{Text: "x"})
 		require.NoError(t, err)
@@ -180,9 +183,9 @@ func TestNoWebsocket(t *testing.T) {
 // The acknowledge extension is offered; each connect says which batch came last, where the server knows it, and
 // nothing of it where it does not. Message ids are never used twice.
 func TestAcknowledge(t *testing.T) {
-	for name, quirks := range map[string]chatsim.Quirks{"Known": {}, "Unknown": {NoAcks: true}} {
+	for name, quirks := range map[string]cometdsim.Quirks{"Known": {}, "Unknown": {NoAcks: true}} {
 		t.Run(name, func(t *testing.T) {
-			bubbleOn(t, longPolling, chatsim.Options{Quirks: quirks, SilenceLimit: -1}, func(t *testing.T, s *server) {
+			bubbleOn(t, longPolling, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Quirks: quirks})}}, func(t *testing.T, s *server) {
 				d, w := watch(t, s)
 				conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 				require.NoError(t, err)
@@ -255,7 +258,7 @@ func TestReplyTimeout(t *testing.T) {
 // A websocket that answers no ping is given up, though it takes what is sent; after some of them long-polling takes
 // over.
 func TestNoPong(t *testing.T) {
-	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, CometD: chatsim.CometDOptions{Timeout: 5 * time.Minute}}, func(t *testing.T, s *server) {
+	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Timeout: 5 * time.Minute})}}, func(t *testing.T, s *server) {
 		deaf := s.Faults().Add(always(chatsim.Fault{Op: "upgrade", NoPong: true}))
 		conn := s.open(t.Context())
 		id := conn.Session().ID
@@ -279,11 +282,11 @@ func TestNoPong(t *testing.T) {
 // Hosts in the advice are not asked.
 func TestHostsAreIgnored(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-		s.Faults().Add(always(chatsim.Fault{Op: connect, Advice: `{"reconnect":"retry","hosts":["elsewhere.test"]}`}))
+		s.Faults().Add(always(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Advice: `{"reconnect":"retry","hosts":["elsewhere.test"]}`}}))
 		conn := s.open(t.Context())
 		l := listen(t, conn)
 		time.Sleep(10 * time.Minute)
-		s.DropSockets()
+		cometdsim.Of(s.Server).DropSockets()
 		time.Sleep(time.Minute)
 		assert.Equal(t, "connected", gmscometd.StateOf(conn))
 		assert.LessOrEqual(t, l.failures(), 1, "but for the socket that broke")
@@ -302,7 +305,7 @@ func TestAttachedWhereItStands(t *testing.T) {
 			s.AgentSay(id, "Ann", "x")
 			time.Sleep(time.Second)
 			want = append(want, string(rune('4'+n)))
-			s.ForgetClients()
+			cometdsim.Of(s.Server).ForgetClients()
 			time.Sleep(40 * time.Second) // the end of a connect that is held
 		}
 		synctest.Wait()
@@ -321,9 +324,9 @@ func TestAttachedWhereItStands(t *testing.T) {
 // What was pushed into a websocket that was tried beside long-polling, and broke, comes all the same, from servers without
 // the acknowledge extension, too.
 func TestNothingIsLostOnTrial(t *testing.T) {
-	for name, quirks := range map[string]chatsim.Quirks{"Acks": {}, "NoAcks": {NoAcks: true}} {
+	for name, quirks := range map[string]cometdsim.Quirks{"Acks": {}, "NoAcks": {NoAcks: true}} {
 		t.Run(name, func(t *testing.T) {
-			bubbleOn(t, websockets, chatsim.Options{Quirks: quirks, SilenceLimit: -1}, func(t *testing.T, s *server) {
+			bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Quirks: quirks})}}, func(t *testing.T, s *server) {
 				refused := s.Faults().Add(always(chatsim.Fault{Op: "upgrade", Status: 403}))
 				conn := s.open(t.Context())
 				id := conn.Session().ID
@@ -355,8 +358,8 @@ func TestLateForgotten(t *testing.T) {
 		s.AgentJoin(id, "Ann")
 		l := listen(t, conn)
 		time.Sleep(40 * time.Second) // a connect is held, and will be for a while
-		s.Faults().Add(chatsim.Fault{Op: "customNotice", Unsuccessful: "402::Unknown client", DelayAnswer: 2 * time.Second})
-		s.Faults().Add(chatsim.Fault{Op: connect, Unsuccessful: "402::Unknown client"})
+		s.Faults().Add(chatsim.Fault{Op: "customNotice", DelayAnswer: 2 * time.Second, Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
+		s.Faults().Add(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
 		var sent error
 		var wg sync.WaitGroup
 		wg.Go(func() { _, sent = conn.(chat.Notifier).CustomNotice(t.Context(), "refused", nil) })

@@ -16,6 +16,9 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
@@ -36,29 +39,44 @@ const (
 // TestConformance runs the suite over both carriers, against servers of each kind that exists.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for name, quirks := range map[string]chatsim.Quirks{
+	for name, quirks := range map[string]struct {
+		gms    gmssim.Quirks
+		cometd cometdsim.Quirks
+	}{
 		"Usual": {},
 		"Old": {
-			RequireAllKeys: true, SendReturnsAll: true, ShortKey: true, PartyIDString: true, ErrorCodeString: true,
-			NextPositionZero: true, NoAcks: true, SilentSuccess: true,
+			gmssim.Quirks{
+				RequireAllKeys: true, SendReturnsAll: true, ShortKey: true, PartyIDString: true, ErrorCodeString: true,
+				NextPositionZero: true,
+			},
+			cometdsim.Quirks{NoAcks: true, SilentSuccess: true},
 		},
 		"Sparse": {
-			Terse: true, BareErrors: true, AttributesNotEchoed: true, OwnTypingHidden: true,
-			TypingNotKept: true, HiddenTakeIndex: true, MetaConnectDeliverOnly: true,
+			gmssim.Quirks{
+				Terse: true, BareErrors: true, AttributesNotEchoed: true, OwnTypingHidden: true,
+				TypingNotKept: true, HiddenTakeIndex: true,
+			},
+			cometdsim.Quirks{MetaConnectDeliverOnly: true},
 		},
-		"Odd":    {UnknownChat404: true, BadKeyEnds: true, TypingUnnumbered: true, DeliverFirst: true},
+		"Odd": {
+			gmssim.Quirks{UnknownChat404: true, BadKeyEnds: true, TypingUnnumbered: true},
+			cometdsim.Quirks{DeliverFirst: true},
+		},
 		"Marked": {},
 	} {
 		for _, carrier := range []string{websockets, longPolling} {
 			t.Run(name+"/"+carrier, func(t *testing.T) {
 				f := features(carrier)
-				f.Indexes = !quirks.TypingUnnumbered
+				f.Indexes = !quirks.gms.TypingUnnumbered
 				f.ClientID = name == "Marked"
 				chattest.Run(t, chattest.Harness{
 					New: func(t *testing.T) chattest.Server {
 						s := newServer(t, carrier, &chatsim.Options{
-							Script: chatsim.Nobody, Quirks: quirks,
-							Files: chatsim.FileLimits{MaxFiles: 3, MaxFileSize: 1000, Types: []string{"txt"}},
+							Script: chatsim.Nobody,
+							Faces: []chatsim.Face{
+								gmssim.New(&gmssim.Options{Quirks: quirks.gms, Files: gmssim.FileLimits{MaxFiles: 3, MaxFileSize: 1000, Types: []string{"txt"}}}),
+								cometdsim.New(&cometdsim.Options{Quirks: quirks.cometd}),
+							},
 						})
 						s.mark = name == "Marked"
 						return s
@@ -83,13 +101,13 @@ type server struct {
 }
 
 func newServer(t *testing.T, carrier string, opts *chatsim.Options) *server {
-	return &server{Server: chatsim.New(opts), t: t, carrier: carrier, seats: make(map[string]*chatsim.Seat), gate: &gate{}}
+	return &server{Server: simulator.New(opts), t: t, carrier: carrier, seats: make(map[string]*chatsim.Seat), gate: &gate{}}
 }
 
 func (s *server) config() chat.Config {
 	return chat.Config{
 		AjaxTimeout: chattest.Timeout, MarkLines: s.mark,
-		CometD: chat.CometD{Enabled: true, URL: s.CometDURL(), APIURL: s.FilesURL(), NoWebsocket: s.carrier == longPolling},
+		CometD: chat.CometD{Enabled: true, URL: cometdsim.URL(s.Server), APIURL: cometdsim.FilesURL(s.Server), NoWebsocket: s.carrier == longPolling},
 	}
 }
 
@@ -237,7 +255,7 @@ func (s *server) LoseAnswer() {
 func (s *server) Refuse(code, advice string) {
 	n, err := strconv.Atoi(code)
 	require.NoError(s.t, err)
-	s.Faults().Add(chatsim.Fault{Match: noPoll, Errors: []chatsim.Error{{Code: n, Advice: advice}}})
+	s.Faults().Add(chatsim.Fault{Match: noPoll, Details: gmssim.Fault{Errors: []gmssim.Error{{Code: n, Advice: advice}}}})
 }
 
 func (s *server) Delay(d time.Duration) {

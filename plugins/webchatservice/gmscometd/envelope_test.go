@@ -10,6 +10,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
@@ -37,7 +39,7 @@ func TestEnvelopes(t *testing.T) {
 		must(conn.(chat.ReadMarker).MarkRead(ctx, chat.Position{Index: 3}))
 		must(conn.(chat.Renamer).UpdateNickname(ctx, "Bea"))
 		must(conn.(chat.Refetcher).Refetch(ctx, chat.Position{Index: 2}, chat.Position{Index: 3}))
-		s.ForgetClients()
+		cometdsim.Of(s.Server).ForgetClients()
 		time.Sleep(time.Minute)
 		session := conn.Session()
 		events := s.chat(session.ID).Snapshot().Events
@@ -47,7 +49,7 @@ func TestEnvelopes(t *testing.T) {
 
 		sent := map[string]map[string]any{}
 		for _, m := range w.envelopes(t) {
-			if m.Channel != s.Channel() {
+			if m.Channel != cometdsim.Channel(s.Server) {
 				continue
 			}
 			operation := m.Data["operation"].(string)
@@ -94,9 +96,9 @@ func TestEnvelopes(t *testing.T) {
 // The end of a long-lived chat is taken up as wire-gms C.2 says: first the last line, then what is from a page before
 // it on, and nothing of a chat that is over.
 func TestResumeTail(t *testing.T) {
-	for name, quirks := range map[string]chatsim.Quirks{"Last": {}, "MinusOneIsAll": {MinusOneIsAll: true}} {
+	for name, quirks := range map[string]gmssim.Quirks{"Last": {}, "MinusOneIsAll": {MinusOneIsAll: true}} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, chatsim.Options{Quirks: quirks}, func(t *testing.T, s *server) {
+			bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Quirks: quirks})}}, func(t *testing.T, s *server) {
 				conn, err := s.Driver().Open(t.Context(), chat.Request{Nickname: "Ada", Async: true})
 				require.NoError(t, err)
 				session := conn.Session()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
 )
 
 // A session on long-polling that one node of the server has forgotten, while its connect is still held by another: the
@@ -24,7 +25,7 @@ func TestForgottenWhileHeld(t *testing.T) {
 		s.AgentJoin(id, "Ann")
 		l := listen(t, conn)
 		time.Sleep(10 * time.Second)
-		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Elsewhere: true})
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Details: cometdsim.Fault{Elsewhere: true}})
 		_, err = conn.Send(t.Context(), chat.Action{Text: "where?"})
 		require.Error(t, err)
 		time.Sleep(time.Second)
@@ -55,7 +56,7 @@ func TestMultipleClientsIsNoAdviceToKeep(t *testing.T) {
 		id := conn.Session().ID
 		s.AgentJoin(id, "Ann")
 		l := listen(t, conn)
-		s.Faults().Add(chatsim.Fault{Op: connect, Advice: several, Times: 3})
+		s.Faults().Add(chatsim.Fault{Op: connect, Times: 3, Details: cometdsim.Fault{Advice: several}})
 		s.AgentSay(id, "Ann", "one") // ends the connect that is held
 		time.Sleep(20 * time.Second)
 		before := s.ops()[connect]
@@ -66,10 +67,10 @@ func TestMultipleClientsIsNoAdviceToKeep(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		assert.Equal(t, []string{"one", "two", "three"}, l.texts())
 
-		s.Faults().Add(chatsim.Fault{Op: connect, Advice: several})
+		s.Faults().Add(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Advice: several}})
 		s.AgentSay(id, "Ann", "four")
 		time.Sleep(10 * time.Millisecond)
-		s.ForgetClients()
+		cometdsim.Of(s.Server).ForgetClients()
 		time.Sleep(10 * time.Second)
 		s.AgentSay(id, "Ann", "five")
 		time.Sleep(100 * time.Millisecond)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
 // Three instances of one session, on two carriers, all of which write; one of them is cut off, and comes back. Each has
@@ -23,7 +24,7 @@ func TestThreeInstances(t *testing.T) {
 	for _, first := range []string{websockets, longPolling} {
 		t.Run(first+"First", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+				sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
 				t.Cleanup(func() { require.NoError(t, sim.Close()) })
 				other := map[string]string{websockets: longPolling, longPolling: websockets}[first]
 				// The third reaches the same server over a network of its own, which can be cut.

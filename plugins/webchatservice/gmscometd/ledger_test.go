@@ -16,6 +16,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
 )
 
 // bubble runs f over each carrier, in a synctest bubble with a simulator: what sleeps in f sleeps in fake time.
@@ -144,9 +145,9 @@ func TestLedgerUnderFaults(t *testing.T) {
 					case 2:
 						s.Restart(true)
 					case 3:
-						s.ForgetClients()
+						cometdsim.Of(s.Server).ForgetClients()
 					default:
-						s.Faults().Add(chatsim.RandomCometDFault(rnd))
+						s.Faults().Add(cometdsim.Of(s.Server).RandomFault(rnd))
 					}
 				}
 				time.Sleep(5 * time.Minute)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
@@ -198,8 +199,8 @@ func TestReceiverThatAsks(t *testing.T) {
 
 // A connect that waits for its time is sent, also if whoever wanted to send it is lent meanwhile.
 func TestReceiverThatHangsBetweenConnects(t *testing.T) {
-	often := chatsim.CometDOptions{Timeout: time.Second, Interval: 2 * time.Second}
-	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, CometD: often}, func(t *testing.T, s *server) {
+	often := cometdsim.Options{Timeout: time.Second, Interval: 2 * time.Second}
+	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&often)}}, func(t *testing.T, s *server) {
 		conn, id := who(t, s)
 		attend(t, conn, func(string) { time.Sleep(50 * time.Millisecond) })
 		before := s.ops()[connect]
@@ -216,8 +217,8 @@ func TestReceiverThatHangsBetweenConnects(t *testing.T) {
 
 // Who was relieved, and returns while its successor is lent, has nothing to take back.
 func TestReceiverThatReturnsLate(t *testing.T) {
-	often := chatsim.CometDOptions{Timeout: 15 * time.Millisecond}
-	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, CometD: often}, func(t *testing.T, s *server) {
+	often := cometdsim.Options{Timeout: 15 * time.Millisecond}
+	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&often)}}, func(t *testing.T, s *server) {
 		conn, id := who(t, s)
 		var pause atomic.Int64
 		a := attend(t, conn, func(text string) {
@@ -241,8 +242,8 @@ func TestReceiverThatReturnsLate(t *testing.T) {
 
 // All lines come, once and in order, whatever time the receiver takes for each.
 func TestReceiverThatIsSlowNowAndThen(t *testing.T) {
-	often := chatsim.CometDOptions{Timeout: 20 * time.Millisecond}
-	bubble(t, chatsim.Options{SilenceLimit: -1, CometD: often}, func(t *testing.T, s *server) {
+	often := cometdsim.Options{Timeout: 20 * time.Millisecond}
+	bubble(t, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&often)}}, func(t *testing.T, s *server) {
 		conn, id := who(t, s)
 		var texts []string
 		done := make(chan struct{})
@@ -363,7 +364,7 @@ func (c *lagging) Read(p []byte) (int, error) {
 
 // A link that was silent for long, and then brings a message and half of another, is not taken for a silent one.
 func TestMessageBehindMessage(t *testing.T) {
-	opts := chatsim.Options{SilenceLimit: -1, CometD: chatsim.CometDOptions{Timeout: 10 * time.Minute}}
+	opts := chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Timeout: 10 * time.Minute})}}
 	bubbleOn(t, websockets, opts, func(t *testing.T, s *server) {
 		s.Faults().Add(always(chatsim.Fault{Op: "upgrade", NoPong: true})) // a pong would do
 		var lags atomic.Bool

@@ -13,6 +13,9 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
@@ -27,7 +30,7 @@ func TestLoopback(t *testing.T) {
 			if way == secureSockets {
 				carrier, scheme, serve = websockets, "https:", httptest.NewTLSServer
 			}
-			sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody, Files: chatsim.FileLimits{Types: []string{"txt"}}})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Files: gmssim.FileLimits{Types: []string{"txt"}}})}})
 			front := serve(sim.Handler())
 			defer front.Close()
 			defer sim.Close() //nolint:errcheck // it ends what front waits for
@@ -44,7 +47,7 @@ func TestLoopback(t *testing.T) {
 			defer cancel()
 			conn, err := d.Open(ctx, chat.Request{Nickname: "Ada"})
 			require.NoError(t, err)
-			assert.Equal(t, map[string]string{websockets: "websocket", longPolling: "long-polling"}[carrier], sim.BayeuxClients()[0].Carrier)
+			assert.Equal(t, map[string]string{websockets: "websocket", longPolling: "long-polling"}[carrier], cometdsim.Of(sim).Clients()[0].Carrier)
 			c, err := sim.Desk().Next(ctx)
 			require.NoError(t, err)
 			ann, err := c.Join("Ann", chatsim.RoleAgent)
@@ -69,7 +72,7 @@ func TestLoopback(t *testing.T) {
 			assert.True(t, r.Confirmed)
 			_, err = conn.(chat.Filer).SendFile(ctx, chat.Upload{Name: "a.txt", Content: strings.NewReader("a"), Size: 1})
 			require.NoError(t, err)
-			sim.DropSockets()
+			cometdsim.Of(sim).DropSockets()
 			front.CloseClientConnections()
 			_, err = ann.Say("back?")
 			require.NoError(t, err)
@@ -102,7 +105,7 @@ func TestLoopback(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, conn.Close())
 			assert.True(t, c.Snapshot().Ended)
-			assert.Empty(t, sim.BayeuxClients())
+			assert.Empty(t, cometdsim.Of(sim).Clients())
 		})
 	}
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
@@ -30,7 +32,7 @@ func (s *server) ops() map[string]int {
 
 // carriers are those of the sessions that live.
 func (s *server) carriers() (all []string) {
-	for _, c := range s.BayeuxClients() {
+	for _, c := range cometdsim.Of(s.Server).Clients() {
 		all = append(all, c.Carrier)
 	}
 	return all
@@ -104,7 +106,7 @@ func TestIdleChat(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, "disconnected", gmscometd.StateOf(conn))
 		assert.Equal(t, 1, s.ops()["/meta/disconnect"])
-		assert.Empty(t, s.BayeuxClients(), "the server was told")
+		assert.Empty(t, cometdsim.Of(s.Server).Clients(), "the server was told")
 	})
 }
 
@@ -118,7 +120,7 @@ func TestClientIDOnANewSocket(t *testing.T) {
 		l := listen(t, conn)
 		for range 3 {
 			time.Sleep(40 * time.Second)
-			s.DropSockets()
+			cometdsim.Of(s.Server).DropSockets()
 			s.AgentSay(id, "Ann", "x")
 			time.Sleep(3 * time.Second)
 			assert.Equal(t, client, gmscometd.ClientID(conn))
@@ -201,7 +203,7 @@ func TestFallBackAndReturn(t *testing.T) {
 		dead := s.Faults().Add(always(chatsim.Fault{Match: func(r chatsim.Request) bool {
 			return r.Op == connect && r.Method == "GET"
 		}, Close: 1001}))
-		s.DropSockets()
+		cometdsim.Of(s.Server).DropSockets()
 		time.Sleep(time.Minute)
 		assert.Equal(t, []string{"long-polling"}, s.carriers())
 		s.AgentSay(id, "Ann", "by polling")
@@ -213,7 +215,7 @@ func TestFallBackAndReturn(t *testing.T) {
 
 // A half-open link is found out: by a ping that is not answered, and by a connect that the server keeps for ever.
 func TestHalfOpen(t *testing.T) {
-	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, CometD: chatsim.CometDOptions{Timeout: 5 * time.Minute}}, func(t *testing.T, s *server) {
+	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Timeout: 5 * time.Minute})}}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		l := listen(t, conn)
 		time.Sleep(4 * time.Minute)
@@ -228,7 +230,7 @@ func TestHalfOpen(t *testing.T) {
 	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		l := listen(t, conn)
-		s.Faults().Add(chatsim.Fault{Op: connect, Hold: true})
+		s.Faults().Add(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Hold: true}})
 		time.Sleep(90 * time.Second)
 		assert.Equal(t, 1, l.failures(), "the connect is 10 s late")
 		assert.Equal(t, "connected", gmscometd.StateOf(conn))
@@ -237,7 +239,7 @@ func TestHalfOpen(t *testing.T) {
 
 // The server's advice is followed: interval, timeout, several clients, and another handshake.
 func TestAdviceIsFollowed(t *testing.T) {
-	bubble(t, chatsim.Options{CometD: chatsim.CometDOptions{Timeout: 10 * time.Second, Interval: 5 * time.Second}}, func(t *testing.T, s *server) {
+	bubble(t, chatsim.Options{Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Timeout: 10 * time.Second, Interval: 5 * time.Second})}}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		id := conn.Session().ID
 		s.AgentJoin(id, "Ann")
@@ -249,10 +251,10 @@ func TestAdviceIsFollowed(t *testing.T) {
 		assert.Equal(t, []string{"x"}, l.texts())
 		assert.Zero(t, l.failures())
 	})
-	bubbleOn(t, longPolling, chatsim.Options{CometD: chatsim.CometDOptions{SessionsPerBrowser: -1}}, func(t *testing.T, s *server) {
+	bubbleOn(t, longPolling, chatsim.Options{Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{SessionsPerBrowser: -1})}}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		listen(t, conn)
-		s.Faults().Add(chatsim.Fault{Op: connect, Advice: `{"multiple-clients":true,"reconnect":"retry","interval":20000}`, Times: 1})
+		s.Faults().Add(chatsim.Fault{Op: connect, Times: 1, Details: cometdsim.Fault{Advice: `{"multiple-clients":true,"reconnect":"retry","interval":20000}`}})
 		s.AgentJoin(conn.Session().ID, "Ann") // ends the connect that is held
 		time.Sleep(time.Second)
 		s.AgentSay(conn.Session().ID, "Ann", "x")
@@ -281,7 +283,7 @@ func TestAdviceNone(t *testing.T) {
 		conn := s.open(t.Context())
 		_, err := conn.Receive(t.Context())
 		require.NoError(t, err)
-		s.Faults().Add(chatsim.Fault{Op: connect, Unsuccessful: "403::no", Advice: `{"reconnect":"none"}`})
+		s.Faults().Add(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Unsuccessful: "403::no", Advice: `{"reconnect":"none"}`}})
 		_, err = conn.Receive(t.Context())
 		require.ErrorContains(t, err, "wants no other")
 		assert.Equal(t, "disconnected", gmscometd.StateOf(conn))
@@ -299,7 +301,7 @@ func TestAdviceNone(t *testing.T) {
 // While the server is away attempts are 8 s apart at most, and not much closer; a session that is away for longer than
 // the server keeps it is not asked for, and the chat goes on in another one.
 func TestOutage(t *testing.T) {
-	bubble(t, chatsim.Options{SilenceLimit: -1, CometD: chatsim.CometDOptions{TellMaxInterval: true}}, func(t *testing.T, s *server) {
+	bubble(t, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{TellMaxInterval: true})}}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		id := conn.Session().ID
 		s.AgentJoin(id, "Ann")
@@ -325,9 +327,9 @@ func TestOutage(t *testing.T) {
 // What the server pushed into an answer that was lost comes with the acknowledge extension, and with the attaching
 // where the server does not have that.
 func TestNothingIsLost(t *testing.T) {
-	for name, quirks := range map[string]chatsim.Quirks{"Acks": {}, "NoAcks": {NoAcks: true}, "OnlyConnect": {MetaConnectDeliverOnly: true}} {
+	for name, quirks := range map[string]cometdsim.Quirks{"Acks": {}, "NoAcks": {NoAcks: true}, "OnlyConnect": {MetaConnectDeliverOnly: true}} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, chatsim.Options{Quirks: quirks, SilenceLimit: -1}, func(t *testing.T, s *server) {
+			bubble(t, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Quirks: quirks})}}, func(t *testing.T, s *server) {
 				conn := s.open(t.Context())
 				id := conn.Session().ID
 				s.AgentJoin(id, "Ann")
@@ -350,7 +352,7 @@ func TestNothingIsLost(t *testing.T) {
 func TestBatch(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
-		s.Faults().Add(chatsim.Fault{Op: "startTyping", Unsuccessful: "403::no"})
+		s.Faults().Add(chatsim.Fault{Op: "startTyping", Details: cometdsim.Fault{Unsuccessful: "403::no"}})
 		said, err := gmscometd.PublishAll(t.Context(), conn, "sendMessage", "startTyping", "customNotice")
 		require.NoError(t, err)
 		assert.Equal(t, []bool{true, false, true}, said)
@@ -363,8 +365,8 @@ func TestForgottenWhilePublishing(t *testing.T) {
 	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		l := listen(t, conn)
-		s.ForgetClients()
-		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Unsuccessful: "402::Unknown client"})
+		cometdsim.Of(s.Server).ForgetClients()
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
 		_, err := conn.Send(t.Context(), chat.Action{Text: "one"})
 		if err != nil { // else the session was made anew before
 			var e *chat.Error
@@ -374,7 +376,7 @@ func TestForgottenWhilePublishing(t *testing.T) {
 			require.NoError(t, err)
 		}
 		s.Faults().Clear()
-		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Unsuccessful: "402::Unknown client", Accept: true})
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Accept: true, Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
 		r, err := conn.Send(t.Context(), chat.Action{Text: "two"})
 		require.NoError(t, err, "the transcript has it")
 		assert.True(t, r.Confirmed)
@@ -390,7 +392,7 @@ func TestForgottenWhileDown(t *testing.T) {
 		conn := s.open(t.Context())
 		listen(t, conn)
 		s.Faults().Add(always(chatsim.Fault{Op: handshake, Drop: chatsim.DropBefore}))
-		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Unsuccessful: "402::Unknown client"})
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
 		_, err := conn.Send(t.Context(), chat.Action{Text: "one"})
 		require.Error(t, err)
 		assert.Less(t, s.ops()[handshake], 10)
@@ -407,7 +409,7 @@ func TestNotConfirmed(t *testing.T) {
 	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		l := listen(t, conn)
-		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Late: 5 * time.Second, StatusCode: 2, Errors: []chatsim.Error{{Code: 204}}})
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Late: 5 * time.Second, Details: gmssim.Fault{StatusCode: 2, Errors: []gmssim.Error{{Code: 204}}}})
 		begin := time.Now()
 		_, err := conn.Send(t.Context(), chat.Action{Text: "refused, but late"})
 		require.Error(t, err)

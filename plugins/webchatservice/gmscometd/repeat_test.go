@@ -12,6 +12,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
 )
 
 // An HTTP status that does not say "never" invites to repeat: at a handshake each of these, since nothing was asked of the
@@ -71,7 +72,7 @@ func TestRequestWithoutALink(t *testing.T) {
 				conn := s.open(t.Context())
 				listen(t, conn)
 				outage := s.Faults().Add(chatsim.Fault{Match: func(r chatsim.Request) bool { return strings.HasPrefix(r.Op, "/meta/") }, Status: status, Times: -1})
-				s.ForgetClients()
+				cometdsim.Of(s.Server).ForgetClients()
 				time.Sleep(20 * time.Second)
 				_, err := conn.Send(t.Context(), chat.Action{Text: "Hello"})
 				var e *chat.Error
@@ -92,15 +93,15 @@ func TestReceiveThatFailsIsSlow(t *testing.T) {
 	for name, fault := range map[string]chatsim.Fault{
 		"Refused": {Match: meta, Drop: chatsim.DropBefore},
 		"Status":  {Match: meta, Status: 503},
-		"None":    {Match: meta, Unsuccessful: "403::no", Advice: `{"reconnect":"none"}`},
-		"Again":   {Match: meta, Elsewhere: true, Advice: `{"reconnect":"handshake"}`},
+		"None":    {Match: meta, Details: cometdsim.Fault{Unsuccessful: "403::no", Advice: `{"reconnect":"none"}`}},
+		"Again":   {Match: meta, Details: cometdsim.Fault{Elsewhere: true, Advice: `{"reconnect":"handshake"}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 				conn := s.open(t.Context())
 				s.Faults().Add(always(fault))
-				s.ForgetClients()
-				s.DropSockets()
+				cometdsim.Of(s.Server).ForgetClients()
+				cometdsim.Of(s.Server).DropSockets()
 				l := listen(t, conn)
 				_, err := conn.Send(t.Context(), chat.Action{Kind: chat.ActionEnd})
 				require.Error(t, err)

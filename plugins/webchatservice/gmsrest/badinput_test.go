@@ -14,6 +14,7 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
@@ -45,12 +46,15 @@ var badAnswers = []struct {
 	{"SlowBody", chatsim.Fault{Slow: time.Hour}, chat.Unknown, chat.CodeTimeout, []string{"did not answer within 3s"}},
 	{"CutInBody", chatsim.Fault{Cut: 10}, chat.Unknown, chat.CodeNetwork, []string{"connection broke"}},
 	{"ResetInsteadOfAnswer", chatsim.Fault{Drop: chatsim.DropAfter}, chat.Unknown, chat.CodeNetwork, []string{"connection broke"}},
-	{"StatusCode1", chatsim.Fault{StatusCode: 1}, chat.Rejected, chat.CodeUnavailable, []string{"statusCode 1", "try again later"}},
-	{"StatusCode2", chatsim.Fault{StatusCode: 2}, chat.Rejected, chat.CodeRefused, []string{"statusCode 2"}},
-	{"StatusCode2Errors", chatsim.Fault{StatusCode: 2, Errors: []chatsim.Error{{Code: 204, Advice: "4096"}}, Status: 200,
-		Body: []byte(`{"statusCode":2,"chatEnded":false,"errors":[{"code":204,"advice":"4096"}]}`)},
+	{"StatusCode1", chatsim.Fault{Details: gmssim.Fault{StatusCode: 1}}, chat.Rejected, chat.CodeUnavailable, []string{"statusCode 1", "try again later"}},
+	{"StatusCode2", chatsim.Fault{Details: gmssim.Fault{StatusCode: 2}}, chat.Rejected, chat.CodeRefused, []string{"statusCode 2"}},
+	{"StatusCode2Errors", chatsim.Fault{
+		Status:  200,
+		Body:    []byte(`{"statusCode":2,"chatEnded":false,"errors":[{"code":204,"advice":"4096"}]}`),
+		Details: gmssim.Fault{StatusCode: 2, Errors: []gmssim.Error{{Code: 204, Advice: "4096"}}},
+	},
 		chat.Rejected, chat.CodeRefused, []string{"code 204, message too long (4096)", "send shorter lines"}},
-	{"400WithErrors", chatsim.Fault{Errors: []chatsim.Error{{Code: 240}, {Code: 999, Advice: "bad\r\nmoon\x1b[2J"}}},
+	{"400WithErrors", chatsim.Fault{Details: gmssim.Fault{Errors: []gmssim.Error{{Code: 240}, {Code: 999, Advice: "bad\r\nmoon\x1b[2J"}}}},
 		chat.Rejected, chat.CodeRefused, []string{"code 240, no chat can be started now; code 999 (bad  moon [2J)", "try again later"}},
 	{"400CodeAsString", body(400, `{"errors":[{"code":"306","advice":null}]}`), chat.Rejected, chat.CodeRefused,
 		[]string{"code 306, unknown service", "webchat.dataURL"}},

@@ -14,6 +14,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
@@ -26,7 +28,7 @@ var features = chattest.Features{
 
 // TestConformance runs the suite against servers of each kind that exists.
 func TestConformance(t *testing.T) {
-	for name, quirks := range map[string]chatsim.Quirks{
+	for name, quirks := range map[string]gmssim.Quirks{
 		"Usual": {},
 		"Old": {
 			RequireAllKeys: true, SendReturnsAll: true, ShortKey: true, PartyIDString: true, ErrorCodeString: true,
@@ -46,8 +48,8 @@ func TestConformance(t *testing.T) {
 			chattest.Run(t, chattest.Harness{
 				New: func(t *testing.T) chattest.Server {
 					s := newServer(t, &chatsim.Options{
-						Script: chatsim.Nobody, Quirks: quirks,
-						Files: chatsim.FileLimits{MaxFiles: 3, MaxFileSize: 1000, Types: []string{"txt"}},
+						Script: chatsim.Nobody,
+						Faces:  []chatsim.Face{gmssim.New(&gmssim.Options{Quirks: quirks, Files: gmssim.FileLimits{MaxFiles: 3, MaxFileSize: 1000, Types: []string{"txt"}}})},
 					})
 					s.mark = name == "Marked"
 					return s
@@ -69,11 +71,11 @@ type server struct {
 }
 
 func newServer(t *testing.T, opts *chatsim.Options) *server {
-	return &server{Server: chatsim.New(opts), t: t, seats: make(map[string]*chatsim.Seat), gate: &gate{}}
+	return &server{Server: simulator.New(opts), t: t, seats: make(map[string]*chatsim.Seat), gate: &gate{}}
 }
 
 func (s *server) config() chat.Config {
-	return chat.Config{DataURL: s.GMSURL(), AjaxTimeout: chattest.Timeout, MarkLines: s.mark}
+	return chat.Config{DataURL: gmssim.URL(s.Server), AjaxTimeout: chattest.Timeout, MarkLines: s.mark}
 }
 
 func (s *server) Driver() chat.Driver {
@@ -204,7 +206,7 @@ func (s *server) LoseAnswer() {
 func (s *server) Refuse(code, advice string) {
 	n, err := strconv.Atoi(code)
 	require.NoError(s.t, err)
-	s.Faults().Add(chatsim.Fault{Match: noPoll, Errors: []chatsim.Error{{Code: n, Advice: advice}}})
+	s.Faults().Add(chatsim.Fault{Match: noPoll, Details: gmssim.Fault{Errors: []gmssim.Error{{Code: n, Advice: advice}}}})
 }
 
 func (s *server) Delay(d time.Duration) {

@@ -21,6 +21,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -163,7 +165,7 @@ func TestOnePollInFlight(t *testing.T) {
 // What the visitor has typed travels with each poll; one that the server finds too long is left out
 // until the text changes, and costs no event.
 func TestPreview(t *testing.T) {
-	bubble(t, chatsim.Options{MaxMessage: 10}, func(t *testing.T, s *server) {
+	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{MaxMessage: 10})}}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		id := conn.Session().ID
 		text := "Hel"
@@ -184,7 +186,7 @@ func TestPreview(t *testing.T) {
 
 // What a start carries, and what every later request does (wire-gms A.1, A.2, A.7).
 func TestWhatIsSent(t *testing.T) {
-	bubble(t, chatsim.Options{APIKey: "k-1"}, func(t *testing.T, s *server) {
+	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{APIKey: "k-1"})}}, func(t *testing.T, s *server) {
 		c := s.config()
 		c.DataURL += "//"
 		c.APIKey = chat.NewSecret("k-1")
@@ -249,7 +251,7 @@ func TestStartWithoutSlash(t *testing.T) {
 
 // Credentials in the address go into a header, and are in no error.
 func TestBasicAuthentication(t *testing.T) {
-	bubble(t, chatsim.Options{User: "ada", Password: "geheim"}, func(t *testing.T, s *server) {
+	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{User: "ada", Password: "geheim"})}}, func(t *testing.T, s *server) {
 		c := s.config()
 		_, err := s.Driver().Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.ErrorContains(t, err, "HTTP 401")
@@ -272,7 +274,7 @@ func TestAliasChange(t *testing.T) {
 		conn := s.open(t.Context())
 		old := conn.Session()
 		listen(t, conn, time.Second)
-		s.SetAlias(777)
+		gmssim.Of(s.Server).SetAlias(777)
 		var told []chat.Session
 		for _, ev := range listen(t, conn, 10*time.Second) {
 			if ev.Session != nil {
@@ -332,7 +334,7 @@ func TestOverlapsAndDisorder(t *testing.T) {
 
 // Lines without an index are never taken for doubles.
 func TestLinesWithoutIndex(t *testing.T) {
-	bubble(t, chatsim.Options{Quirks: chatsim.Quirks{TypingUnnumbered: true}}, func(t *testing.T, s *server) {
+	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Quirks: gmssim.Quirks{TypingUnnumbered: true}})}}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		id := conn.Session().ID
 		s.AgentJoin(id, "Ann")
@@ -374,11 +376,11 @@ func TestEndReasons(t *testing.T) {
 		"Forgot": {func(s *server, _ string) { s.Restart(false) }, chat.EndServer},
 		"Idle":   {func(*server, string) { time.Sleep(time.Minute) }, chat.EndIdle},
 	} {
-		for _, quirks := range []chatsim.Quirks{{}, {UnknownChat404: true}, {EndedChat400: true, BareErrors: true}} {
+		for _, quirks := range []gmssim.Quirks{{}, {UnknownChat404: true}, {EndedChat400: true, BareErrors: true}} {
 			t.Run(name, func(t *testing.T) {
-				opts := chatsim.Options{IdleAlert: 10 * time.Second, IdleClose: 10 * time.Second, SilenceLimit: -1, Quirks: quirks}
+				opts := chatsim.Options{IdleAlert: 10 * time.Second, IdleClose: 10 * time.Second, SilenceLimit: -1, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Quirks: quirks})}}
 				if name == "Silence" {
-					opts = chatsim.Options{Quirks: quirks}
+					opts = chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Quirks: quirks})}}
 				}
 				bubble(t, opts, func(t *testing.T, s *server) {
 					conn := s.open(t.Context())
@@ -447,7 +449,7 @@ func TestResumeOffline(t *testing.T) {
 		assert.Zero(t, ev.StatusCode)
 		assert.Len(t, ev.Messages, 1, "the transcript from the beginning")
 
-		s.Faults().Add(chatsim.Fault{Op: "refresh", StatusCode: 1})
+		s.Faults().Add(chatsim.Fault{Op: "refresh", Details: gmssim.Fault{StatusCode: 1}})
 		s.Faults().Add(body(200, `{"statusCode":1}`))
 		_, err = s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: session})
 		if err != nil {
@@ -531,7 +533,7 @@ func served(t *testing.T, handler http.Handler) chat.Conn {
 
 // The same over real sockets, with the client that a driver makes for itself.
 func TestLoopback(t *testing.T) {
-	sim := chatsim.New(nil) // the scripted agent
+	sim := simulator.New(nil) // the scripted agent
 	defer sim.Close()
 	listener := httptest.NewServer(sim.Handler())
 	defer listener.Close()
@@ -584,7 +586,7 @@ func TestClosedIsNotEnded(t *testing.T) {
 			}()
 			return near, nil
 		}
-		d, err := gmsrest.New(chat.Config{DataURL: s.GMSURL(), AjaxTimeout: time.Second}, chat.Options{Dial: dial})
+		d, err := gmsrest.New(chat.Config{DataURL: gmssim.URL(s.Server), AjaxTimeout: time.Second}, chat.Options{Dial: dial})
 		require.NoError(t, err)
 		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.NoError(t, err)

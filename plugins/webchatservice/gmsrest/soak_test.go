@@ -20,6 +20,8 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -148,7 +150,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 					case 2:
 						s.Restart(true)
 					default:
-						s.Faults().Add(chatsim.RandomFault(rnd))
+						s.Faults().Add(gmssim.Of(s.Server).RandomFault(rnd))
 					}
 				}
 				time.Sleep(3 * time.Minute)
@@ -187,7 +189,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 // A hole is seen, for indices tell it, and filled without a line coming twice. A hole that nothing fills stays
 // visible.
 func TestHoles(t *testing.T) {
-	bubble(t, chatsim.Options{Quirks: chatsim.Quirks{HiddenTakeIndex: true}}, func(t *testing.T, s *server) {
+	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Quirks: gmssim.Quirks{HiddenTakeIndex: true}})}}, func(t *testing.T, s *server) {
 		conn := s.open(t.Context())
 		id := conn.Session().ID
 		s.AgentJoin(id, "Ann")
@@ -245,7 +247,7 @@ func TestNothingIsLeft(t *testing.T) {
 		return true
 	}, 10*time.Second, time.Millisecond)
 	func() {
-		sim := chatsim.New(&chatsim.Options{Script: chatsim.Nobody})
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 		defer sim.Close()
 		listener := httptest.NewServer(sim.Handler())
 		defer listener.Close()
