@@ -92,11 +92,11 @@ func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/"
 const service = "plugins/webchatservice"
 
 // notDrivers are the packages below webchatservice that are not a driver.
-var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/bayeux", service + "/gms", service + "/indexset",
+var notDrivers = []string{service, service + "/chat", service + "/chattest", service + "/chatsim", service + "/bayeux", service + "/gms",
 	service + "/wirejson", service + "/wires", service + "/boltstore"}
 
 // shared are the packages that a driver may depend on.
-var shared = []string{service + "/chat", service + "/bayeux", service + "/gms", service + "/indexset", service + "/wirejson"}
+var shared = []string{service + "/chat", service + "/bayeux", service + "/gms", service + "/wirejson"}
 
 func isDriver(p string) bool {
 	return under(p, service) && !slices.ContainsFunc(notDrivers, func(n string) bool {
@@ -135,13 +135,8 @@ var rules = []struct {
 		"the service knows no wire: drivers are given to it",
 		func(p string) bool { return p == service },
 		func(dep string) bool {
-			return under(dep, "bus") || dep == service+"/chat" || dep == service+"/indexset"
+			return under(dep, "bus") || dep == service+"/chat"
 		},
-	},
-	{
-		"a set of indices is arithmetic",
-		func(p string) bool { return p == service+"/indexset" },
-		func(string) bool { return false },
 	},
 	{
 		"reading JSON knows what a secret is, and no wire",
@@ -167,7 +162,7 @@ var rules = []struct {
 		"what the drivers for GMS share knows no driver and no wire",
 		func(p string) bool { return p == service+"/gms" },
 		func(dep string) bool {
-			return dep == service+"/chat" || dep == service+"/indexset" || dep == service+"/wirejson"
+			return dep == service+"/chat" || dep == service+"/wirejson"
 		},
 	},
 	{

@@ -15,8 +15,8 @@ type capabilities struct {
 
 // emitCapabilitiesLocked publishes what the session's wire can do, if that is news.
 func (s *session) emitCapabilitiesLocked() {
-	now := Capabilities{Async: s.async, AsyncClose: "hideChat"}
-	_, now.FileUpload = s.conn.(chat.Filer)
+	can := s.conn.Capabilities()
+	now := Capabilities{Async: s.async, AsyncClose: "hideChat", Pagination: s.async && can.History, FileUpload: can.Files}
 	c := s.deps.caps
 	c.mu.Lock()
 	news := !c.known || c.last != now
@@ -25,4 +25,28 @@ func (s *session) emitCapabilitiesLocked() {
 	if news {
 		emit(s, CapabilitiesChanged, now)
 	}
+}
+
+// ability returns the methods of what not every wire can do, and whether it can be done in the chat now.
+func ability[T any](conn chat.Conn, has func(chat.Capabilities) bool) (methods T, ok bool) {
+	if !has(conn.Capabilities()) {
+		return methods, false
+	}
+	methods, ok = conn.(T)
+	return methods, ok
+}
+
+// filer returns the ability to carry files.
+func filer(conn chat.Conn) (chat.Filer, bool) {
+	return ability[chat.Filer](conn, func(c chat.Capabilities) bool { return c.Files })
+}
+
+// poller returns the ability to poll.
+func poller(conn chat.Conn) (chat.Poller, bool) {
+	return ability[chat.Poller](conn, func(c chat.Capabilities) bool { return c.Polling })
+}
+
+// refetcher returns the ability to ask for a part of the transcript once more.
+func refetcher(conn chat.Conn) (chat.Refetcher, bool) {
+	return ability[chat.Refetcher](conn, func(c chat.Capabilities) bool { return c.Refetch })
 }

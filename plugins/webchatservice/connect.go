@@ -70,17 +70,18 @@ func (s *session) connect(how State, dial dialer) (Answer, error) {
 		return Answer{}, s.undo(how)
 	}
 	s.unlock()
+	base := conn.Position()
 	first, err := conn.Receive(s.ctx) // returns at once, with the answer
 	if err != nil {
-		first = chat.Event{}
+		first = chat.Event{Position: s.place}
 	}
-	gaps, err := receiver{s}.fill(&first)
+	gaps, err := receiver{s}.fill(&first, base)
 	if err != nil {
 		s.deps.log.Debug("missing lines could not be asked for", "error", err)
 	}
 	l := s.deps.hooks.prepare(s.deps.log, first.Messages, how == StateRestoring)
 	polls := false
-	if p, ok := conn.(chat.Poller); ok {
+	if p, ok := poller(conn); ok {
 		p.Preview(s.typing.preview)
 		polls = p.Polling()
 	}
@@ -128,7 +129,8 @@ func (s *session) activateLocked(how State, first *chat.Event, l lines, gaps []T
 	s.becomeLocked(StateActive)
 	s.heard = time.Now()
 	if restoring {
-		emit(s, Restored, RestoredData{Async: s.async, ReadMark: s.readMark})
+		s.readMark = readMarkOf(first.Messages)
+		emit(s, Restored, RestoredData{Async: s.async, ReadMark: s.readMark.index, ReadMarkID: s.readMark.id})
 	} else {
 		emit(s, Started, s.infoLocked())
 	}

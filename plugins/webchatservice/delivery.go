@@ -151,15 +151,15 @@ func (v evidence) possible() bool { return v.polls || v.look != nil }
 // and may arrive yet: whoever answers has done with a request, but for a gateway that gave up waiting (HTTP 502, 504).
 func (b *outbox) evidence(e *chat.Error) (v evidence) {
 	unknown := e.Outcome == chat.Unknown && e.Status != 0 && e.Status != 502 && e.Status != 504
-	behind := e.Retryable() && e.StatusCode != 0 // what is behind the one who answers may have taken it
+	behind := e.Retryable() && e.ServerStatus != 0 // what is behind the one who answers may have taken it
 	if !unknown && !behind {
 		return v
 	}
 	v.patient = behind
-	if p, ok := b.conn.(chat.Poller); ok && p.Polling() {
+	if p, ok := poller(b.conn); ok && p.Polling() {
 		v.polls = true
 	} else {
-		v.look, _ = b.conn.(chat.Refetcher)
+		v.look, _ = refetcher(b.conn)
 	}
 	return v
 }

@@ -53,7 +53,7 @@ func errorData(err error) ErrorData {
 		Hint:       e.Hint,
 		Operation:  e.Op,
 		Status:     e.Status,
-		StatusCode: e.StatusCode,
+		StatusCode: e.ServerStatus,
 		Errors:     serverErrors(e.Errors),
 	}
 	if d.Hint == "" {

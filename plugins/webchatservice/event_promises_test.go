@@ -31,7 +31,7 @@ func eventPromises() []promise {
 		})},
 		{"6.3", []int{1}, "`chatServerWentOffline` with every sixth answer", "once, until `chatServerBackOnline`", onRig(func(t *testing.T, r *rig, m *chattest.Memory) {
 			for range 30 {
-				m.Status(id, 1)
+				m.Unavailable(id, true)
 				synctest.Wait()
 			}
 			assert.Equal(t, []string{"chatServerWentOffline"}, r.told())
@@ -132,7 +132,7 @@ func eventPromises() []promise {
 		})},
 		{"6.3", []int{11}, "`messages` and `originalMessages` cannot be paired", "they are the same lines, and each carries its `original`", onLines(func(t *testing.T, r *rig, say func(...chat.Message)) {
 			line := func(i int64) chat.Message {
-				return chat.Message{Kind: chat.KindMessage, Index: i, HasIndex: true, Raw: json.RawMessage(fmt.Sprintf(`{"index":%d}`, i))}
+				return chat.Message{Kind: chat.KindMessage, Index: i, Position: chat.Position{Index: i + 1}, Raw: json.RawMessage(fmt.Sprintf(`{"index":%d}`, i))}
 			}
 			say(line(1), line(2))
 			say(line(2), line(1), line(3))

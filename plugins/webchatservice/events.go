@@ -85,6 +85,8 @@ type RestoredData struct {
 	// ReadMark is the index of the last line that was published before: lines behind it are new to the
 	// visitor. 0 on wires without indices.
 	ReadMark int64 `json:"readMark,omitempty"`
+	// ReadMarkID is the id of that line, on wires that name lines.
+	ReadMarkID string `json:"readMarkID,omitempty"`
 }
 
 // RestoreTimeoutData is the payload of [RestoreTimeout]. The vendor's event does not tell the two
@@ -139,10 +141,14 @@ type MessageReceivedData struct {
 	// ReadMark, when Restoring, is the index of the last line that was published before: what comes behind
 	// it is new to the visitor. 0 on wires without indices.
 	ReadMark int64 `json:"readMark,omitempty"`
+	// ReadMarkID is the id of that line, on wires that name lines.
+	ReadMarkID string `json:"readMarkID,omitempty"`
 	// OldMessages: they are older than what came before, and come newest first.
 	OldMessages bool `json:"oldMessages"`
 	// IdleTimeCountDown is the time before the server closes an idle chat, as sent.
 	IdleTimeCountDown json.RawMessage `json:"idleTimeCountDown,omitempty"`
+
+	after, before string // ids of the lines around these, for a subscriber that cannot be given them; "" for none
 }
 
 // ParticipantData is the payload of the events on participants.

@@ -115,10 +115,10 @@ func TestEveryEvent(t *testing.T) {
 			m.Heal()
 			time.Sleep(10 * time.Second)
 			for range 6 {
-				m.Status(id, 1)
+				m.Unavailable(id, true)
 				synctest.Wait()
 			}
-			m.Status(id, 0)
+			m.Unavailable(id, false)
 			note(t, r)
 			r.stop()
 

@@ -1,16 +1,21 @@
 package webchatservice
 
-import "github.com/cxbus/cxbus/bus"
+import (
+	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
 
 // Client returns the service's own client on its bus.
 func (s *Service) Client() *bus.Client { return s.client }
 
-// AddLines feeds lines to a fresh transcript, and returns which were new and the result.
-func AddLines(lines []Message) (fresh []Message, view Transcript) {
+// AddLines feeds lines to a fresh transcript, each at its place, and returns which were new and the result.
+func AddLines(lines []chat.Message) (fresh []Message, view Transcript) {
 	var t transcript
-	for _, m := range lines {
-		if t.mark(&m) {
-			t.insert(&m)
+	for i := range lines {
+		var m Message
+		normalise(&m, &lines[i], false)
+		if t.mark(lines[i].Position) {
+			t.add(lines[i].Position, lines[i].Behind, &m)
 			fresh = append(fresh, m)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cxbus/cxbus/bus"
@@ -102,7 +104,7 @@ func (s *Service) sendFile(ctx context.Context, in SendFileIn, d *bus.Deferred[S
 		d.Reject(err)
 		return
 	}
-	filer, ok := ses.conn.(chat.Filer)
+	files, ok := filer(ses.conn)
 	if !ok {
 		d.Reject(failure(ErrNoUpload, "sendFile", nil, ""))
 		return
@@ -110,7 +112,7 @@ func (s *Service) sendFile(ctx context.Context, in SendFileIn, d *bus.Deferred[S
 	ses.wakeSoon()
 	ses.lock()
 	started := ses.spawnLocked(func() {
-		out, err := ses.sendFile(ctx, filer, in, func(p FileProgress) { d.Notify(p) })
+		out, err := ses.sendFile(ctx, files, in, func(p FileProgress) { d.Notify(p) })
 		if err != nil {
 			d.Reject(err)
 			return
@@ -166,7 +168,7 @@ func (in SendFileIn) open() (u chat.Upload, closer func(), err error) {
 	return u, closer, nil
 }
 
-func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn, progress func(FileProgress)) (SendFileOut, error) {
+func (s *session) sendFile(ctx context.Context, files chat.Filer, in SendFileIn, progress func(FileProgress)) (SendFileOut, error) {
 	u, closer, err := in.open()
 	if err != nil {
 		return SendFileOut{}, failure(ErrFile, "sendFile", err, "")
@@ -176,7 +178,12 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 
-	limits, _, err := filer.FileLimits(ctx)
+	limits, err := chat.FileLimits{}, error(nil)
+	if told := s.conn.Capabilities().FileLimits; told != nil {
+		limits = *told
+	} else {
+		limits, _, err = files.FileLimits(ctx)
+	}
 	known := err == nil
 	if known {
 		s.mu.Lock()
@@ -194,7 +201,7 @@ func (s *session) sendFile(ctx context.Context, filer chat.Filer, in SendFileIn,
 	}
 	if err == nil {
 		u.Progress = func(sent int64) { progress(FileProgress{Sent: sent, Size: u.Size}) }
-		receipt, err = filer.SendFile(ctx, u)
+		receipt, err = files.SendFile(ctx, u)
 		if refused := capped.refusal(); refused != nil {
 			err = refused
 		}
@@ -254,7 +261,7 @@ func (s *Service) downloadFile(ctx context.Context, in DownloadFileIn) (out Down
 	if err != nil {
 		return out, err
 	}
-	filer, ok := ses.conn.(chat.Filer)
+	files, ok := filer(ses.conn)
 	if !ok {
 		e := failure(ErrNoDownload, "downloadFile", nil, "")
 		s.mu.Lock()
@@ -269,7 +276,7 @@ func (s *Service) downloadFile(ctx context.Context, in DownloadFileIn) (out Down
 	if inline && (limit <= 0 || limit > maxInline) {
 		limit = maxInline
 	}
-	file, err := filer.ReceiveFile(ctx, in.FileID, max(limit, 0))
+	file, err := files.ReceiveFile(ctx, in.FileID, max(limit, 0))
 	if err != nil {
 		ses.lock()
 		ses.reportLocked(err)
@@ -325,14 +332,38 @@ func (s *Service) getFileLimits(ctx context.Context, _ struct{}) (FileLimitsOut,
 	if err != nil {
 		return FileLimitsOut{}, err
 	}
-	filer, ok := ses.conn.(chat.Filer)
+	files, ok := filer(ses.conn)
 	if !ok {
 		return FileLimitsOut{}, failure(ErrNoLimits, "getFileLimits", nil, "")
 	}
 	var limits chat.FileLimits
 	answer, err := ses.request(ctx, "getFileLimits", func(ctx context.Context) (r chat.Receipt, err error) {
-		limits, r, err = filer.FileLimits(ctx)
+		limits, r, err = files.FileLimits(ctx)
 		return r, err
 	})
-	return FileLimitsOut{Answer: answer, UserData: limits.UserData, Limits: limits}, err
+	if err != nil {
+		return FileLimitsOut{}, err
+	}
+	if limits.UserData == nil {
+		limits.UserData = limitNames(limits)
+	}
+	return FileLimitsOut{Answer: answer, UserData: limits.UserData, Limits: limits}, nil
+}
+
+// limitNames gives limits the names that user interfaces of WebChat read (webchatservice 4.6), for wires without such names.
+func limitNames(l chat.FileLimits) map[string]any {
+	names := map[string]any{"upload-need-agent": strconv.FormatBool(l.NeedAgent)}
+	if l.Types != nil {
+		names["upload-file-types"] = strings.Join(l.Types, ":")
+	}
+	for name, n := range map[string]int64{
+		"upload-max-files": l.MaxFiles, "upload-max-file-size": l.MaxFileSize, "upload-max-total-size": l.MaxTotalSize,
+		"download-attempts": l.DownloadAttempts, "used-upload-max-files": l.UsedFiles,
+		"used-upload-max-total-size": l.UsedTotalSize, "used-download-attempts": l.UsedDownloads,
+	} {
+		if n >= 0 {
+			names[name] = strconv.FormatInt(n, 10)
+		}
+	}
+	return names
 }

@@ -1,17 +1,20 @@
 package webchatservice
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// TranscriptGapData is the payload of [TranscriptGap].
+// TranscriptGapData is the payload of [TranscriptGap]. Lines are named by their indices where the wire numbers them,
+// and by the ids of the lines around them where it names them.
 type TranscriptGapData struct {
-	From int64 `json:"from"` // the first index of the range
-	To   int64 `json:"to"`   // the last index of the range
+	From int64 `json:"from,omitempty"` // the first index of the range
+	To   int64 `json:"to,omitempty"`   // the last index of the range
+	// AfterID is the id of the line before the first that is missing; none when that is the first of all.
+	AfterID string `json:"afterID,omitempty"`
+	// BeforeID is the id of the line behind the last that is missing; none when nothing has come behind it yet.
+	BeforeID string `json:"beforeID,omitempty"`
 	// Reason is "server" or "overflow": [GapServer] or [GapOverflow].
 	Reason string `json:"reason"`
 }
@@ -27,27 +30,25 @@ const (
 	fillConfirms = 2 // answers that lack a line, until it is believed not to be had: one may have a hole of its own
 )
 
-// fill looks for holes between what was seen and the lines of ev, and asks the server for what is missing,
-// which goes into ev. It returns the ranges that the server does not have either. An error means that the server
-// could not be asked, so that ev has to wait. Only the receiving goroutine calls it, so nothing is published
-// meanwhile and the order holds.
-func (r receiver) fill(ev *chat.Event) ([]TranscriptGapData, error) {
-	r.mu.Lock()
-	highest, info := r.highest, r.info
-	r.mu.Unlock()
-	holes := missing(highest, ev.Messages)
-	if holes == nil { // as almost always
+// fill looks for holes that the driver has found before and between the lines of ev, and asks the server for what is
+// missing, which goes into ev. It returns the ranges that the server does not have either. base is where the lines before ev
+// end. An error means that the server could not be asked, so that ev has to wait. Only the receiving goroutine calls
+// it, so nothing is published meanwhile and the order holds.
+func (r receiver) fill(ev *chat.Event, base chat.Position) ([]TranscriptGapData, error) {
+	from, to, holes := hole(ev.Messages, base)
+	if !holes { // as almost always
 		return nil, nil
 	}
+	fetcher, able := refetcher(r.conn)
 	wait := newBackoff(250 * time.Millisecond)
 	confirmed := 0
-	for try := 1; holes != nil; try++ {
-		got, able, err := r.fetch(info, holes)
+	for try := 1; able && holes; try++ {
+		got, err := fetcher.Refetch(r.ctx, from, to)
 		asked := time.Duration(0)
 		if err == nil {
-			merge(ev, got)
-			holes = missing(highest, ev.Messages)
-			if confirmed++; holes == nil || !able || confirmed == fillConfirms {
+			ev.Messages = merge(ev.Messages, got)
+			from, to, holes = hole(ev.Messages, base)
+			if confirmed++; confirmed == fillConfirms {
 				break
 			}
 		} else {
@@ -55,70 +56,95 @@ func (r receiver) fill(ev *chat.Event) ([]TranscriptGapData, error) {
 			asked = e.RetryAfter
 			switch passing := e.Outcome == chat.NotSent || e.Outcome == chat.Unknown || e.Retryable(); {
 			case !passing: // over, or the server will not say
-				return holes, nil
+				return r.gaps(ev.Messages), nil
 			case try >= fillTries:
-				return holes, err
+				return r.gaps(ev.Messages), err
 			}
 		}
-		if !pause(r.ctx, wait(asked), r.retry) {
+		if holes && !pause(r.ctx, wait(asked), r.retry) {
 			break
 		}
 	}
-	return holes, nil
+	return r.gaps(ev.Messages), nil
 }
 
-// missing returns the ranges of indices that lie between high and the lines, or between the lines.
-func missing(high int64, lines []chat.Message) (holes []TranscriptGapData) {
+// misses reports whether lines are missing before one that the visitor does not know yet.
+func misses(m *chat.Message) bool { return m.Missing != nil && !m.Known }
+
+// hole returns between which places lines are missing: behind the line before the first hole, up to the line behind the
+// last one. base is the place before all lines.
+func hole(lines []chat.Message, base chat.Position) (from, to chat.Position, found bool) {
 	for i := range lines {
 		m := &lines[i]
-		if !m.HasIndex || m.Index <= high {
+		if misses(m) {
+			if !found {
+				from, found = base, true
+			}
+			to = m.Position
+		}
+		if !found && m.Position != (chat.Position{}) && m.Behind == nil {
+			base = m.Position
+		}
+	}
+	return from, to, found
+}
+
+// gaps returns the ranges that are missing between lines and before the first one.
+func (r receiver) gaps(lines []chat.Message) (all []TranscriptGapData) {
+	r.mu.Lock()
+	before := r.lastID
+	r.mu.Unlock()
+	for i := range lines {
+		m := &lines[i]
+		if misses(m) {
+			all = append(all, TranscriptGapData{
+				From: m.Missing.First, To: m.Missing.Last, AfterID: before, BeforeID: m.ID, Reason: GapServer,
+			})
+		}
+		if m.ID != "" {
+			before = m.ID
+		}
+	}
+	return all
+}
+
+// merge puts lines that were asked for among those that came, each behind the line that the driver names. What the driver
+// says now about what is missing counts.
+func merge(lines, got []chat.Message) []chat.Message {
+	if len(got) == 0 {
+		return lines
+	}
+	at := make(map[chat.Position]int, len(lines))
+	for i := range lines {
+		if p := lines[i].Position; p != (chat.Position{}) {
+			at[p] = i
+		}
+	}
+	all := make([]chat.Message, 0, len(lines)+len(got))
+	taken := 0 // of lines
+	upTo := func(i int) {
+		if i >= taken {
+			all = append(all, lines[taken:i+1]...)
+			taken = i + 1
+		}
+	}
+	for _, m := range got {
+		i, known := at[m.Position]
+		switch {
+		case known && i >= taken:
+			upTo(i)
+			all[len(all)-1].Missing = m.Missing
+			continue
+		case known, m.Position == (chat.Position{}):
 			continue
 		}
-		if m.Index > high+1 {
-			holes = append(holes, TranscriptGapData{From: high + 1, To: m.Index - 1, Reason: GapServer})
+		if m.Behind != nil {
+			if i, ok := at[*m.Behind]; ok {
+				upTo(i)
+			}
 		}
-		high = m.Index
+		m.Behind = nil // it is in its place
+		all = append(all, m)
 	}
-	return holes
-}
-
-// fetch asks for the lines of holes: on the same connection, or by taking the chat up beside it where the
-// wire can only do that. able is false where it can do neither.
-func (r receiver) fetch(info chat.Session, holes []TranscriptGapData) (lines []chat.Message, able bool, err error) {
-	from, to := chat.Position{Index: holes[0].From}, chat.Position{Index: holes[len(holes)-1].To + 1}
-	if c, ok := r.conn.(chat.Refetcher); ok {
-		lines, err = c.Refetch(r.ctx, from, to)
-		return lines, true, err
-	}
-	if r.deps.resumer == nil {
-		return nil, false, nil
-	}
-	conn, err := r.deps.resumer.Resume(r.ctx, chat.ResumeRequest{Session: info, From: from, Credentials: r.deps.credentials})
-	if err != nil {
-		return nil, true, err
-	}
-	defer conn.Close() //nolint:errcheck // it was only read from
-	got, err := conn.Receive(r.ctx)
-	return got.Messages, true, err
-}
-
-// merge puts those of the lines that ev lacks into it, in order.
-func merge(ev *chat.Event, lines []chat.Message) {
-	have := make(map[int64]struct{}, len(ev.Messages))
-	for i := range ev.Messages {
-		if ev.Messages[i].HasIndex {
-			have[ev.Messages[i].Index] = struct{}{}
-		}
-	}
-	for _, m := range lines {
-		if _, known := have[m.Index]; m.HasIndex && !known {
-			ev.Messages = append(ev.Messages, m)
-		}
-	}
-	slices.SortStableFunc(ev.Messages, func(a, b chat.Message) int {
-		if !a.HasIndex || !b.HasIndex {
-			return 0
-		}
-		return cmp.Compare(a.Index, b.Index)
-	})
+	return append(all, lines[taken:]...)
 }

@@ -169,12 +169,18 @@ func TestLateLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		onLines(func(t *testing.T, r *rig, say func(...chat.Message)) {
 			line := func(index int64, text string) chat.Message {
-				return chat.Message{Index: index, HasIndex: true, Kind: chat.KindMessage, Text: text, From: chat.Party{ID: "2", Role: chat.RoleAgent, Name: "Bob"}}
+				return chat.Message{Index: index, Position: chat.Position{Index: index + 1}, Kind: chat.KindMessage, Text: text, From: chat.Party{ID: "2", Role: chat.RoleAgent, Name: "Bob"}}
 			}
-			say(line(1, "one"), line(4, "four"))
+			behind := func(m chat.Message, index int64) chat.Message {
+				m.Behind = &chat.Position{Index: index + 1}
+				return m
+			}
+			four := line(4, "four")
+			four.Missing = &chat.Gap{First: 2, Last: 3}
+			say(line(1, "one"), four)
 			time.Sleep(time.Second)
 			assert.Equal(t, []webchatservice.TranscriptGapData{{From: 2, To: 3, Reason: webchatservice.GapServer}}, gaps(r.take()))
-			say(line(2, "two"), line(3, "three"), line(5, "five"))
+			say(behind(line(2, "two"), 1), behind(line(3, "three"), 2), line(5, "five"))
 			time.Sleep(time.Second)
 			var got [][]string
 			var old []bool

@@ -23,10 +23,11 @@ func (s *Service) fetchHistory(ctx context.Context, _ struct{}) (Answer, error) 
 	return ses.fetchPage(ctx)
 }
 
-// history is how far back the lines of a session are known. The session's monitor guards oldest.
+// history is how far back the lines of a session are known. The session's monitor guards what follows turn.
 type history struct {
 	turn   chan struct{} // holds a token while a page is being fetched
-	oldest int64         // first index that was asked for: 0 for all, -1 of a restored long-lived one while not known
+	more   bool          // there are lines before those that are known
+	oldest chat.Position // before which the next page ends; zero is where the lines of the connection begin
 }
 
 // fetchPage asks for the page of lines before the oldest one that is known, and publishes it. There is one at a time.
@@ -39,24 +40,23 @@ func (s *session) fetchPage(ctx context.Context) (Answer, error) {
 		return Answer{}, failure(bus.ErrCancelled, op, context.Cause(ctx), "")
 	}
 	s.mu.Lock()
-	oldest := s.history.oldest
+	more, oldest := s.history.more, s.history.oldest
 	s.mu.Unlock()
-	conn, ok := s.conn.(chat.Refetcher)
-	if oldest <= 1 || !ok {
+	conn, ok := ability[chat.Historian](s.conn, func(c chat.Capabilities) bool { return c.History })
+	if !more || !ok {
 		return Answer{}, failure(ErrNoHistory, op, nil, "")
 	}
-	from := max(oldest-int64(s.deps.page), 1)
-	found, err := conn.Refetch(ctx, chat.Position{Index: from}, chat.Position{Index: oldest})
+	page, err := conn.History(ctx, oldest, s.deps.page)
 	if err != nil {
 		s.lock()
 		defer s.unlock()
 		s.reportLocked(err)
 		return Answer{}, requestError(op, err)
 	}
-	l := s.deps.hooks.prepare(s.deps.log, found, false)
+	l := s.deps.hooks.prepare(s.deps.log, page.Messages, false)
 	s.lock()
 	defer s.unlock()
-	s.history.oldest = from
+	s.history.oldest, s.history.more = page.Oldest, !page.Beginning
 	s.pageLocked(l)
 	return Answer{}, nil
 }
@@ -64,34 +64,31 @@ func (s *session) fetchPage(ctx context.Context) (Answer, error) {
 // pageLocked takes in older lines: they are news of what was, and not of what is.
 func (s *session) pageLocked(l lines) {
 	d := MessageReceivedData{SessionData: s.infoLocked(), OldMessages: true}
+	var places []chat.Position
 	for i := range slices.Backward(l.messages) { // newest first (webchatservice 4.2)
-		m := &l.messages[i]
-		if _, hidden := l.hidden[i]; !s.transcript.mark(m) || hidden {
+		m, place := &l.messages[i], l.wire[i].Position
+		if _, hidden := l.hidden[i]; !s.transcript.mark(place) || hidden {
 			continue
 		}
-		s.transcript.insert(m)
+		s.transcript.prepend(place, m)
+		places = append(places, place)
 		d.Messages = append(d.Messages, *m)
 	}
 	if len(d.Messages) == 0 {
 		return
 	}
 	d.OriginalMessages = originals(d.Messages)
-	s.roster.rebuild(s.transcript.lines, s.history.oldest > 1)
+	d.after, d.before = s.transcript.around(places)
+	s.roster.rebuild(s.transcript.lines(), s.history.more)
 	emit(s, MessageReceived, d)
 }
 
 // dialer dials a stored session: whole, so that the transcript is whole again, or, if it is a long-lived one, from its
 // last page or what was not seen yet.
 func (r *record) dialer(driver chat.Resumer, page int, data map[string]any, credentials any) dialer {
-	tail, ok := driver.(chat.TailResumer)
-	if !ok || !r.Async {
-		return func(ctx context.Context) (chat.Conn, error) {
-			return driver.Resume(ctx, chat.ResumeRequest{Session: r.session(), Credentials: credentials})
-		}
+	req := chat.ResumeRequest{Session: r.session(), Known: r.Position, Credentials: credentials}
+	if r.Async {
+		req.Tail, req.UserData = page, data
 	}
-	return func(ctx context.Context) (chat.Conn, error) {
-		return tail.ResumeTail(ctx, chat.ResumeRequest{
-			Session: r.session(), From: r.Position, Lines: page, UserData: data, Credentials: credentials,
-		})
-	}
+	return func(ctx context.Context) (chat.Conn, error) { return driver.Resume(ctx, req) }
 }

@@ -45,19 +45,17 @@ func TestIdleAlert(t *testing.T) {
 	})
 }
 
-// The alert's own seconds count, else those of the answer that brought it.
+// What the server does next, and when, is told; its count-down goes along as it came.
 func TestIdleAlertTellsSeconds(t *testing.T) {
 	for name, tt := range map[string]struct {
-		data      map[string]any
+		alert     *chat.IdleAlert
 		countdown string
 		want      webchatservice.IdleAlertData
 	}{
-		"own":          {map[string]any{"next-idle-timer-type": "CLOSE", "next-idle-timer-secs": "45"}, "9", webchatservice.IdleAlertData{Seconds: 45, Closing: true}},
-		"the answer's": {map[string]any{"next-idle-timer-type": "CLOSE"}, "90", webchatservice.IdleAlertData{Seconds: 90, Closing: true}},
-		"as text":      {nil, `"30"`, webchatservice.IdleAlertData{Seconds: 30}},
-		"none":         {nil, "", webchatservice.IdleAlertData{}},
-		"nonsense":     {nil, `{"a":1}`, webchatservice.IdleAlertData{}},
-		"negative":     {nil, `-4`, webchatservice.IdleAlertData{}},
+		"closing": {&chat.IdleAlert{After: 45 * time.Second, Closing: true}, "9", webchatservice.IdleAlertData{Seconds: 45, Closing: true}},
+		"warning": {&chat.IdleAlert{After: 30 * time.Second}, `"30"`, webchatservice.IdleAlertData{Seconds: 30}},
+		"no time": {&chat.IdleAlert{Closing: true}, "", webchatservice.IdleAlertData{Closing: true}},
+		"nothing": {nil, `{"a":1}`, webchatservice.IdleAlertData{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -69,8 +67,8 @@ func TestIdleAlertTellsSeconds(t *testing.T) {
 				defer r.stop()
 				r.begin()
 				fake.lines <- chat.Event{
-					IdleTimerExpire: json.RawMessage(tt.countdown),
-					Messages:        []chat.Message{{Index: 1, HasIndex: true, Kind: chat.KindIdleAlert, UserData: tt.data}},
+					IdleCountdown: json.RawMessage(tt.countdown),
+					Messages:      []chat.Message{{Index: 1, Position: chat.Position{Index: 2}, Kind: chat.KindIdleAlert, Idle: tt.alert}},
 				}
 				events := r.take()
 				assert.Equal(t, tt.want, payload[webchatservice.IdleAlertData](t, events, "idleAlert"))

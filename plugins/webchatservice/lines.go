@@ -6,55 +6,73 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
+// readMark is the last line that was published before a restore; zero for none.
+type readMark struct {
+	index int64
+	id    string
+}
+
+// readMarkOf finds it among the lines that a restore brings.
+func readMarkOf(lines []chat.Message) (mark readMark) {
+	for i := range lines {
+		if m := &lines[i]; m.Known {
+			mark = readMark{m.Index, m.ID}
+		}
+	}
+	return mark
+}
+
 // linesLocked takes in the lines of an event.
 func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
 	d := MessageReceivedData{
 		Messages:          l.messages[:0], // what is left of them
 		Restoring:         restoring,
 		SessionData:       s.infoLocked(),
-		IdleTimeCountDown: ev.IdleTimerExpire,
+		IdleTimeCountDown: ev.IdleCountdown,
+		after:             s.lastID,
 	}
 	if restoring {
-		d.ReadMark = s.readMark
+		d.ReadMark, d.ReadMarkID = s.readMark.index, s.readMark.id
 	}
 	// Lines that a gap was reported for and that turn up all the same. Nothing is kept back, but they do
 	// not come as if they were new.
 	old := d
 	old.OldMessages = true
 	old.Messages = nil
+	var late []chat.Position
 	var changes publications // on participants and idleness, before the lines
 	for i := range l.messages {
 		w, m := &l.wire[i], &l.messages[i]
-		if !s.transcript.mark(m) {
+		if !s.transcript.mark(w.Position) {
 			continue
 		}
-		late := !restoring && m.Index != 0 && m.Index < s.highest
-		s.highest = max(s.highest, m.Index)
-		if w.Own && w.Kind == chat.KindMessage && (!restoring || m.Index == 0 || m.Index >= s.echoFrom) {
+		if w.Own && w.Kind == chat.KindMessage && !w.Known { // what was known before echoes nothing that was under way
 			s.outbox.echoLocked(w)
 		}
-		if s.history.oldest < 0 && m.Index > 0 {
-			s.history.oldest = m.Index
-		}
-		if s.history.oldest > 1 {
+		if s.history.more {
 			s.roster.introduce(m, &changes)
 		}
 		s.roster.apply(m, &changes)
-		s.idle.apply(m, ev.IdleTimerExpire, &changes)
+		s.idle.apply(m, w.Idle, &changes)
 		switch m.Type {
 		case chat.KindMessage, chat.KindPushURL, chat.KindFileUploaded:
 			s.timers.activityLocked(false)
 		}
 		if _, hidden := l.hidden[i]; hidden {
+			s.transcript.add(w.Position, w.Behind, nil)
 			continue
 		}
-		if late { // newest first, as older lines always come
+		if w.Behind != nil && !restoring { // newest first, as older lines always come
 			old.Messages = slices.Insert(old.Messages, 0, *m)
-			s.transcript.insert(ptr(*m))
+			s.transcript.add(w.Position, w.Behind, ptr(*m))
+			late = append(late, w.Position)
 			continue
+		}
+		if m.ID != "" {
+			s.lastID = m.ID
 		}
 		d.Messages = append(d.Messages, *m)
-		s.transcript.insert(&d.Messages[len(d.Messages)-1])
+		s.transcript.add(w.Position, w.Behind, &d.Messages[len(d.Messages)-1])
 	}
 	if restoring {
 		changes = s.roster.current(changes)
@@ -65,6 +83,7 @@ func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
 	s.timers.agentsLocked(s.roster.agentsConnected)
 	if len(old.Messages) > 0 {
 		old.OriginalMessages = originals(old.Messages)
+		old.after, old.before = s.transcript.around(late)
 		emit(s, MessageReceived, old)
 	}
 	if len(d.Messages) > 0 {

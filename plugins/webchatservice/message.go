@@ -118,6 +118,7 @@ func (e *Elapsed) UnmarshalJSON(b []byte) error {
 func normalise(out *Message, m *chat.Message, restoring bool) {
 	*out = Message{
 		Type:      m.Kind,
+		Index:     m.Index,
 		ID:        m.ID,
 		Text:      m.Text,
 		Timestamp: stamp(m.Time),
@@ -125,9 +126,6 @@ func normalise(out *Message, m *chat.Message, restoring bool) {
 		UserData:  m.UserData,
 		Restoring: restoring,
 		Original:  m.Raw,
-	}
-	if m.HasIndex {
-		out.Index = m.Index
 	}
 	switch m.Kind {
 	case chat.KindTypingStarted, chat.KindTypingStopped:

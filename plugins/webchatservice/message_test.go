@@ -88,17 +88,38 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// TestTranscript: whatever doubles and disorder come in, each index is there once, in order, and lines
-// without one stay behind the line that they followed or before a later one.
+// TestTranscript: whatever doubles come, and wherever the driver puts late lines, each line is there once, in order, and
+// lines without a place stay behind the line that they followed or before a later one.
 func TestTranscript(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		indices := rapid.SliceOf(rapid.Int64Range(0, 20)).Draw(t, "indices")
-		var lines []webchatservice.Message
+		named := rapid.Bool().Draw(t, "named")
+		place := func(index int64) chat.Position {
+			switch {
+			case index == 0:
+				return chat.Position{}
+			case named:
+				return chat.Position{ID: fmt.Sprint(index)}
+			}
+			return chat.Position{Index: index + 1}
+		}
+		var lines []chat.Message
 		bare := 0
+		given := map[int64]bool{}
 		for i, index := range indices {
-			m := webchatservice.Message{Index: index, Original: json.RawMessage(fmt.Sprint(i))}
+			m := chat.Message{Index: index, Position: place(index), Raw: json.RawMessage(fmt.Sprint(i))}
+			before, late := int64(0), false
+			for other := range given {
+				late = late || other > index
+				if other < index {
+					before = max(before, other)
+				}
+			}
 			if index == 0 {
 				bare++
+			} else if given[index] = true; late {
+				behind := place(before)
+				m.Behind = &behind
 			}
 			lines = append(lines, m)
 		}

@@ -16,38 +16,74 @@ func (s *Service) publish(ctx context.Context, p publication) {
 	err := publish(ctx, p.event[len(Namespace)+1:], p.payload)
 	switch {
 	case err == nil:
-		if gap := s.overflow; gap != nil { // who missed lines has room again
+		if o := s.overflow; o != nil { // who missed lines has room again
 			s.overflow = nil
-			s.publish(ctx, publicationOf(TranscriptGap, *gap))
+			s.publish(ctx, publicationOf(TranscriptGap, o.gap(p.payload)))
 		}
 		return
 	case errors.Is(err, bus.ErrStopped), errors.Is(err, bus.ErrClosed):
 		return
 	case errors.Is(err, bus.ErrOverflow):
-		s.overflow = overflowed(s.overflow, p.payload)
+		s.overflow = s.overflow.add(p.payload)
 	}
 	s.deps.log.Error("event was not delivered to everybody", "event", p.event, "error", err)
 }
 
-// overflowed adds the lines of an event that a subscriber had no room for to the range of those before.
-func overflowed(gap *TranscriptGapData, data any) *TranscriptGapData {
-	switch d := data.(type) {
-	case TranscriptGapData: // it is owed still
-		gap = widened(gap, d.From, d.To)
-	case MessageReceivedData:
-		for i := range d.Messages {
-			if index := d.Messages[i].Index; index != 0 {
-				gap = widened(gap, index, index)
-			}
-		}
-	}
-	return gap
+// overflow is the range of lines that a subscriber had no room for. The nil overflow has none.
+type overflow struct {
+	TranscriptGapData
+	open bool // what comes next is what lies behind it
 }
 
-func widened(gap *TranscriptGapData, from, to int64) *TranscriptGapData {
-	if gap == nil {
-		return &TranscriptGapData{From: from, To: to, Reason: GapOverflow}
+// add returns the range with the lines of an event that was not delivered to everybody.
+func (o *overflow) add(payload any) *overflow {
+	switch d := payload.(type) {
+	case TranscriptGapData: // it is owed still
+		return o.widened(d, d.BeforeID == "" && d.AfterID != "")
+	case MessageReceivedData:
+		if len(d.Messages) == 0 {
+			return o
+		}
+		gap := TranscriptGapData{AfterID: d.after, BeforeID: d.before}
+		for i := range d.Messages {
+			if index := d.Messages[i].Index; index != 0 {
+				gap.include(index, index)
+			}
+		}
+		return o.widened(gap, !d.OldMessages)
 	}
-	gap.From, gap.To = min(gap.From, from), max(gap.To, to)
-	return gap
+	return o
+}
+
+// widened returns the range that has both. open says that nothing has come behind the lines of gap.
+func (o *overflow) widened(gap TranscriptGapData, open bool) *overflow {
+	gap.Reason = GapOverflow
+	if o == nil {
+		return &overflow{gap, open}
+	}
+	if gap.From != 0 {
+		o.include(gap.From, gap.To)
+	}
+	if open { // lines behind those that are missing already
+		o.open, o.BeforeID = true, ""
+	} else { // older ones
+		o.AfterID = gap.AfterID
+	}
+	return o
+}
+
+// include makes the range have these indices, too.
+func (g *TranscriptGapData) include(from, to int64) {
+	if g.From == 0 || from < g.From {
+		g.From = from
+	}
+	g.To = max(g.To, to)
+}
+
+// gap returns the event on it. next is the payload of the event that was delivered.
+func (o *overflow) gap(next any) TranscriptGapData {
+	if d, ok := next.(MessageReceivedData); ok && o.open && !d.OldMessages && len(d.Messages) > 0 {
+		o.BeforeID = d.Messages[0].ID
+	}
+	return o.TranscriptGapData
 }

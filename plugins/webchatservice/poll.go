@@ -30,7 +30,7 @@ func (s *Service) poller(op string) (*session, chat.Poller, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, ok := ses.conn.(chat.Poller)
+	p, ok := poller(ses.conn)
 	if !ok {
 		e := failure(ErrNoPolling, op, nil, "")
 		if comet {
@@ -143,25 +143,24 @@ func (p *polling) setAsleep(on bool) bool {
 
 // serverStatus is whether the chat server behind the service is available. The session's monitor guards it.
 type serverStatus struct {
-	refusals int // answers with statusCode 1 in a row
+	refusals int // answers in a row that said that it is not
 	offline  bool
 }
 
-// apply takes in the statusCode of an answer (webchatservice 5.1, wire-gms A.5). The server counts as offline after more than
-// limit answers in a row that say so.
-func (c *serverStatus) apply(code, limit int, to emitter) {
-	switch code {
-	case 0:
+// apply takes in what an answer says of it (webchatservice 5.1). The server counts as offline after more than limit answers in a
+// row that say so.
+func (c *serverStatus) apply(unavailable bool, limit int, to emitter) {
+	if !unavailable {
 		c.refusals = 0
 		if c.offline {
 			c.offline = false
 			emit(to, ChatServerBackOnline, struct{}{})
 		}
-	case 1:
-		c.refusals++
-		if c.refusals > limit && !c.offline {
-			c.offline = true
-			emit(to, ChatServerWentOffline, struct{}{})
-		}
+		return
+	}
+	c.refusals++
+	if c.refusals > limit && !c.offline {
+		c.offline = true
+		emit(to, ChatServerWentOffline, struct{}{})
 	}
 }

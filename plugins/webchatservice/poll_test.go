@@ -23,16 +23,16 @@ func TestServerOffline(t *testing.T) {
 		r.begin()
 
 		for range 5 {
-			m.Status(id, 1)
+			m.Unavailable(id, true)
 			synctest.Wait()
 		}
 		assert.Empty(t, r.told(), "five are tolerated")
 		for range 10 {
-			m.Status(id, 1)
+			m.Unavailable(id, true)
 			synctest.Wait()
 		}
 		assert.Equal(t, []string{"chatServerWentOffline"}, r.told())
-		m.Status(id, 0)
+		m.Unavailable(id, false)
 		assert.Equal(t, []string{"chatServerBackOnline"}, r.told())
 	})
 }
@@ -44,7 +44,7 @@ func TestResetPollExceptionsForgetsWhatWas(t *testing.T) {
 		r.begin()
 		fail := func(n int) []string {
 			for range n {
-				m.Status(id, 1)
+				m.Unavailable(id, true)
 				synctest.Wait()
 			}
 			return r.told()

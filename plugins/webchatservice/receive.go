@@ -78,7 +78,7 @@ func (r receiver) loop(ctx context.Context, woken bool) {
 		}
 		var gaps []TranscriptGapData
 		if err == nil {
-			gaps, err = r.fill(held)
+			gaps, err = r.fill(held, r.place) // which this goroutine alone changes
 		}
 		lastChance := held != nil && r.current() == StateEnding
 		if err == nil || lastChance {
@@ -200,23 +200,30 @@ func (s *session) applyLocked(ev *chat.Event, l lines, gaps []TranscriptGapData,
 		emit(s, Reconnected, struct{}{})
 	}
 	if !restoring {
-		s.status.apply(ev.StatusCode, s.deps.limits.offline, s)
+		s.status.apply(ev.Unavailable, s.deps.limits.offline, s)
+	}
+	if ev.Earlier {
+		s.history.more = true
 	}
 	if ev.Session != nil && *ev.Session != s.info {
 		s.info, save = *ev.Session, true
 	}
+	if ev.Capabilities != nil {
+		s.emitCapabilitiesLocked()
+	}
 	s.emitGapsLocked(gaps) // before the lines behind them
+	s.place = ev.Position
 	if len(l.messages) > 0 {
 		s.linesLocked(ev, l, restoring)
 		save = true
 	}
 	if restoring { // restoredOffline comes behind the lines (webchatservice 4.7)
-		if ev.StatusCode == 1 {
+		if ev.Unavailable {
 			emit(s, RestoredOffline, struct{}{})
 		}
-		s.status.apply(ev.StatusCode, s.deps.limits.offline, s)
+		s.status.apply(ev.Unavailable, s.deps.limits.offline, s)
 	}
-	if ev.Raw != nil && ev.StatusCode == 0 {
+	if ev.Raw != nil && !ev.Unavailable {
 		s.outbox.polledLocked()
 	}
 	s.answeredLocked(ev.Raw)
@@ -245,7 +252,7 @@ func (s *session) endedLocked(ev *chat.Event, interrupted bool) {
 // endError tells of an end that was an error.
 func endError(ev *chat.Event) error {
 	return &chat.Error{
-		Outcome: chat.Gone, Code: chat.CodeEnded, Op: "receive", StatusCode: ev.StatusCode,
+		Outcome: chat.Gone, Code: chat.CodeEnded, Op: "receive",
 		Text: "server no longer has the chat", Errors: ev.Errors,
 	}
 }

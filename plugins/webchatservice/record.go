@@ -131,10 +131,6 @@ func (s *session) storeResult(err error) {
 }
 
 func (s *session) recordLocked() *record {
-	position := s.conn.Position()
-	if s.highest > 0 { // what was received and waits for lines before it was not published
-		position.Index = min(position.Index, s.highest+1)
-	}
 	r := &record{
 		Version:   recordVersion,
 		SessionID: s.info.ID,
@@ -143,7 +139,7 @@ func (s *session) recordLocked() *record {
 		SecureKey: s.info.SecureKey.Reveal(),
 		Address:   s.info.Address.Reveal(),
 		Heard:     stamp(s.heard),
-		Position:  position,
+		Position:  s.place, // what was received and waits for lines before it was not published
 		Async:     s.async,
 	}
 	s.outbox.unsaved = false
@@ -198,12 +194,7 @@ func (s *session) saveOutbox() {
 func (s *session) reload(r *record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.async = r.Async; s.async {
-		s.history.oldest = -1
-	}
-	s.echoFrom = r.Position.Index
-	s.readMark = max(r.Position.Index-1, 0)
-	s.highest = s.readMark
+	s.async, s.place = r.Async, r.Position
 	s.outbox.idPrefix = rand.Text()[:10]
 	for _, stored := range r.Outbox {
 		m := &outgoing{

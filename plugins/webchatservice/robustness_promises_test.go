@@ -144,11 +144,11 @@ func robustnessPromises() []promise {
 			}
 			r.take()
 			for range 2 {
-				m.Status(id, 1)
+				m.Unavailable(id, true)
 				synctest.Wait()
 			}
 			assert.Empty(t, r.told())
-			m.Status(id, 1)
+			m.Unavailable(id, true)
 			assert.Equal(t, []string{"chatServerWentOffline"}, r.told())
 		}},
 		{"6.4", []int{8}, "filters, pre-processors and the preview input cannot be removed", "each has a command that removes it", onGMS(func(t *testing.T, r *rig, sim *chatsim.Server) {

@@ -82,7 +82,7 @@ type Service struct {
 	opts Options
 	deps deps
 
-	overflow *TranscriptGapData // of the goroutine that publishes: lines that somebody was too slow for
+	overflow *overflow // of the goroutine that publishes: lines that somebody was too slow for
 
 	mu       sync.Mutex // guards what follows
 	client   *bus.Client
@@ -131,8 +131,6 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 			typing:       or(s.opts.AgentTypingLimit, 30*time.Second),
 			agentsLeft:   max(s.opts.EndAfterAgents, 0),
 		},
-		credentials: s.opts.Credentials,
-
 		hooks: &hooks{},
 		caps:  &capabilities{},
 	}
@@ -335,9 +333,6 @@ func (s *Service) last() *session {
 // next makes a session that begins as how says; the caller holds mu and has made the driver.
 func (s *Service) next(how State) *session {
 	d := s.deps
-	if s.driver != nil {
-		d.resumer, _ = s.driver.(chat.Resumer)
-	}
 	d.sleeps = s.cfg.SleepEnabled || s.cfg.Transport.SleepEnabled
 	d.page = s.cfg.Async.MaxMessagePageSize
 	ses := newSession(&d)

@@ -17,10 +17,8 @@ type deps struct {
 	hooks  *hooks
 	caps   *capabilities
 
-	resumer     chat.Resumer // to fetch missing lines with; nil where the wire cannot
-	credentials any          // of the visitor, for the driver
-	sleeps      bool         // sleepEnabled
-	page        int          // lines of a page of history
+	sleeps bool // sleepEnabled
+	page   int  // lines of a page of history
 }
 
 // limits bound what a session does.
@@ -29,7 +27,7 @@ type limits struct {
 	outboxAge    time.Duration // how long one may
 	settleWithin time.Duration // how long the transcript may take to show one
 	giveUp       time.Duration // how long the server may be out of reach
-	offline      int           // answers with statusCode 1 that are tolerated
+	offline      int           // answers that the server is not available that are tolerated
 	typing       time.Duration // how long an agent is believed to type
 	inactivity   time.Duration // how long nobody may say anything; 0 for ever
 	agentsLeft   time.Duration // how long no agent may be there after one was; 0 for ever
@@ -64,9 +62,9 @@ type session struct {
 	ending     ending
 	timers     timers
 
-	highest  int64 // index so far
-	echoFrom int64 // first index that may be the echo of a message that was stored
-	readMark int64 // highest index that was published before a restore
+	place    chat.Position // where the lines end that were published: what is stored
+	lastID   string        // id of the last of them, on wires that name lines
+	readMark readMark
 
 	heard     time.Time // when the server was last heard of
 	saved     time.Time

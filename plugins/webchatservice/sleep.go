@@ -2,7 +2,6 @@ package webchatservice
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -27,7 +26,7 @@ func (s *Service) sleep(context.Context, struct{}) (none struct{}, err error) {
 	if ses == nil || !ses.deps.sleeps || ses.async {
 		return none, nil
 	}
-	if p, ok := ses.conn.(chat.Poller); ok && ses.polling.setAsleep(true) {
+	if p, ok := poller(ses.conn); ok && ses.polling.setAsleep(true) {
 		p.Sleep(true)
 	}
 	return none, nil
@@ -40,13 +39,10 @@ func (s *Service) wake(ctx context.Context, in WakeIn) (none struct{}, err error
 	return none, nil
 }
 
-// cancelIdle is the notice that stops the server's idle timer (wire-gms A.7.8).
-var cancelIdle = json.RawMessage(`{"purpose":"cancel-idle-timer"}`)
-
 // wake wakes a session that sleeps, or whose idle timer is to be stopped.
 func (s *session) wake(ctx context.Context, resetIdle bool) {
 	woke := s.polling.setAsleep(false)
-	if p, ok := s.conn.(chat.Poller); ok && woke {
+	if p, ok := poller(s.conn); ok && woke {
 		p.Sleep(false)
 		if p.StartPoll() {
 			s.polling.set(true)
@@ -59,11 +55,8 @@ func (s *session) wake(ctx context.Context, resetIdle bool) {
 	s.cancelIdleAlertLocked()
 	s.timers.activityLocked(false)
 	s.unlock()
-	if n, ok := s.conn.(chat.Notifier); ok {
-		// That it fails is told by the error event; waking has happened here.
-		_, _ = s.request(ctx, "wake", func(ctx context.Context) (chat.Receipt, error) {
-			return n.CustomNotice(ctx, "", cancelIdle)
-		})
+	if i, ok := ability[chat.IdleResetter](s.conn, func(c chat.Capabilities) bool { return c.IdleReset }); ok {
+		_, _ = s.request(ctx, "wake", i.ResetIdle) // a failure is told by an event; waking has happened here
 	}
 }
 

@@ -71,7 +71,7 @@ func (t *typing) press(preview string, settle func(Answer, error)) {
 		t.laterLocked(func() { settle(Answer{}, failure(ErrNoSession, "sendTyping", nil, "")) })
 		return
 	}
-	if _, ok := t.conn.(chat.Typer); !ok {
+	if _, ok := ability[chat.Typer](t.conn, func(c chat.Capabilities) bool { return c.Typing }); !ok {
 		t.laterLocked(func() { settle(Answer{}, failure(ErrNoTyping, "sendTyping", nil, "")) })
 		return
 	}

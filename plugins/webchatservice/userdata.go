@@ -36,7 +36,7 @@ type SendCustomNoticeIn struct {
 func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out UpdateUserDataOut, err error) {
 	ses, _ := s.live("updateUserData")
 	if ses != nil {
-		updater, ok := ses.conn.(chat.DataUpdater)
+		updater, ok := ability[chat.DataUpdater](ses.conn, func(c chat.Capabilities) bool { return c.UserData })
 		if !ok {
 			return out, failure(ErrNoUserData, "updateUserData", nil, "")
 		}
@@ -70,7 +70,7 @@ func (s *Service) sendCustomNotice(ctx context.Context, in SendCustomNoticeIn) (
 	if err != nil {
 		return Answer{}, err
 	}
-	n, ok := ses.conn.(chat.Notifier)
+	n, ok := ability[chat.Notifier](ses.conn, func(c chat.Capabilities) bool { return c.Notices })
 	if !ok {
 		return Answer{}, failure(ErrNoNotice, "sendCustomNotice", nil, "")
 	}

@@ -51,7 +51,7 @@ func (r *replay) factory() []chat.Factory {
 // Open implements [chat.Driver].
 func (r *replay) Open(context.Context, chat.Request) (chat.Conn, error) {
 	s := chat.Session{ID: "0001HaF3KQ9B00A1", UserID: "00D45B1F2C7A0033", Alias: "204", SecureKey: key}
-	c := &replayed{r: r, book: gms.NewTranscript(s, 1), over: make(chan struct{})}
+	c := &replayed{r: r, book: gms.NewTranscript(s, 1, chat.Position{}), over: make(chan struct{})}
 	return c, nil
 }
 
@@ -68,7 +68,7 @@ type replayed struct {
 func (c *replayed) Receive(ctx context.Context) (chat.Event, error) {
 	if c.next == 0 { // the answer to the start
 		c.next++
-		return chat.Event{Position: chat.Position{Index: 1}}, nil
+		return chat.Event{}, nil
 	}
 	wait := c.r.begin
 	if c.next > len(c.r.bodies) {
@@ -100,7 +100,10 @@ func (c *replayed) Send(context.Context, chat.Action) (chat.Receipt, error) {
 func (c *replayed) Session() chat.Session { return c.book.Session }
 
 // Position implements [chat.Conn].
-func (c *replayed) Position() chat.Position { return chat.Position{Index: c.book.Next} }
+func (c *replayed) Position() chat.Position { return c.book.Position() }
+
+// Capabilities implements [chat.Conn].
+func (c *replayed) Capabilities() chat.Capabilities { return chat.Capabilities{} }
 
 // Close implements [chat.Conn].
 func (c *replayed) Close() error {

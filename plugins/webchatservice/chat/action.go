@@ -15,22 +15,27 @@ type Request struct {
 	// Interaction is routing and journey data for the wires that have it
 	// (webchatservice 2.4); the others ignore it.
 	Interaction map[string]any
-	// Async asks for a long-lived chat on wires that have them (wire-gms part C).
+	// Async asks for a long-lived chat on wires that have both kinds.
 	Async bool
 	// Credentials sign the visitor in, on wires whose visitors do. Their type is the driver's, which says so; a
 	// driver whose visitors do not sign in ignores them. nil means none.
 	Credentials any
 }
 
-// ResumeRequest says which chat to take up again, and where.
+// ResumeRequest says which chat to take up again, and from where on.
 type ResumeRequest struct {
 	// Session names the chat, as [Conn.Session] gave it.
 	Session Session
-	// From is where to go on, as [Conn.Position] gave it; the zero Position is the beginning.
+	// From is where the lines begin that are wanted: those behind it. The zero Position is the beginning.
 	From Position
-	// Lines is how many lines before the last one [TailResumer.ResumeTail] begins.
-	Lines int
-	// UserData is attached to the chat anew by [TailResumer.ResumeTail]; values as in [Request.UserData].
+	// Known is where the reader stood: the lines up to there come with [Message.Known] set. The zero Position is
+	// the beginning: no line is known. A place that the chat does not have makes no line known either.
+	Known Position
+	// Tail, if it is more than 0, asks for the end of a long transcript in the place of what From says: the lines begin
+	// so many before the last one, or behind Known where that is earlier. The Conn is then a [Historian], which has
+	// the lines before these. A driver that takes up chats only whole ignores it, and UserData.
+	Tail int
+	// UserData is attached anew to a chat that is taken up with Tail; values as in [Request.UserData].
 	UserData map[string]any
 	// Credentials are as in [Request.Credentials].
 	Credentials any
@@ -55,6 +60,9 @@ type Action struct {
 
 	// Text is the line. It reaches the other side unchanged.
 	Text string
+	// Reply makes the line the answer to structured content; nil for a plain line. A wire whose
+	// [Capabilities.Replies] do not have its kind fails with what [Unsupported] returns.
+	Reply *Reply
 	// MessageType labels the line ("text" when empty); wires without labels ignore it.
 	MessageType string
 	// ParentID is the index or id of the line that this one answers, or "".

@@ -16,21 +16,10 @@ type Driver interface {
 
 // Resumer is a Driver that can take up a chat again.
 type Resumer interface {
-	// Resume asks the server for the chat r.Session and returns once it said that the chat lives. The
-	// lines from r.From on (all of them for the zero Position) come out of Receive. When the chat
-	// is over or unknown the error's Outcome is Gone. It makes one attempt. It does not look at r.Lines and
-	// r.UserData.
+	// Resume asks the server for a chat and returns once it said that the chat lives. The lines that r
+	// asks for come out of Receive. When the chat is over or unknown the error's Outcome is Gone. It makes
+	// one attempt at each request that the wire needs for it.
 	Resume(ctx context.Context, r ResumeRequest) (Conn, error)
-}
-
-// TailResumer is a Resumer for long-lived chats, whose transcripts may be too long to be taken up whole.
-type TailResumer interface {
-	Resumer
-	// ResumeTail is Resume for the end of the transcript (wire-gms C.2): what comes out of Receive begins
-	// r.Lines lines before the last one, or at r.From where that is earlier; the zero r.From is no
-	// position. The Conn is a [Refetcher], which has the lines before these. r.UserData is attached to the chat
-	// anew. It makes one attempt at each of the two requests.
-	ResumeTail(ctx context.Context, r ResumeRequest) (Conn, error)
 }
 
 // IdleCloser is a Driver that may keep network connections of its own for later use.
@@ -66,17 +55,22 @@ type Conn interface {
 	// Session returns the keys of the chat as they are now. It does not block.
 	Session() Session
 
-	// Position returns where the reader stands: after the last Event that Receive returned. It
-	// does not block.
+	// Position returns where the reader stands: after the last Event that Receive returned, and before the
+	// first one where the lines begin that were asked for. It does not block.
 	Position() Position
+
+	// Capabilities returns what can be done in the chat now. A change comes out of Receive, too: see
+	// [Event.Capabilities]. It does not block.
+	Capabilities() Capabilities
 
 	// Close lets go of the connection: it ends all calls under way. The chat stays on the
 	// server until that misses the visitor. Closing again does nothing and returns nil.
 	Close() error
 }
 
-// The interfaces below are abilities that some connections have. A caller finds them by asserting
-// the Conn's type; a wire without one does not implement it. They obey the rules of Conn.
+// The interfaces below have the methods of abilities that not every wire has. They obey the rules of Conn. A
+// connection whose [Capabilities] name an ability implements its interface. One that implements an interface without
+// naming the ability fails its methods with what [Unsupported] returns, and sends nothing.
 
 // Waker is a Conn for which nobody needs to wait inside of Receive while nothing happens: with many chats it is the
 // stacks of those who wait that take the memory.
@@ -145,22 +139,48 @@ type Renamer interface {
 
 // ReadMarker is a Conn that can tell the other side how far the visitor has read.
 type ReadMarker interface {
-	// MarkRead says that the lines before upTo, as [Conn.Position] and [Event.Position] give it, were
-	// read.
+	// MarkRead says that the lines up to upTo were read. The zero Position does nothing.
 	MarkRead(ctx context.Context, upTo Position) (Receipt, error)
+}
+
+// IdleResetter is a Conn that can stop the server's idle timer: the visitor is there, though nothing was sent.
+type IdleResetter interface {
+	// ResetIdle stops it. The server starts it again when it likes.
+	ResetIdle(ctx context.Context) (Receipt, error)
 }
 
 // Refetcher is a Conn that can ask for a part of the transcript once more: for lines that were
 // missing between others.
 type Refetcher interface {
-	// Refetch asks the server once for the lines from position from on, and returns those that lie
-	// before to, in the order of the transcript, whether or not they came out of Receive before. A
-	// line that the server no longer has, or never showed to visitors, is not among them; asking once
-	// more helps only if a bad answer left it out. The zero from is the beginning, the zero to is
-	// where the reader stands.
+	// Refetch asks the server once for the lines behind from, up to and including the one at to, and returns
+	// those that the answer has, in the order of the transcript, whether or not they came out of Receive before. The
+	// zero from is the beginning, the zero to is where the reader stands. A line that the server no longer has, or
+	// never showed to visitors, is not among them; asking once more helps only if a bad answer left it out.
 	//
-	// The lines returned do not come out of Receive any more, also those that waited there. Everything else that the answer
-	// brings does, in order and once, as with the answer to a send: newer lines, changed keys, the
+	// Each line returned has its [Message.Behind] set: the line that it follows, as far as the driver has seen the
+	// transcript. Its [Message.Missing] tells what is missing between the two after this answer.
+	//
+	// The lines returned do not come out of Receive any more, also those that waited there. Everything else that the
+	// answer brings does, in order and once, as with the answer to a send: newer lines, changed keys, the
 	// end. The position does not change by what is returned.
 	Refetch(ctx context.Context, from, to Position) ([]Message, error)
+}
+
+// Historian is a Conn that has the lines before those that came out of Receive, page by page.
+type Historian interface {
+	// History asks the server once for the page that ends before the line at before: at most n lines, more than 0,
+	// in the order of the transcript. The zero before is where the lines of this connection began. What it
+	// returns is not among what comes out of Receive. The position does not change.
+	History(ctx context.Context, before Position, n int) (Page, error)
+}
+
+// Page is a page of history.
+type Page struct {
+	// Messages are the lines. There may be fewer than were asked for, also none, since a server may have
+	// lost some.
+	Messages []Message
+	// Oldest is what to give to History for the page before this one.
+	Oldest Position
+	// Beginning: there is nothing before this page.
+	Beginning bool
 }

@@ -45,7 +45,7 @@ const (
 	CodeBusy         = "busy"         // a poll is under way already
 	CodeEnded        = "ended"        // the chat is over
 	CodeRefused      = "refused"      // the server gave a list of errors, or said that repeating cannot help
-	CodeUnavailable  = "unavailable"  // the server cannot now: statusCode 1, HTTP 408, 425, 500, 502, 503, 504
+	CodeUnavailable  = "unavailable"  // the server, or what stands behind it, cannot now
 	CodeUnauthorized = "unauthorized" // HTTP 401
 	CodeForbidden    = "forbidden"    // HTTP 403
 	CodeNotFound     = "not_found"    // HTTP 404: wrong service or path, or an unknown chat
@@ -86,8 +86,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Status is the HTTP status of the answer; 0 when there was none.
 	Status int
-	// StatusCode is the server's own statusCode; 0 when there was none.
-	StatusCode int
+	// ServerStatus is the server's own word on the answer, on wires that have one beside HTTP's; 0 when there was none.
+	ServerStatus int
 	// Errors is the server's list of errors, in its order.
 	Errors []ServerError
 	// Answer is the server's answer, less its secrets, if it was JSON; else nil.

@@ -88,52 +88,19 @@ type FileLimits struct {
 	DownloadAttempts int64    // downloads
 	Types            []string // extensions that may be sent, in lower case without dot; nil: all
 	NeedAgent        bool     // files may be sent only while an agent is in the chat
-	DeleteFile       string   // whether deleting frees what the file used, in the server's words
 
 	UsedFiles     int64 // files sent so far
 	UsedTotalSize int64 // size of those
 	UsedDownloads int64 // downloads so far
 
-	// UserData is everything that the server says, by its own names.
+	// UserData is everything that the server says, by its own names; nil on wires without such names.
 	UserData map[string]any
-}
-
-// ParseFileLimits reads limits from the words of GMS (wire-gms A.7.11). What cannot be read counts as
-// not said. It keeps values.
-func ParseFileLimits(values map[string]any) FileLimits {
-	text := func(name string) string {
-		if values[name] == nil {
-			return ""
-		}
-		return strings.TrimSpace(fmt.Sprint(values[name])) // servers say numbers as text; proxies may know better
-	}
-	number := func(name string) int64 {
-		n, err := strconv.ParseInt(text(name), 10, 64)
-		if err != nil || n < 0 {
-			return -1
-		}
-		return n
-	}
-	l := FileLimits{
-		MaxFiles: number("upload-max-files"), MaxFileSize: number("upload-max-file-size"), MaxTotalSize: number("upload-max-total-size"),
-		DownloadAttempts: number("download-attempts"), DeleteFile: text("delete-file"),
-		NeedAgent: strings.EqualFold(text("upload-need-agent"), "true"),
-		UsedFiles: number("used-upload-max-files"), UsedTotalSize: number("used-upload-max-total-size"),
-		UsedDownloads: number("used-download-attempts"), UserData: values,
-	}
-	for _, t := range strings.Split(text("upload-file-types"), ":") {
-		t = strings.TrimLeftFunc(t, func(r rune) bool { return unicode.IsSpace(r) || r == '.' || r == '*' })
-		if t = strings.ToLower(strings.TrimSpace(t)); t != "" && !slices.Contains(l.Types, t) {
-			l.Types = append(l.Types, t)
-		}
-	}
-	return l
 }
 
 // Check says whether a server with these limits would take a file; size is -1 when it is not known,
 // agent whether one is in the chat. The error is an [*Error] with outcome NotSent and code refused,
-// whose Errors has the code and the advice with which the server would refuse (201 too many, 202 too
-// large, 203 type not allowed), and none for a missing agent.
+// whose Errors has the code and the advice that user interfaces of WebChat know (webchatservice 4.6: 201 too many,
+// 202 too large, 203 type not allowed), and none for a missing agent.
 func (l FileLimits) Check(name string, size int64, agent bool) error {
 	refuse := func(code, advice, text string) error {
 		e := &Error{Outcome: NotSent, Code: CodeRefused, Op: "upload", Text: text}

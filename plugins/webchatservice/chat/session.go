@@ -1,26 +1,33 @@
 package chat
 
+import "time"
+
 // Session is what names a chat on its server: enough to take it up again ([Resumer]), also from
 // another process. Sessions can be compared with ==.
 type Session struct {
-	// ID names the chat: chatId, conversation id.
+	// ID names the chat.
 	ID string
-	// UserID names this side in it: userId, member id.
+	// UserID names this side in it.
 	UserID string
-	// Alias names the server that serves the chat, where the wire has that (GMS). It may change.
+	// Alias names the server that serves the chat, where the wire has that. It may change.
 	Alias string
-	// SecureKey is the authority over the chat: secureKey, token, JWT.
+	// SecureKey is the authority over the chat: a key or a token.
 	SecureKey Secret
 	// Address is where the wire's push socket is, for servers that hand one out. It may carry a
 	// token of its own.
 	Address Secret
+	// Refresh is the authority to get another SecureKey when that has expired; the zero Secret where the
+	// wire has none.
+	Refresh Secret
+	// Expires is when the server forgets the chat unless something happens in it, in UTC, to the
+	// millisecond, without a monotonic reading: time.UnixMilli(n).UTC(). It is zero where the server does not say.
+	Expires time.Time
 }
 
-// Position is a place in a transcript: what to ask for next. The zero Position is the beginning.
-// A store keeps both fields as they are; only the driver that made them gives them a meaning.
+// Position is a place in a transcript: where a reader stands who has read up to a line. So it also names that line.
+// The zero Position is the beginning. Only the driver that made a Position gives its fields a meaning. Everybody else
+// may ask whether two are equal, with ==, and whether one is zero; both fields are stored as they are.
 type Position struct {
-	// Index is the index of the first line not seen, on wires that number lines (GMS).
-	Index int64 `json:"index,omitempty"`
-	// ID is the id of the last line seen, on wires that only name them (Genesys Cloud).
-	ID string `json:"id,omitempty"`
+	Index int64  `json:"index,omitempty"` // on wires that number lines: one more than the number of the line
+	ID    string `json:"id,omitempty"`    // on wires that name lines
 }

@@ -13,51 +13,137 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// cases is the suite. The comment of each case is the rule that it guards.
+// cases is the suite: each case with the rule that it guards, which is printed when it fails.
 var cases = []struct {
 	name string
 	run  func(*run)
+	rule string
 }{
-	{"OpenGivesSession", openGivesSession},
-	{"FirstReceiveBringsOwnJoin", firstReceiveBringsOwnJoin},
-	{"LinesInOrderOnce", linesInOrderOnce},
-	{"OwnLineComesBack", ownLineComesBack},
-	{"TextUnchanged", textUnchanged},
-	{"ReceiveHonoursContext", receiveHonoursContext},
-	{"SendHonoursContext", sendHonoursContext},
-	{"CloseEndsCallsNotTheChat", closeEndsCallsNotTheChat},
-	{"EndByServer", endByServer},
-	{"EndByVisitor", endByVisitor},
-	{"OpenNotSent", openNotSent},
-	{"OpenRejected", openRejected},
-	{"SendNotSent", sendNotSent},
-	{"SendUnknownWhenAnswerLost", sendUnknownWhenAnswerLost},
-	{"SendTimesOut", sendTimesOut},
-	{"RejectedCarriesCodes", rejectedCarriesCodes},
-	{"NetworkDownAndBack", networkDownAndBack},
-	{"SendsOneAfterTheOther", sendsOneAfterTheOther},
-	{"ResumeBringsTranscript", resumeBringsTranscript},
-	{"ResumeGone", resumeGone},
-	{"Typing", typing},
-	{"UserData", userData},
-	{"CustomNotice", customNotice},
-	{"Polling", polling},
-	{"SecretsNeverPrinted", secretsNeverPrinted},
-	{"FileSent", fileSent},
-	{"FileNotSent", fileNotSent},
-	{"FileReceived", fileReceived},
-	{"FileDeleted", fileDeleted},
-	{"FilesBesideLines", filesBesideLines},
-	{"Refetch", refetch},
-	{"Await", await},
-	{"PushURL", pushURL},
-	{"Nickname", nickname},
-	{"ReadMark", readMark},
-	{"Authorization", authorization},
+	{"OpenGivesSession", openGivesSession, `
+		Open returns a connection that knows the chat's keys: an id and an authority over the chat, from the first
+		moment. What the request carries arrives at the server.`},
+	{"FirstReceiveBringsOwnJoin", firstReceiveBringsOwnJoin, `
+		The first Receive returns at once, with what the answer to Open brought: the transcript begins with the
+		visitor's own join, marked as own.`},
+	{"LinesInOrderOnce", linesInOrderOnce, `
+		Every line comes out exactly once and in the order of the transcript, whichever way it arrived: with the answer
+		to a send, by a poll, by a push.`},
+	{"OwnLineComesBack", ownLineComesBack, `
+		A line sent comes back as the visitor's own, once, with its label. A receipt confirms exactly when the wire
+		does; when not, the line that comes back is the confirmation.`},
+	{"TextUnchanged", textUnchanged, `
+		Text is carried unchanged, both ways: any character that JSON and forms can carry, white space, what looks like
+		markup or like an escape.`},
+	{"ReceiveHonoursContext", receiveHonoursContext, `
+		Receive returns when its context ends, with the context's error in the chain, and loses nothing: the next
+		Receive goes on.`},
+	{"SendHonoursContext", sendHonoursContext, `
+		Send returns when its context ends. With the request under way the server may accept it: the outcome is Unknown.
+		With a context that had ended before, nothing is sent.`},
+	{"CloseEndsCallsNotTheChat", closeEndsCallsNotTheChat, `
+		Close ends the calls under way and fails those to come, may be called twice, and leaves the chat on the server
+		alone.`},
+	{"EndByServer", endByServer, `
+		When the server ends the chat, the lines before the end come out, then one event says Ended, then io.EOF for
+		ever; requests are then Gone.`},
+	{"EndByVisitor", endByVisitor, `
+		An action of kind ActionEnd ends the chat on the server; after its receipt Receive gives out what is left, the
+		end, and io.EOF.`},
+	{"OpenNotSent", openNotSent, `
+		An Open that cannot connect says NotSent, has started nothing, and may be made again.`},
+	{"OpenRejected", openRejected, `
+		An Open that the server refuses says Rejected, with the server's codes, and is not to be repeated as it is.`},
+	{"SendNotSent", sendNotSent, `
+		A Send that fails before a byte was written says NotSent: the server has nothing, and sending again makes one
+		line.`},
+	{"SendUnknownWhenAnswerLost", sendUnknownWhenAnswerLost, `
+		A Send whose answer is lost says Unknown: here the server has the line. The driver does not send it again by
+		itself; the transcript shows it once.`},
+	{"SendTimesOut", sendTimesOut, `
+		A Send that the server does not answer in time gives up by itself, with outcome Unknown.`},
+	{"RejectedCarriesCodes", rejectedCarriesCodes, `
+		A request that the server refuses carries the server's codes and advice, and the chat goes on.`},
+	{"NetworkDownAndBack", networkDownAndBack, `
+		With the network down Receive fails, each time it is called, and never hangs; with the network back the next
+		Receive reaches the server, and what was said meanwhile comes out once.`},
+	{"SendsOneAfterTheOther", sendsOneAfterTheOther, `
+		Sends are carried out one after the other, in the order of the calls, also when the server is slow.`},
+	{"ResumeBringsTranscript", resumeBringsTranscript, `
+		A chat can be taken up again from its session alone: from the beginning, with the whole transcript, or from a
+		position, with what came after it.`},
+	{"ResumeGone", resumeGone, `
+		A chat that is over, or that the server does not know, cannot be resumed: Gone, not to be tried again. A network
+		that is down is another matter: the chat may live.`},
+	{"Typing", typing, `
+		Typing is seen on the other side, and the other side's typing comes out of Receive.`},
+	{"UserData", userData, `
+		User data sent later is merged over what the chat has; every kind of value arrives as text.`},
+	{"CustomNotice", customNotice, `
+		A custom notice arrives as it was given, and is no message.`},
+	{"Polling", polling, `
+		A connection that polls can be told not to: Receive then waits for answers to requests, and one poll can still
+		be made by hand. Started again it polls at once at its shortest interval.`},
+	{"SecretsNeverPrinted", secretsNeverPrinted, `
+		No key of the chat appears in anything that can be printed: connection, session, driver, events with their raw
+		lines, receipts with their raw answers, errors of every outcome.`},
+	{"FileSent", fileSent, `
+		A file arrives byte for byte, with its name less any path, its type and its description, whether its size is
+		known or not. Progress rises to the size. The receipt has the file's id, and the line about it comes out of
+		Receive as the visitor's own, with id, name and size. The limits count it.`},
+	{"FileNotSent", fileNotSent, `
+		A file that the server refuses is Rejected with its code. One whose content fails, or is not as long as it says,
+		is NotSent: the server has nothing of it. So is one while the network is down.`},
+	{"FileReceived", fileReceived, `
+		A file of an agent is announced by a line with its id, and can be fetched with it, byte for byte, with a name
+		that is safe. A limit holds. An unknown id is refused.`},
+	{"FileDeleted", fileDeleted, `
+		A file of one's own can be taken back; a line says so.`},
+	{"FilesBesideLines", filesBesideLines, `
+		A transfer holds up neither lines nor another transfer. It ends with its context, and with Close; what did not
+		arrive whole is not there.`},
+	{"Refetch", refetch, `
+		Any part of the transcript can be had once more, in order, without moving the reader: what was given out does
+		not come out of Receive again, what is new still does, and the end, too.`},
+	{"Await", await, `
+		Who does not want to wait inside of Receive is called, once, when it is worth it: for a line, and for the loss
+		of the connection. Nothing is missed meanwhile.`},
+	{"PushURL", pushURL, `
+		A URL pushed is a line whose text is the URL.`},
+	{"Nickname", nickname, `
+		A new nickname is a line that has it, and that of the lines after it.`},
+	{"ReadMark", readMark, `
+		How far the visitor has read is told in the terms of positions.`},
+	{"Authorization", authorization, `
+		Credentials are asked for once: for the first request, and when the server refuses those there are, however many
+		requests it refuses. Those are made once more, and are done once. Credentials that stay refused are an error
+		that may not be repeated; none of them can be seen.`},
+	{"Capabilities", capabilities, `
+		A connection says what can be done in the chat, and has the methods for it. What it has methods for and does not
+		name fails as unsupported, and nothing is sent.`},
+	{"CapabilitiesChange", capabilitiesChange, `
+		When what can be done changes, an event says so, and from then on it can or cannot be done.`},
+	{"LinesHavePlaces", linesHavePlaces, `
+		Every line that can be asked for has a place of its own. A reader who resumes from the place of a line gets what
+		came behind it; the place of the last line is where the reader stands.`},
+	{"KnownLines", knownLines, `
+		When a chat is taken up again, the lines up to where the reader stood are marked as known, and the lines behind
+		it are not, nor are those that come later. A place that the chat does not have makes no line known.`},
+	{"History", history, `
+		Of a long chat that is taken up at its end the first event says that there is more before; pages go back without
+		a hole and without doubles, to the beginning, which is told.`},
+	{"MissingLines", missingLines, `
+		Where the server did not give lines, the line behind them says so. Asked again, the lines come with the line
+		that each follows; what the server has lost stays marked.`},
+	{"LinesInDisorder", linesInDisorder, `
+		Lines that overtook others within the window come out in the order of the transcript. One that comes later than
+		that comes out all the same, once, with the line behind which it belongs.`},
+	{"StructuredContent", structuredContent, `
+		Structured content comes with the line, with a text beside it. An answer to it arrives as the answer that it is,
+		and comes back as an own line with its text.`},
+	{"IdleReset", idleReset, `
+		The idle timer can be stopped by a visitor who has nothing to say. That makes no message.`},
 }
 
-// Open returns a connection that knows the chat's keys: an id and an authority over the chat, from the
-// first moment. What the request carries arrives at the server.
 func openGivesSession(r *run) {
 	conn := r.open()
 	s := conn.Session()
@@ -69,8 +155,6 @@ func openGivesSession(r *run) {
 	assert.NotEqual(r, s.ID, other.Session().ID, "two chats have one id")
 }
 
-// The first Receive returns at once, with what the answer to Open brought: the transcript begins with
-// the visitor's own join, marked as own.
 func firstReceiveBringsOwnJoin(r *run) {
 	conn := r.open()
 	begin := time.Now()
@@ -88,8 +172,6 @@ func firstReceiveBringsOwnJoin(r *run) {
 	assert.Equal(r, ev.Position, conn.Position())
 }
 
-// Every line comes out exactly once and in the order of the transcript, whichever way it arrived:
-// with the answer to a send, by a poll, by a push.
 func linesInOrderOnce(r *run) {
 	conn := r.open()
 	id := conn.Session().ID
@@ -109,7 +191,7 @@ func linesInOrderOnce(r *run) {
 	assert.Equal(r, want, texts(got))
 	if r.features.Indexes {
 		for i := range got {
-			require.True(r, got[i].HasIndex)
+			require.NotZero(r, got[i].Index)
 			if i > 0 {
 				assert.Less(r, got[i-1].Index, got[i].Index)
 			}
@@ -127,8 +209,6 @@ func linesInOrderOnce(r *run) {
 	}
 }
 
-// A line sent comes back as the visitor's own, once, with its label. A receipt confirms exactly when
-// the wire does; when not, the line that comes back is the confirmation.
 func ownLineComesBack(r *run) {
 	conn := r.open()
 	receipt, err := conn.Send(r.ctx(), chat.Action{Text: "Hello", MessageType: "greeting", ClientID: "m-1"})
@@ -144,14 +224,12 @@ func ownLineComesBack(r *run) {
 	} else {
 		assert.Empty(r, line.ClientID)
 	}
-	if receipt.ID != "" {
+	if assert.Equal(r, r.features.LineID, receipt.ID != ""); receipt.ID != "" {
 		assert.Equal(r, receipt.ID, line.ID)
 	}
 	assert.Equal(r, []string{"Hello"}, r.server.VisitorLines(conn.Session().ID))
 }
 
-// Text is carried unchanged, both ways: any character that JSON and forms can carry, white space,
-// what looks like markup or like an escape.
 func textUnchanged(r *run) {
 	conn := r.open()
 	id := conn.Session().ID
@@ -180,8 +258,6 @@ func textUnchanged(r *run) {
 	assert.Equal(r, all, theirs)
 }
 
-// Receive returns when its context ends, with the context's error in the chain, and loses nothing:
-// the next Receive goes on.
 func receiveHonoursContext(r *run) {
 	conn := r.open()
 	_, err := conn.Receive(r.ctx())
@@ -199,8 +275,6 @@ func receiveHonoursContext(r *run) {
 	assert.Equal(r, []string{"still here?"}, texts(r.lines(conn, said("still here?"))))
 }
 
-// Send returns when its context ends. With the request under way the server may accept it: the
-// outcome is Unknown. With a context that had ended before, nothing is sent.
 func sendHonoursContext(r *run) {
 	conn := r.open()
 	r.server.Delay(time.Second)
@@ -219,8 +293,6 @@ func sendHonoursContext(r *run) {
 	assert.NotContains(r, r.server.VisitorLines(conn.Session().ID)[before:], "too late")
 }
 
-// Close ends the calls under way and fails those to come, may be called twice, and leaves the chat on
-// the server alone.
 func closeEndsCallsNotTheChat(r *run) {
 	conn := r.open()
 	var wg sync.WaitGroup
@@ -256,8 +328,6 @@ func closeEndsCallsNotTheChat(r *run) {
 	assert.False(r, r.server.Ended(conn.Session().ID), "Close ended the chat")
 }
 
-// When the server ends the chat, the lines before the end come out, then one event says Ended,
-// then io.EOF for ever; requests are then Gone.
 func endByServer(r *run) {
 	conn := r.open()
 	id := conn.Session().ID
@@ -280,8 +350,6 @@ func endByServer(r *run) {
 	require.ErrorIs(r, err, chat.ErrEnded)
 }
 
-// An action of kind ActionEnd ends the chat on the server; after its receipt Receive gives out what is
-// left, the end, and io.EOF.
 func endByVisitor(r *run) {
 	conn := r.open()
 	r.send(conn, "Bye")
@@ -302,7 +370,6 @@ func endByVisitor(r *run) {
 	r.outcome(err, chat.Gone)
 }
 
-// An Open that cannot connect says NotSent, has started nothing, and may be made again.
 func openNotSent(r *run) {
 	r.server.Partition()
 	_, err := r.server.Driver().Open(r.ctx(), visitor())
@@ -315,8 +382,6 @@ func openNotSent(r *run) {
 	assert.Equal(r, 1, r.server.Chats())
 }
 
-// An Open that the server refuses says Rejected, with the server's codes, and is not to be repeated
-// as it is.
 func openRejected(r *run) {
 	r.server.Refuse("161", "nickname")
 	_, err := r.server.Driver().Open(r.ctx(), visitor())
@@ -326,8 +391,6 @@ func openRejected(r *run) {
 	assert.Zero(r, r.server.Chats())
 }
 
-// A Send that fails before a byte was written says NotSent: the server has nothing, and sending again
-// makes one line.
 func sendNotSent(r *run) {
 	conn := r.open()
 	r.server.Partition()
@@ -341,8 +404,6 @@ func sendNotSent(r *run) {
 	assert.Equal(r, []string{"Hello"}, r.server.VisitorLines(conn.Session().ID))
 }
 
-// A Send whose answer is lost says Unknown: here the server has the line. The driver does not send it
-// again by itself; the transcript shows it once.
 func sendUnknownWhenAnswerLost(r *run) {
 	conn := r.open()
 	r.server.LoseAnswer()
@@ -354,7 +415,6 @@ func sendUnknownWhenAnswerLost(r *run) {
 	assert.Equal(r, []string{"Hello", "World"}, texts(r.lines(conn, said("World"))))
 }
 
-// A Send that the server does not answer in time gives up by itself, with outcome Unknown.
 func sendTimesOut(r *run) {
 	conn := r.open()
 	r.server.Delay(time.Hour)
@@ -365,7 +425,6 @@ func sendTimesOut(r *run) {
 	r.server.Delay(0)
 }
 
-// A request that the server refuses carries the server's codes and advice, and the chat goes on.
 func rejectedCarriesCodes(r *run) {
 	conn := r.open()
 	r.server.Refuse("204", "too long")
@@ -379,8 +438,6 @@ func rejectedCarriesCodes(r *run) {
 	assert.Equal(r, []string{"short"}, texts(r.lines(conn, said("short"))))
 }
 
-// With the network down Receive fails, each time it is called, and never hangs; with the network
-// back the next Receive reaches the server, and what was said meanwhile comes out once.
 func networkDownAndBack(r *run) {
 	conn := r.open()
 	id := conn.Session().ID
@@ -410,7 +467,6 @@ func networkDownAndBack(r *run) {
 	require.NoError(r, err)
 }
 
-// Sends are carried out one after the other, in the order of the calls, also when the server is slow.
 func sendsOneAfterTheOther(r *run) {
 	conn := r.open()
 	r.server.Delay(time.Second)
@@ -430,8 +486,6 @@ func sendsOneAfterTheOther(r *run) {
 	assert.Equal(r, want, texts(r.lines(conn, said("6"))))
 }
 
-// A chat can be taken up again from its session alone: from the beginning, with the whole transcript,
-// or from a position, with what came after it.
 func resumeBringsTranscript(r *run) {
 	conn := r.open()
 	id := conn.Session().ID
@@ -443,8 +497,7 @@ func resumeBringsTranscript(r *run) {
 	require.NoError(r, conn.Close())
 	r.server.AgentSay(id, "Ann", "three")
 
-	driver, ok := r.server.Driver().(chat.Resumer)
-	require.Equal(r, r.features.Resumes, ok, "declared and actual ability to resume")
+	driver, ok := r.resumer()
 	if !ok {
 		return
 	}
@@ -464,12 +517,9 @@ func resumeBringsTranscript(r *run) {
 	assert.Equal(r, []string{"four"}, texts(r.lines(rest, said("four"))))
 }
 
-// A chat that is over, or that the server does not know, cannot be resumed: Gone, not to be tried
-// again. A network that is down is another matter: the chat may live.
 func resumeGone(r *run) {
 	conn := r.open()
-	driver, ok := r.server.Driver().(chat.Resumer)
-	require.Equal(r, r.features.Resumes, ok, "declared and actual ability to resume")
+	driver, ok := r.resumer()
 	if !ok {
 		return
 	}
@@ -489,13 +539,11 @@ func resumeGone(r *run) {
 	r.outcome(err, chat.Gone)
 }
 
-// Typing is seen on the other side, and the other side's typing comes out of Receive.
 func typing(r *run) {
 	conn := r.open()
 	id := conn.Session().ID
 	r.server.AgentJoin(id, "Ann")
-	typer, ok := conn.(chat.Typer)
-	require.Equal(r, r.features.Types, ok, "declared and actual ability to type")
+	typer, ok := able[chat.Typer](r, conn, func(c chat.Capabilities) bool { return c.Typing })
 	if ok {
 		_, err := typer.Typing(r.ctx(), true, "Hel")
 		require.NoError(r, err)
@@ -509,11 +557,9 @@ func typing(r *run) {
 	assert.Equal(r, "Ann", got[len(got)-1].From.Name)
 }
 
-// User data sent later is merged over what the chat has; every kind of value arrives as text.
 func userData(r *run) {
 	conn := r.open()
-	updater, ok := conn.(chat.DataUpdater)
-	require.Equal(r, r.features.Updates, ok, "declared and actual ability to update user data")
+	updater, ok := able[chat.DataUpdater](r, conn, func(c chat.Capabilities) bool { return c.UserData })
 	if !ok {
 		return
 	}
@@ -529,11 +575,9 @@ func userData(r *run) {
 	assert.Equal(r, "platinum", r.server.UserData(conn.Session().ID)["tier"])
 }
 
-// A custom notice arrives as it was given, and is no message.
 func customNotice(r *run) {
 	conn := r.open()
-	notifier, ok := conn.(chat.Notifier)
-	require.Equal(r, r.features.Notifies, ok, "declared and actual ability to send notices")
+	notifier, ok := able[chat.Notifier](r, conn, func(c chat.Capabilities) bool { return c.Notices })
 	if !ok {
 		return
 	}
@@ -543,13 +587,10 @@ func customNotice(r *run) {
 	assert.Empty(r, r.server.VisitorLines(conn.Session().ID))
 }
 
-// A connection that polls can be told not to: Receive then waits for answers to requests, and one
-// poll can still be made by hand. Started again it polls at once at its shortest interval.
 func polling(r *run) {
 	conn := r.open()
 	id := conn.Session().ID
-	poller, ok := conn.(chat.Poller)
-	require.Equal(r, r.features.Polls, ok, "declared and actual ability to poll")
+	poller, ok := able[chat.Poller](r, conn, func(c chat.Capabilities) bool { return c.Polling })
 	if !ok {
 		return
 	}

@@ -19,8 +19,7 @@ import (
 // files returns a connection's ability to carry files and the server's; ok is false for a wire without.
 func (r *run) files(conn chat.Conn) (filer chat.Filer, server FileServer, ok bool) {
 	r.Helper()
-	filer, ok = conn.(chat.Filer)
-	require.Equal(r, r.features.Files, ok, "declared and actual ability to carry files")
+	filer, ok = able[chat.Filer](r, conn, func(c chat.Capabilities) bool { return c.Files })
 	if ok {
 		server, ok = r.server.(FileServer)
 		require.True(r, ok, "the harness has no FileServer")
@@ -33,9 +32,6 @@ func text(name, content string) chat.Upload {
 	return chat.Upload{Name: name, ContentType: "text/plain", Size: int64(len(content)), Content: strings.NewReader(content)}
 }
 
-// A file arrives byte for byte, with its name less any path, its type and its description, whether its size
-// is known or not. Progress rises to the size. The receipt has the file's id, and the line about it
-// comes out of Receive as the visitor's own, with id, name and size. The limits count it.
 func fileSent(r *run) {
 	conn := r.open()
 	filer, server, ok := r.files(conn)
@@ -91,8 +87,6 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// A file that the server refuses is Rejected with its code. One whose content fails, or is not as long as it
-// says, is NotSent: the server has nothing of it. So is one while the network is down.
 func fileNotSent(r *run) {
 	conn := r.open()
 	filer, server, ok := r.files(conn)
@@ -128,8 +122,6 @@ func fileNotSent(r *run) {
 	assert.Equal(r, []string{"still here"}, texts(r.lines(conn, said("still here"))))
 }
 
-// A file of an agent is announced by a line with its id, and can be fetched with it, byte for byte, with a
-// name that is safe. A limit holds. An unknown id is refused.
 func fileReceived(r *run) {
 	conn := r.open()
 	filer, server, ok := r.files(conn)
@@ -188,7 +180,6 @@ func fileReceived(r *run) {
 	r.send(conn, "thanks")
 }
 
-// A file of one's own can be taken back; a line says so.
 func fileDeleted(r *run) {
 	conn := r.open()
 	filer, server, ok := r.files(conn)
@@ -208,8 +199,6 @@ func fileDeleted(r *run) {
 	r.outcome(err, chat.Rejected)
 }
 
-// A transfer holds up neither lines nor another transfer. It ends with its context, and with Close; what did
-// not arrive whole is not there.
 func filesBesideLines(r *run) {
 	conn := r.open()
 	filer, server, ok := r.files(conn)

@@ -21,18 +21,20 @@ type Features struct {
 	Confirms bool // a receipt for a message is confirmed by the server
 	Indexes  bool // lines carry indices
 	ClientID bool // the wire echoes Action.ClientID
+	LineID   bool // a receipt for a message has the id of the line that comes back
 	Resumes  bool // the driver is a chat.Resumer
-	Polls    bool // connections are chat.Pollers
-	Types    bool // connections are chat.Typers
-	Updates  bool // connections are chat.DataUpdaters
-	Notifies bool // connections are chat.Notifiers
 	Wakes    bool // connections are chat.Wakers
 
-	Files     bool // connections are chat.Filers; the Server is a [FileServer]
-	Refetches bool // connections are chat.Refetchers
-	Pushes    bool // connections are chat.URLPushers
-	Renames   bool // connections are chat.Renamers
-	MarksRead bool // connections are chat.ReadMarkers; the Server is a [ReadServer]
+	// Capabilities is what can be done in a new chat. With Files the Server is a [FileServer], with ReadMarks a
+	// [ReadServer], with Replies a [ContentServer].
+	Capabilities chat.Capabilities
+	// ChangesCapabilities: they may change; the Server is a [CapabilityServer].
+	ChangesCapabilities bool
+	// Holes: the Server is a [HoleServer].
+	Holes bool
+	// Disorder is how long the driver waits for lines that were overtaken; 0 where lines cannot overtake one
+	// another. Otherwise the Server is a [DisorderServer].
+	Disorder time.Duration
 	// Authorizes: drivers carry a chat.Authorization; the Server is an [AuthServer].
 	Authorizes bool
 }
@@ -91,8 +93,40 @@ type File struct {
 // ReadServer is a Server that knows how far the visitor has read.
 type ReadServer interface {
 	Server
-	// Read is the index of the last line that the visitor has read, 0 for none.
+	// Read is the number of the last line that the visitor has read, counted from 1; 0 for none.
 	Read(chatID string) int64
+}
+
+// HoleServer is a Server that can leave out lines. The lines are those that are said next, one directly after the other.
+type HoleServer interface {
+	Server
+	// Withhold leaves the next n lines out where they would be given first. Whoever asks for them gets them.
+	Withhold(chatID string, n int)
+	// Forget loses the next n lines for good, though others come behind them.
+	Forget(chatID string, n int)
+}
+
+// DisorderServer is a Server whose lines may overtake one another.
+type DisorderServer interface {
+	Server
+	// Hold lets the next n lines arrive only after d.
+	Hold(chatID string, n int, d time.Duration)
+}
+
+// ContentServer is a Server that has structured content.
+type ContentServer interface {
+	Server
+	// AgentOffer sends a line of an agent with structured content.
+	AgentOffer(chatID, name, text string, content *chat.Content)
+	// Replies are the visitor's answers to such content, in order.
+	Replies(chatID string) []chat.Reply
+}
+
+// CapabilityServer is a Server that can change what can be done in a chat.
+type CapabilityServer interface {
+	Server
+	// AllowFiles says whether files can be sent from now on.
+	AllowFiles(chatID string, allowed bool)
 }
 
 // AuthServer is a Server that asks for credentials when it is told to.

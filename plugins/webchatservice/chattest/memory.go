@@ -1,7 +1,6 @@
 package chattest
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +11,9 @@ import (
 )
 
 // Memory is a chat server in memory with a driver that reaches it without a network: the reference
-// that the suite is checked against, and a far side for tests of a service. It pushes; it numbers
-// lines; it implements [Server]. All methods may be called at once.
+// that the suite is checked against, and a far side for tests of a service. It pushes; its options make it wires of
+// different kinds. It implements [Server] and the interfaces that extend that, except [AuthServer]. All methods may be
+// called at once.
 type Memory struct {
 	opts MemoryOptions
 
@@ -29,28 +29,40 @@ type Memory struct {
 
 // MemoryOptions are the ways in which a Memory can be another kind of wire.
 type MemoryOptions struct {
-	// Unconfirmed: receipts do not confirm, as on CometD. Only the transcript does.
+	// Unconfirmed: receipts do not confirm. Only the transcript does.
 	Unconfirmed bool
+	// IDs: lines are named, and have no numbers.
+	IDs bool
+	// Echo: receipts for messages have the id of the line that comes back.
+	Echo bool
+	// Window is how long the driver holds lines back that overtook others, to give them out in order. 0 means that it
+	// gives out each line as it arrives.
+	Window time.Duration
+	// Content: lines may have structured content, which can be answered.
+	Content bool
 }
 
 // memoryChat is one chat; Memory.mu guards it.
 type memoryChat struct {
 	session chat.Session
-	lines   []chat.Message
+	caps    chat.Capabilities
+	lines   []memoryLine
+	numbers map[string]int64 // of lines, by their ids
 	data    map[string]any
 	notices []string
+	replies []chat.Reply
 	typing  bool
 	ended   bool
 	endedBy chat.EndReason
 	parties map[string]string // name to id
 	visitor chat.Party
-	status  []int // status codes to give out, one event each
+	signs   []bool // whether the server is available, to be told: one event each
 	files   []*memoryFile
-	read    int64 // index of the last line that the visitor has read
-	// What becomes of the next lines, and what became of lines so far.
-	withhold, forget int
-	withheld         map[int64]bool // in the transcript, but not given out
-	forgotten        map[int64]bool // nowhere any more
+	read    int64 // number of the last line that the visitor has read
+	resets  int   // of the idle timer
+	// What becomes of the next lines.
+	withhold, forget, hold int
+	held                   time.Duration
 }
 
 // NewMemory returns a server with no chats. nil options are the zero ones.
@@ -62,12 +74,25 @@ func NewMemory(opts *MemoryOptions) *Memory {
 	return m
 }
 
-// MemoryFeatures is what the driver of a [NewMemory] with zero options can do.
-func MemoryFeatures() Features {
+// MemoryFeatures is what the driver of a [NewMemory] with these options can do. nil options are the zero ones.
+func MemoryFeatures(opts *MemoryOptions) Features {
+	m := NewMemory(opts)
 	return Features{
-		Confirms: true, Indexes: true, ClientID: true, Resumes: true, Types: true, Updates: true, Notifies: true,
-		Files: true, Refetches: true, Pushes: true, Renames: true, MarksRead: true,
+		Confirms: !m.opts.Unconfirmed, Indexes: !m.opts.IDs, ClientID: true, LineID: m.opts.Echo, Resumes: true,
+		Capabilities: m.capabilities(), Holes: true, Disorder: m.opts.Window, ChangesCapabilities: true,
 	}
+}
+
+// capabilities is what can be done in a new chat.
+func (m *Memory) capabilities() chat.Capabilities {
+	c := chat.Capabilities{
+		Files: true, History: true, Refetch: true, Typing: true, UserData: true, Notices: true, URLs: true, Nicknames: true,
+		ReadMarks: true, IdleReset: true,
+	}
+	if m.opts.Content {
+		c.Replies = []chat.ReplyKind{chat.ReplyCard, chat.ReplyDatePicker, chat.ReplyForm, chat.ReplyListPicker, chat.ReplyQuickReply}
+	}
+	return c
 }
 
 // Driver returns a driver that talks to this server.
@@ -87,31 +112,6 @@ func (m *Memory) Factory() chat.Factory {
 func (m *Memory) wakeLocked() {
 	close(m.changed)
 	m.changed = make(chan struct{})
-}
-
-// appendLocked adds a line to the transcript of c.
-func (m *Memory) appendLocked(c *memoryChat, msg chat.Message) chat.Message {
-	msg.Index, msg.HasIndex = int64(len(c.lines)+1), true
-	msg.Time = time.Now().UTC().Truncate(time.Millisecond)
-	raw, err := json.Marshal(map[string]any{
-		"index": msg.Index, "type": msg.Kind, "text": msg.Text, "messageType": msg.Label, "utcTime": msg.Time.UnixMilli(),
-		"from": map[string]any{"nickname": msg.From.Name, "participantId": msg.From.ID, "type": msg.From.Role},
-	})
-	if err != nil {
-		panic(fmt.Sprintf("chattest: a line of plain strings and numbers does not encode: %v", err))
-	}
-	msg.Raw = raw
-	c.lines = append(c.lines, msg)
-	switch {
-	case c.forget > 0:
-		c.forget--
-		c.forgotten[msg.Index] = true
-	case c.withhold > 0:
-		c.withhold--
-		c.withheld[msg.Index] = true
-	}
-	m.wakeLocked()
-	return msg
 }
 
 // partyLocked returns the party of that name, making it known if it is new.
@@ -174,43 +174,54 @@ func (m *Memory) EndChatBy(chatID string, by chat.EndReason) {
 	}
 }
 
-// Status makes the server say statusCode code once to each connection of the chat.
-func (m *Memory) Status(chatID string, code int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c, ok := m.chats[chatID]; ok {
-		c.status = append(c.status, code)
-		m.wakeLocked()
-	}
-}
-
-// Withhold keeps the next n lines of the chat from Receive: the transcript has them, and Refetch and Resume
-// bring them.
-func (m *Memory) Withhold(chatID string, n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c, ok := m.chats[chatID]; ok {
-		c.withhold = n
-	}
-}
-
-// Forget loses the next n lines of the chat for good: they have indices, and nothing brings them.
-func (m *Memory) Forget(chatID string, n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if c, ok := m.chats[chatID]; ok {
-		c.forget = n
-	}
+// Unavailable makes the server say once to each connection of the chat that it is not available, or that it is.
+func (m *Memory) Unavailable(chatID string, yes bool) {
+	m.change(chatID, func(c *memoryChat) { c.signs = append(c.signs, yes) })
 }
 
 // ChangeAlias gives the chat another alias, as a fail-over of the server does.
 func (m *Memory) ChangeAlias(chatID, alias string) {
+	m.change(chatID, func(c *memoryChat) { c.session.Alias = alias })
+}
+
+// AllowFiles implements [CapabilityServer].
+func (m *Memory) AllowFiles(chatID string, allowed bool) {
+	m.change(chatID, func(c *memoryChat) { c.caps.Files = allowed })
+}
+
+// SetCapabilities changes what can be done in the chat.
+func (m *Memory) SetCapabilities(chatID string, change func(*chat.Capabilities)) {
+	m.change(chatID, func(c *memoryChat) { change(&c.caps) })
+}
+
+// change changes a chat and tells its connections. Of one that is unknown it changes nothing.
+func (m *Memory) change(chatID string, f func(c *memoryChat)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if c, ok := m.chats[chatID]; ok {
-		c.session.Alias = alias
+		f(c)
 		m.wakeLocked()
 	}
+}
+
+// Replies returns the visitor's answers to structured content, in order.
+func (m *Memory) Replies(chatID string) []chat.Reply {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c, ok := m.chats[chatID]; ok {
+		return slices.Clone(c.replies)
+	}
+	return nil
+}
+
+// IdleResets returns how often the visitor's side has stopped the idle timer.
+func (m *Memory) IdleResets(chatID string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c, ok := m.chats[chatID]; ok {
+		return c.resets
+	}
+	return 0
 }
 
 // Chats returns how many chats were started so far.
@@ -319,4 +330,9 @@ var (
 	_ Server     = (*Memory)(nil)
 	_ FileServer = (*Memory)(nil)
 	_ ReadServer = (*Memory)(nil)
+	_ HoleServer = (*Memory)(nil)
+
+	_ DisorderServer   = (*Memory)(nil)
+	_ ContentServer    = (*Memory)(nil)
+	_ CapabilityServer = (*Memory)(nil)
 )

@@ -24,8 +24,8 @@ func (d *memoryDriver) Open(ctx context.Context, r chat.Request) (chat.Conn, err
 				ID: fmt.Sprintf("chat-%d", n), UserID: fmt.Sprintf("user-%d", n), Alias: "1",
 				SecureKey: chat.NewSecret(fmt.Sprintf("memory-secure-key-%d", n)),
 			},
-			data:    maps.Clone(r.UserData),
-			parties: make(map[string]string), withheld: make(map[int64]bool), forgotten: make(map[int64]bool),
+			caps: d.m.capabilities(), numbers: make(map[string]int64),
+			data: maps.Clone(r.UserData), parties: make(map[string]string),
 		}
 		if c.data == nil {
 			c.data = make(map[string]any)
@@ -41,7 +41,7 @@ func (d *memoryDriver) Open(ctx context.Context, r chat.Request) (chat.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	return newMemoryConn(d.m, c, 1), nil
+	return newMemoryConn(d.m, c, 1, 0), nil
 }
 
 // Resume implements [chat.Resumer].
@@ -56,7 +56,15 @@ func (d *memoryDriver) Resume(ctx context.Context, r chat.ResumeRequest) (chat.C
 	if _, err := d.m.request(ctx, c, "resume", func() {}); err != nil {
 		return nil, err
 	}
-	return newMemoryConn(d.m, c, max(r.From.Index, 1)), nil
+	d.m.mu.Lock()
+	from, read := c.numberLocked(r.From), c.numberLocked(r.Known)
+	if r.Tail > 0 {
+		if from = max(int64(len(c.lines)-r.Tail), 0); read > 0 {
+			from = min(from, read)
+		}
+	}
+	d.m.mu.Unlock()
+	return newMemoryConn(d.m, c, from+1, read), nil
 }
 
 // request carries out one request: it waits, fails as it was told to, and calls do, with m.mu held, at
@@ -116,28 +124,36 @@ type memoryConn struct {
 	once sync.Once
 
 	// Guarded by m.mu.
-	next    int64 // index of the next line to give out
-	read    int64 // the same, as of the last event
-	status  int   // status codes given out
+	reader  memoryReader
+	read    chat.Position // where the reader stands as of the last event
+	signs   int           // signs of the server given out
 	session chat.Session
-	cuts    int            // m.cuts when the connection was whole
-	first   bool           // nothing was given out yet
-	live    int64          // lines from here on were not there when the connection was made
-	fetched map[int64]bool // lines that Refetch returned before Receive did
-	over    bool           // the end was given out
+	caps    chat.Capabilities
+	cuts    int  // m.cuts when the connection was whole
+	first   bool // nothing was given out yet
+	over    bool // the end was given out
 }
 
-func newMemoryConn(m *Memory, c *memoryChat, next int64) *memoryConn {
+// newMemoryConn returns a connection whose lines begin at that number.
+func newMemoryConn(m *Memory, c *memoryChat, first, known int64) *memoryConn {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k := &memoryConn{m: m, c: c, turn: make(chan struct{}, 1), next: next, read: next, session: c.session, cuts: m.cuts, first: true}
-	k.status, k.live, k.fetched = len(c.status), int64(len(c.lines)+1), make(map[int64]bool)
+	k := &memoryConn{
+		m: m, c: c, turn: make(chan struct{}, 1), session: c.session, caps: c.caps, cuts: m.cuts, first: true, signs: len(c.signs),
+		reader: memoryReader{
+			m: m, c: c, first: first, known: known, live: int64(len(c.lines) + 1), low: first, high: first - 1, given: make(map[int64]bool),
+		},
+	}
+	k.read = k.reader.position()
 	k.life, k.stop = context.WithCancel(context.Background())
 	return k
 }
 
-// request takes its turn and makes one request under ctx and the connection's life.
-func (k *memoryConn) request(ctx context.Context, op string, do func()) (chat.Receipt, error) {
+// request takes its turn and makes one request under ctx and the connection's life, if the chat can have it.
+func (k *memoryConn) request(ctx context.Context, op string, can func(chat.Capabilities) bool, do func()) (chat.Receipt, error) {
+	if !can(k.Capabilities()) {
+		return chat.Receipt{}, chat.Unsupported(op)
+	}
 	select {
 	case k.turn <- struct{}{}:
 		defer func() { <-k.turn }()
@@ -174,14 +190,23 @@ func (k *memoryConn) Send(ctx context.Context, a chat.Action) (chat.Receipt, err
 		if label == "" {
 			label = "text"
 		}
-		return k.request(ctx, "send", func() {
+		id := ""
+		can := func(c chat.Capabilities) bool { return a.Reply == nil || c.CanReply(a.Reply.Kind) }
+		receipt, err := k.request(ctx, "send", can, func() {
 			k.c.typing = false
-			k.m.appendLocked(k.c, chat.Message{
+			if a.Reply != nil {
+				k.c.replies = append(k.c.replies, *a.Reply)
+			}
+			id = k.m.appendLocked(k.c, chat.Message{
 				Kind: chat.KindMessage, From: k.ownLocked(), Own: true, Text: a.Text, Label: label, ClientID: a.ClientID,
-			})
+			}).ID
 		})
+		if err == nil && k.m.opts.Echo {
+			receipt.ID = id
+		}
+		return receipt, err
 	case chat.ActionEnd:
-		return k.request(ctx, "end", func() {
+		return k.request(ctx, "end", always, func() {
 			k.m.appendLocked(k.c, chat.Message{Kind: chat.KindParticipantLeft, From: k.ownLocked(), Own: true})
 			k.c.ended, k.c.endedBy = true, chat.EndVisitor
 		})
@@ -195,7 +220,7 @@ func (k *memoryConn) Typing(ctx context.Context, on bool, preview string) (chat.
 	if on {
 		kind = chat.KindTypingStarted
 	}
-	return k.request(ctx, "typing", func() {
+	return k.request(ctx, "typing", types, func() {
 		k.c.typing = on
 		k.m.appendLocked(k.c, chat.Message{Kind: kind, From: k.ownLocked(), Own: true, Text: preview})
 	})
@@ -203,12 +228,12 @@ func (k *memoryConn) Typing(ctx context.Context, on bool, preview string) (chat.
 
 // UpdateUserData implements [chat.DataUpdater].
 func (k *memoryConn) UpdateUserData(ctx context.Context, data map[string]any) (chat.Receipt, error) {
-	return k.request(ctx, "user data", func() { maps.Copy(k.c.data, data) })
+	return k.request(ctx, "user data", updates, func() { maps.Copy(k.c.data, data) })
 }
 
 // CustomNotice implements [chat.Notifier].
 func (k *memoryConn) CustomNotice(ctx context.Context, text string, attributes json.RawMessage) (chat.Receipt, error) {
-	return k.request(ctx, "notice", func() {
+	return k.request(ctx, "notice", notifies, func() {
 		k.c.notices = append(k.c.notices, text)
 		k.m.appendLocked(k.c, chat.Message{Kind: chat.KindCustomNotice, From: k.ownLocked(), Own: true, Text: text, Attributes: attributes})
 	})
@@ -218,57 +243,66 @@ func (k *memoryConn) CustomNotice(ctx context.Context, text string, attributes j
 func (k *memoryConn) Receive(ctx context.Context) (chat.Event, error) {
 	for {
 		k.m.mu.Lock()
-		ev, done, err := k.takeLocked(ctx)
+		ev, done, wait, err := k.takeLocked(ctx)
 		changed := k.m.changed
 		k.m.mu.Unlock()
 		if done {
 			return ev, err
 		}
+		var due <-chan time.Time
+		if wait > 0 {
+			timer := time.NewTimer(wait)
+			defer timer.Stop()
+			due = timer.C
+		}
 		select {
 		case <-changed:
+		case <-due:
 		case <-ctx.Done():
 		case <-k.life.Done():
 		}
 	}
 }
 
-// takeLocked returns the next event or error, and whether there is one.
-func (k *memoryConn) takeLocked(ctx context.Context) (ev chat.Event, done bool, err error) {
+// takeLocked returns the next event or error, whether there is one, and if not how long to wait for lines that are on
+// their way.
+func (k *memoryConn) takeLocked(ctx context.Context) (ev chat.Event, done bool, wait time.Duration, err error) {
 	switch {
 	case k.life.Err() != nil:
-		return ev, true, closedError("receive")
+		return ev, true, 0, closedError("receive")
 	case k.over:
-		return ev, true, io.EOF
+		return ev, true, 0, io.EOF
 	case ctx.Err() != nil:
-		return ev, true, &chat.Error{Code: chat.CodeCanceled, Op: "receive", Text: "given up", Err: ctx.Err()}
+		return ev, true, 0, &chat.Error{Code: chat.CodeCanceled, Op: "receive", Text: "given up", Err: ctx.Err()}
 	case k.m.partitioned:
-		return ev, true, &chat.Error{Outcome: chat.NotSent, Code: chat.CodeNetwork, Op: "receive", Text: "network is down"}
+		return ev, true, 0, &chat.Error{Outcome: chat.NotSent, Code: chat.CodeNetwork, Op: "receive", Text: "network is down"}
 	}
 	reached := k.first || k.cuts != k.m.cuts // to be told even when there is nothing else to tell
+	ev.Earlier = k.first && k.reader.first > 1
 	k.first, k.cuts = false, k.m.cuts
-	if k.status < len(k.c.status) {
-		k.status++
-		return chat.Event{StatusCode: k.c.status[k.status-1], Position: chat.Position{Index: k.read}}, true, nil
+	if k.signs < len(k.c.signs) {
+		k.signs++
+		return chat.Event{Unavailable: k.c.signs[k.signs-1], Earlier: ev.Earlier, Position: k.read}, true, 0, nil
 	}
-	for _, l := range k.c.lines[min(int(k.next-1), len(k.c.lines)):] {
-		withheld := k.c.withheld[l.Index] && l.Index >= k.live
-		if !withheld && !k.c.forgotten[l.Index] && !k.fetched[l.Index] {
-			ev.Messages = append(ev.Messages, l)
-		}
-		k.next = l.Index + 1
+	ev.Messages, wait = k.reader.next(time.Now())
+	k.read = k.reader.position()
+	ev.Position = k.read
+	if wait == 0 { // the end comes behind all lines
+		ev.Ended, ev.EndedBy = k.c.ended, k.c.endedBy
+		k.over = ev.Ended
 	}
-	moved := k.next != k.read
-	k.read = k.next
-	ev.Position = chat.Position{Index: k.read}
-	ev.Ended, ev.EndedBy = k.c.ended, k.c.endedBy
-	k.over = ev.Ended
 	if k.session != k.c.session {
 		k.session = k.c.session
 		s := k.session
 		ev.Session = &s
 	}
+	if !k.caps.Equal(k.c.caps) {
+		k.caps = k.c.caps
+		caps := k.caps
+		ev.Capabilities = &caps
+	}
 	ev.Raw = json.RawMessage(`{"statusCode":0}`)
-	return ev, reached || moved || ev.Ended || ev.Session != nil, nil
+	return ev, reached || len(ev.Messages) > 0 || ev.Ended || ev.Session != nil || ev.Capabilities != nil, wait, nil
 }
 
 // Session implements [chat.Conn].
@@ -282,7 +316,14 @@ func (k *memoryConn) Session() chat.Session {
 func (k *memoryConn) Position() chat.Position {
 	k.m.mu.Lock()
 	defer k.m.mu.Unlock()
-	return chat.Position{Index: k.read}
+	return k.read
+}
+
+// Capabilities implements [chat.Conn].
+func (k *memoryConn) Capabilities() chat.Capabilities {
+	k.m.mu.Lock()
+	defer k.m.mu.Unlock()
+	return k.c.caps
 }
 
 // Close implements [chat.Conn].
@@ -293,14 +334,14 @@ func (k *memoryConn) Close() error {
 
 // PushURL implements [chat.URLPusher].
 func (k *memoryConn) PushURL(ctx context.Context, address string) (chat.Receipt, error) {
-	return k.request(ctx, "push URL", func() {
+	return k.request(ctx, "push URL", pushes, func() {
 		k.m.appendLocked(k.c, chat.Message{Kind: chat.KindPushURL, From: k.ownLocked(), Own: true, Text: address})
 	})
 }
 
 // UpdateNickname implements [chat.Renamer].
 func (k *memoryConn) UpdateNickname(ctx context.Context, nickname string) (chat.Receipt, error) {
-	return k.request(ctx, "nickname", func() {
+	return k.request(ctx, "nickname", renames, func() {
 		k.c.visitor.Name = nickname
 		k.m.appendLocked(k.c, chat.Message{Kind: chat.KindNicknameUpdated, From: k.ownLocked(), Own: true})
 	})
@@ -308,29 +349,54 @@ func (k *memoryConn) UpdateNickname(ctx context.Context, nickname string) (chat.
 
 // MarkRead implements [chat.ReadMarker].
 func (k *memoryConn) MarkRead(ctx context.Context, upTo chat.Position) (chat.Receipt, error) {
-	return k.request(ctx, "read receipt", func() { k.c.read = max(k.c.read, upTo.Index-1) })
+	return k.request(ctx, "read receipt", reads, func() { k.c.read = max(k.c.read, k.c.numberLocked(upTo)) })
+}
+
+// ResetIdle implements [chat.IdleResetter].
+func (k *memoryConn) ResetIdle(ctx context.Context) (chat.Receipt, error) {
+	return k.request(ctx, "reset idle", resets, func() { k.c.resets++ })
 }
 
 // Refetch implements [chat.Refetcher].
-func (k *memoryConn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Message, error) {
-	var found []chat.Message
-	_, err := k.request(ctx, "refetch", func() {
-		end := to.Index
-		if end == 0 {
-			end = k.read
+func (k *memoryConn) Refetch(ctx context.Context, from, to chat.Position) (found []chat.Message, err error) {
+	_, err = k.request(ctx, "refetch", refetches, func() {
+		if to == (chat.Position{}) {
+			to = k.read
 		}
-		for _, l := range k.c.lines {
-			if l.Index >= from.Index && l.Index < end && !k.c.forgotten[l.Index] {
-				found = append(found, l)
-				k.fetched[l.Index] = true
-			}
-		}
+		found = k.reader.refetch(k.c.numberLocked(from), k.c.numberLocked(to))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return found, nil
 }
+
+// History implements [chat.Historian].
+func (k *memoryConn) History(ctx context.Context, before chat.Position, n int) (p chat.Page, err error) {
+	_, err = k.request(ctx, "history", hasHistory, func() {
+		number := k.reader.first
+		if before != (chat.Position{}) {
+			number = max(k.c.numberLocked(before), 1)
+		}
+		p = k.reader.history(number, n)
+	})
+	if err != nil {
+		return chat.Page{}, err
+	}
+	return p, nil
+}
+
+// What a request needs of the capabilities of the chat.
+func always(chat.Capabilities) bool       { return true }
+func types(c chat.Capabilities) bool      { return c.Typing }
+func updates(c chat.Capabilities) bool    { return c.UserData }
+func notifies(c chat.Capabilities) bool   { return c.Notices }
+func pushes(c chat.Capabilities) bool     { return c.URLs }
+func renames(c chat.Capabilities) bool    { return c.Nicknames }
+func reads(c chat.Capabilities) bool      { return c.ReadMarks }
+func resets(c chat.Capabilities) bool     { return c.IdleReset }
+func refetches(c chat.Capabilities) bool  { return c.Refetch }
+func hasHistory(c chat.Capabilities) bool { return c.History }
 
 var (
 	_ chat.Resumer     = (*memoryDriver)(nil)
@@ -342,5 +408,8 @@ var (
 	_ chat.Renamer     = (*memoryConn)(nil)
 	_ chat.ReadMarker  = (*memoryConn)(nil)
 	_ chat.Refetcher   = (*memoryConn)(nil)
-	_ chat.Filer       = (*memoryConn)(nil)
+	_ chat.Historian   = (*memoryConn)(nil)
+
+	_ chat.IdleResetter = (*memoryConn)(nil)
+	_ chat.Filer        = (*memoryConn)(nil)
 )

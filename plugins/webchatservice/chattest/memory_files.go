@@ -3,7 +3,6 @@ package chattest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path"
@@ -88,8 +87,11 @@ func (m *Memory) Read(chatID string) int64 {
 
 // fileRequest makes one request that does not take its turn.
 func (k *memoryConn) fileRequest(ctx context.Context, op string, do func() *chat.ServerError) (chat.Receipt, error) {
-	if k.life.Err() != nil {
+	switch {
+	case k.life.Err() != nil:
 		return chat.Receipt{}, closedError(op)
+	case !k.Capabilities().Files:
+		return chat.Receipt{}, chat.Unsupported(op)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -110,23 +112,19 @@ func (k *memoryConn) fileRequest(ctx context.Context, op string, do func() *chat
 
 // FileLimits implements [chat.Filer].
 func (k *memoryConn) FileLimits(ctx context.Context) (chat.FileLimits, chat.Receipt, error) {
-	var values map[string]any
+	limits := chat.FileLimits{
+		MaxFiles: memoryMaxFiles, MaxFileSize: memoryMaxFileSize, MaxTotalSize: -1, DownloadAttempts: -1, Types: []string{"txt"},
+		UsedDownloads: -1,
+	}
 	receipt, err := k.fileRequest(ctx, "file limits", func() *chat.ServerError {
 		files, total := k.c.usedLocked()
-		values = map[string]any{
-			"upload-max-files": strconv.Itoa(memoryMaxFiles), "upload-max-file-size": strconv.Itoa(memoryMaxFileSize),
-			"upload-file-types": "txt", "upload-need-agent": "false",
-			"used-upload-max-files": strconv.Itoa(files), "used-upload-max-total-size": strconv.Itoa(total),
-		}
+		limits.UsedFiles, limits.UsedTotalSize = int64(files), int64(total)
 		return nil
 	})
 	if err != nil {
 		return chat.FileLimits{}, receipt, err
 	}
-	receipt.Answer, err = json.Marshal(map[string]any{"statusCode": 0, "messages": []any{
-		map[string]any{"type": chat.KindNotice, "text": "file-client-cfg-get", "userData": values},
-	}})
-	return chat.ParseFileLimits(values), receipt, err
+	return limits, receipt, nil
 }
 
 // usedLocked is what the visitor has used of the limits.

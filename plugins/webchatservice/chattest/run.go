@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,11 @@ func Run(t *testing.T, h Harness) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				t.Cleanup(func() {
+					if t.Failed() {
+						t.Logf("the rule is: %s", strings.Join(strings.Fields(c.rule), " "))
+					}
+				})
 				server := h.New(t)
 				t.Cleanup(server.Close) // after the connections of the case
 				c.run(&run{T: t, server: server, features: h.Features})
@@ -99,6 +105,36 @@ func (r *run) send(conn chat.Conn, text string) chat.Receipt {
 	receipt, err := conn.Send(r.ctx(), chat.Action{Kind: chat.ActionMessage, Text: text})
 	require.NoError(r, err, "send %q", text)
 	return receipt
+}
+
+// able returns the methods of an ability, and whether the wire has it: what the harness declares, what the connection
+// says of itself and what it has methods for agree.
+func able[T any](r *run, conn chat.Conn, has func(chat.Capabilities) bool) (methods T, ok bool) {
+	r.Helper()
+	ok = has(r.features.Capabilities)
+	require.Equal(r, ok, has(conn.Capabilities()), "declared and actual ability")
+	methods, implemented := conn.(T)
+	if ok {
+		require.True(r, implemented, "%T has not the methods for what it says that it can do", conn)
+	}
+	return methods, ok
+}
+
+// resumer returns the driver as a chat.Resumer; ok is false for a wire without.
+func (r *run) resumer() (driver chat.Resumer, ok bool) {
+	r.Helper()
+	driver, ok = r.server.Driver().(chat.Resumer)
+	require.Equal(r, r.features.Resumes, ok, "declared and actual ability to resume")
+	return driver, ok
+}
+
+// resume takes a chat up again; the case's end closes the connection.
+func (r *run) resume(driver chat.Resumer, req chat.ResumeRequest) chat.Conn {
+	r.Helper()
+	conn, err := driver.Resume(r.ctx(), req)
+	require.NoError(r, err, "resume")
+	r.closeLater(conn)
+	return conn
 }
 
 // outcome requires that err is a *chat.Error with this outcome and returns it.

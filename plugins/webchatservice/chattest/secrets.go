@@ -15,8 +15,6 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// No key of the chat appears in anything that can be printed: connection, session, driver, events with
-// their raw lines, receipts with their raw answers, errors of every outcome.
 func secretsNeverPrinted(r *run) {
 	driver := r.server.Driver()
 	conn, err := driver.Open(r.ctx(), visitor())

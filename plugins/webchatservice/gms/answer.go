@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,8 @@ type Answer struct {
 	EndedTold  bool // chatEnded was there
 	StatusTold bool // statusCode was there
 	Session    chat.Session
+	Next       int64          // nextPosition; 0 when it was not there
+	Asked      int64          // the position that the answer was asked for, set by the one who asked; 0 when it was not asked for one
 	Messages   []chat.Message // in the order of their indices
 	Errors     []chat.ServerError
 	Idle       json.RawMessage
@@ -77,6 +80,10 @@ func ParseValid(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, e
 			a.Session.Alias = wirejson.Scalar(value)
 		case "userId":
 			a.Session.UserID = wirejson.Scalar(value)
+		case "nextPosition":
+			if n, ok := wirejson.Integer(wirejson.Scalar(value)); ok {
+				a.Next = n
+			}
 		case "messages":
 			lines = value
 		case "errors":
@@ -103,6 +110,11 @@ func ParseValid(body []byte, needStatus bool, secrets ...chat.Secret) (Answer, e
 		return Answer{}, errNotObject
 	}
 	sortLines(a.Messages)
+	for i := range a.Messages {
+		if m := &a.Messages[i]; m.Kind == chat.KindIdleAlert {
+			m.Idle = idleAlert(m, a.Idle)
+		}
+	}
 	return a, nil
 }
 
@@ -159,8 +171,8 @@ func parseLine(raw []byte) chat.Message {
 				}
 			})
 		case "index":
-			if n, ok := wirejson.Integer(wirejson.Scalar(value)); ok && n > 0 {
-				m.Index, m.HasIndex = n, true
+			if n, ok := wirejson.Integer(wirejson.Scalar(value)); ok && n > 0 && n < math.MaxInt64 {
+				m.Index = n
 			}
 		case "type":
 			m.Kind = chat.MessageKind(word(value))
@@ -181,7 +193,8 @@ func parseLine(raw []byte) chat.Message {
 		}
 	})
 	if m.Attributes != nil {
-		text, bot := readAttributes(m.Attributes)
+		content, text, bot := readAttributes(m.Attributes)
+		m.Content = content
 		if text != nil {
 			m.Text = *text
 		}
@@ -255,16 +268,37 @@ const (
 	MarkName  = "client-id"
 )
 
-// readAttributes returns the text of structured content, if there is one, and whether the sender has
+// readAttributes returns structured content and the text of it, if there are any, and whether the sender has
 // the style of a bot (wire-gms A.4; webchatservice 4.4).
-func readAttributes(attributes []byte) (text *string, bot bool) {
+func readAttributes(attributes []byte) (content *chat.Content, text *string, bot bool) {
 	style := wirejson.Dig(attributes, "GCTI_SYSTEM", "party-info", "style")
 	bot = strings.Trim(wirejson.Scalar(style), `"`) == "BOT" // it may be JSON in a string
-	if t := wirejson.Dig(attributes, "structured-content", "genesys-chat", "content", "text"); len(t) > 0 && t[0] == '"' {
+	item := wirejson.Dig(attributes, "structured-content", "genesys-chat", "content")
+	if len(item) > 0 && item[0] == '"' { // an object in a string
+		item = []byte(wirejson.Scalar(item))
+	}
+	if len(item) == 0 || item[0] != '{' || !wirejson.Valid(item) {
+		return nil, nil, bot
+	}
+	if t := wirejson.Dig(item, "text"); len(t) > 0 && t[0] == '"' {
 		s := wirejson.Scalar(t)
 		text = &s
 	}
-	return text, bot
+	return &chat.Content{Items: []json.RawMessage{item}}, text, bot
+}
+
+// idleAlert reads what an alert says of the server's idle timer; countdown is the answer's, which counts if the alert
+// does not tell the time (wire-gms A.3).
+func idleAlert(m *chat.Message, countdown json.RawMessage) *chat.IdleAlert {
+	seconds, err := strconv.ParseFloat(member(m.UserData, "next-idle-timer-secs"), 64)
+	if err != nil {
+		seconds, err = strconv.ParseFloat(wirejson.Scalar(countdown), 64)
+	}
+	alert := &chat.IdleAlert{Closing: strings.EqualFold(member(m.UserData, "next-idle-timer-type"), "CLOSE")}
+	if err == nil && seconds > 0 && seconds < 1<<31 {
+		alert.After = time.Duration(seconds) * time.Second
+	}
+	return alert
 }
 
 // sortLines puts lines into the order of their indices; one without an index stays behind the one
@@ -272,7 +306,7 @@ func readAttributes(attributes []byte) (text *string, bot bool) {
 func sortLines(lines []chat.Message) {
 	sorted, last := true, int64(0)
 	for i := range lines {
-		if lines[i].HasIndex {
+		if lines[i].Index != 0 {
 			sorted = sorted && last <= lines[i].Index
 			last = lines[i].Index
 		}
@@ -287,7 +321,7 @@ func sortLines(lines []chat.Message) {
 	all := make([]placed, len(lines))
 	last = 0
 	for i, l := range lines {
-		if l.HasIndex {
+		if l.Index != 0 {
 			last = l.Index
 		}
 		all[i] = placed{last, l}

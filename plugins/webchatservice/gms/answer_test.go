@@ -94,9 +94,9 @@ func TestParseIsLenientInside(t *testing.T) {
 	assert.Equal(t, []chat.ServerError{{Advice: "many"}}, a.Errors)
 	require.Len(t, a.Messages, 3)
 	assert.Equal(t, "5", a.Messages[0].Text)
-	assert.True(t, a.Messages[0].HasIndex)
+	assert.NotZero(t, a.Messages[0].Index)
 	assert.True(t, a.Messages[0].Time.IsZero())
-	assert.False(t, a.Messages[1].HasIndex)
+	assert.Zero(t, a.Messages[1].Index)
 	assert.Equal(t, chat.MessageKind("Strange"), a.Messages[1].Kind)
 	assert.Equal(t, "fine", a.Messages[2].Text)
 	assert.Equal(t, chat.RoleAgent, a.Messages[2].From.Role)
@@ -158,12 +158,13 @@ func FuzzParse(f *testing.F) {
 		for i, m := range a.Messages {
 			require.True(t, json.Valid(m.Raw), "%s", m.Raw)
 			assertNoKey(t, m.Raw, key)
-			if i > 0 && m.HasIndex && a.Messages[i-1].HasIndex {
+			if i > 0 && m.Index != 0 && a.Messages[i-1].Index != 0 {
 				require.LessOrEqual(t, a.Messages[i-1].Index, m.Index)
 			}
 			again, err := gms.Parse([]byte(`{"statusCode":0,"messages":[`+string(m.Raw)+`]}`), true, secret)
 			require.NoError(t, err)
 			require.Len(t, again.Messages, 1)
+			m.Idle, again.Messages[0].Idle = nil, nil // the answer's count-down may tell it
 			require.Equal(t, m, again.Messages[0])
 		}
 		for _, e := range a.Errors {
@@ -218,5 +219,27 @@ func assertNoKey(t *testing.T, raw []byte, key string) {
 		if s, ok := token.(string); ok {
 			assert.NotContains(t, s, key)
 		}
+	}
+}
+
+// The alert's own seconds count, else those of the answer that brought it (wire-gms A.3).
+func TestParseIdleAlert(t *testing.T) {
+	for name, tt := range map[string]struct {
+		data, countdown string
+		want            chat.IdleAlert
+	}{
+		"own":          {`{"next-idle-timer-type":"CLOSE","next-idle-timer-secs":"45"}`, "9", chat.IdleAlert{After: 45 * time.Second, Closing: true}},
+		"number":       {`{"next-idle-timer-secs":45}`, "9", chat.IdleAlert{After: 45 * time.Second}},
+		"the answer's": {`{"next-idle-timer-type":"CLOSE"}`, "90", chat.IdleAlert{After: 90 * time.Second, Closing: true}},
+		"as text":      {"null", `"30"`, chat.IdleAlert{After: 30 * time.Second}},
+		"none":         {"null", "null", chat.IdleAlert{}},
+		"nonsense":     {"null", `{"a":1}`, chat.IdleAlert{}},
+		"negative":     {"null", "-4", chat.IdleAlert{}},
+		"too much":     {`{"next-idle-timer-secs":"1e300"}`, "9", chat.IdleAlert{}},
+	} {
+		a, err := gms.Parse([]byte(`{"statusCode":0,"idleTimerExpire":`+tt.countdown+`,"messages":[{"index":1,"type":"IdleAlert","userData":`+tt.data+`}]}`), true)
+		require.NoError(t, err, name)
+		require.Len(t, a.Messages, 1, name)
+		assert.Equal(t, &tt.want, a.Messages[0].Idle, name)
 	}
 }

@@ -34,7 +34,7 @@ func (w *Wire) Judge(op string, r *Response, key chat.Secret) (Answer, *chat.Err
 		return a, e
 	}
 	e := &chat.Error{
-		Outcome: chat.Rejected, Op: op, Status: r.Status, StatusCode: a.StatusCode,
+		Outcome: chat.Rejected, Op: op, Status: r.Status, ServerStatus: a.StatusCode,
 		RetryAfter: r.RetryAfter, Errors: a.Errors, Answer: a.Raw,
 	}
 	w.failure(e, r)
@@ -48,7 +48,7 @@ func Outcome(op string, a Answer, option string) *chat.Error {
 	if a.StatusCode == StatusOK {
 		return nil
 	}
-	e := &chat.Error{Outcome: chat.Rejected, Op: op, StatusCode: a.StatusCode, Errors: a.Errors, Answer: a.Raw}
+	e := &chat.Error{Outcome: chat.Rejected, Op: op, ServerStatus: a.StatusCode, Errors: a.Errors, Answer: a.Raw}
 	if a.StatusCode == StatusRetry {
 		e.Code, e.Text, e.Hint = chat.CodeUnavailable, "the chat server behind GMS cannot be reached now (statusCode 1)", "try again later"
 	} else {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-	"github.com/cxbus/cxbus/plugins/webchatservice/indexset"
 )
 
 // Transcript is what a connection knows of its chat: the keys, which lines came, and who was there. It makes
@@ -17,16 +16,45 @@ type Transcript struct {
 
 	told     chat.Session // Session as of the last event
 	from     int64        // first index that is wanted
-	seen     indexset.Set
+	known    int64        // the reader had the lines before this index; 0: none
+	begun    bool         // an event was made
+	seen     indexSet
+	takeover takeover
 	agents   int  // agents seen in the chat
 	left     bool // the last agent left, and nothing was said since
 	putOut   bool // the visitor left without having asked for the end
 	idleShut bool // the server said that it closes for idleness
 }
 
-// NewTranscript returns the transcript of a chat of which the lines from index from on are wanted.
-func NewTranscript(s chat.Session, from int64) Transcript {
-	return Transcript{Session: s, told: s, from: from, Next: from}
+// NewTranscript returns the transcript of a chat of which the lines from index from on are wanted. known is where the
+// reader stood, as in [chat.ResumeRequest.Known].
+func NewTranscript(s chat.Session, from int64, known chat.Position) Transcript {
+	return Transcript{Session: s, told: s, from: from, Next: from, known: max(known.Index, 0)}
+}
+
+// First is the index of the first line behind a place of any connection to the chat.
+func First(p chat.Position) int64 { return max(p.Index, 1) }
+
+// After is the index of the first line behind a place of this connection.
+func (t *Transcript) After(p chat.Position) int64 { return t.takeover.after(p) }
+
+// Position is where a reader stands who has all lines seen so far.
+func (t *Transcript) Position() chat.Position { return t.place(t.Next - 1) }
+
+// place is where a reader stands after the line of that index.
+func (t *Transcript) place(index int64) chat.Position {
+	if index < 1 {
+		return chat.Position{}
+	}
+	return chat.Position{Index: index + 1, ID: t.takeover.generation(index)}
+}
+
+// Asks is the index from which on the server should be asked for lines.
+func (t *Transcript) Asks() int64 {
+	if t.takeover.ask > 0 {
+		return t.takeover.ask
+	}
+	return t.Next
 }
 
 // Take takes in what an answer brought, whose lines are then the event's. raw is the envelope for the event; with one
@@ -38,16 +66,17 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 	if a.StatusCode == StatusOK {
 		t.keys(a.Session)
 	}
-	ev = chat.Event{StatusCode: a.StatusCode, IdleTimerExpire: a.Idle, Raw: raw}
-	if a.StatusCode != StatusRetry { // then the other fields are not reliable
+	ev = chat.Event{Unavailable: a.StatusCode == StatusRetry, IdleCountdown: a.Idle, Raw: raw}
+	if ev.Unavailable { // then the other fields are not reliable
+		t.takeover.doubted = false
+	} else {
+		t.takeover.listen(&a)
+		t.begin(&a, &ev)
 		for i := range a.Messages {
 			m := &a.Messages[i]
-			if m.HasIndex {
-				// An old node may send everything, whatever it was asked for (wire-gms Uncertain 16).
-				if !t.add(m.Index) {
-					continue
-				}
-				t.Next = max(t.Next, m.Index+1)
+			// An old node may send everything, whatever it was asked for (wire-gms Uncertain 16).
+			if m.Index != 0 && !t.take(m) {
+				continue
 			}
 			t.line(m)
 			if n := len(ev.Messages); n < i {
@@ -55,6 +84,7 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 			}
 			ev.Messages = a.Messages[:len(ev.Messages)+1]
 		}
+		t.known = min(t.known, t.Next) // what comes from now on is new
 		ev.Ended = a.Ended
 	}
 	if ev.Ended {
@@ -72,41 +102,131 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 		}
 	}
 	if t.told != t.Session {
+		t.takeover.doubted = t.takeover.doubted && t.told.Alias == t.Session.Alias
 		t.told = t.Session
 		s := t.Session
 		ev.Session = &s
 	}
-	ev.Position = chat.Position{Index: t.Next}
+	ev.Position = t.Position()
 	return ev, raw != nil || len(ev.Messages) > 0 || ev.Ended || ev.Session != nil
+}
+
+// take takes in a line that has an index, and reports whether it is new. It says where in the transcript the line is.
+func (t *Transcript) take(m *chat.Message) bool {
+	if m.Index < t.Next { // else it is new, as almost always
+		if t.seen.has(m.Index) || m.Index < t.from {
+			if at := t.takeover.judge(m); at > 0 {
+				t.takeOver(at)
+			}
+		}
+	}
+	if m.Index < t.from || !t.seen.add(m.Index) {
+		return false
+	}
+	m.Position, m.Known = t.place(m.Index), m.Index < t.known
+	if m.Index < t.Next {
+		behind := t.place(t.before(m.Index))
+		m.Behind = &behind // its hole has been told
+	} else {
+		if first := max(t.Next, t.known); first < m.Index { // the reader does not miss what was known
+			m.Missing = &chat.Gap{First: first, Last: m.Index - 1}
+		}
+		t.Next = m.Index + 1
+	}
+	t.takeover.note(m)
+	return true
+}
+
+// leftOut is how many lines of passing interest, such as typing, a server may have left out at the end of what it once
+// gave.
+const leftOut = 100
+
+// begin takes in the first answer: what the reader is said to have known must be in the chat.
+func (t *Transcript) begin(a *Answer, ev *chat.Event) {
+	if t.begun {
+		return
+	}
+	t.begun = true
+	ev.Earlier = t.from > 1
+	last := max(a.Next, t.Next) - 1
+	for i := range a.Messages {
+		last = max(last, a.Messages[i].Index)
+	}
+	if t.known-leftOut > last { // the record is of another chat, or somebody has changed it
+		t.known = 0
+	}
+}
+
+// before is the index of the line seen before that index; the one before the first that is wanted counts as seen.
+func (t *Transcript) before(index int64) int64 {
+	if i, ok := t.seen.before(index); ok {
+		return i
+	}
+	return t.from - 1
+}
+
+// takeOver takes in that the lines from index on are others than those that came.
+func (t *Transcript) takeOver(index int64) {
+	t.takeover.cut(index)
+	t.seen.cut(index)
+	t.Next, t.from = min(t.Next, index), min(t.from, index)
 }
 
 // Extract takes the lines with an index from first on and before end out of an answer, as a caller asked for
 // them; they count as seen. end 0 is no limit.
 func (t *Transcript) Extract(a *Answer, first, end int64) (found []chat.Message) {
-	var rest []chat.Message
+	rest := a.Messages[:0:0]
 	for _, m := range a.Messages {
-		if !m.HasIndex || m.Index < first || end > 0 && m.Index >= end {
+		if m.Index < max(first, 1) || end > 0 && m.Index >= end {
 			rest = append(rest, m)
 			continue
 		}
 		if len(found) > 0 && found[len(found)-1].Index == m.Index {
 			continue
 		}
-		found = append(found, m)
-		if t.add(m.Index) {
+		before := max(t.before(m.Index), first-1)
+		if m.Index < t.from { // older than all that this connection gives out
+			before = first - 1
+			if n := len(found); n > 0 {
+				before = found[n-1].Index
+			}
+		} else if t.seen.add(m.Index) {
+			t.takeover.note(&m)
 			t.line(&m)
 		}
+		behind := t.place(before)
+		m.Position, m.Behind, m.Known = t.place(m.Index), &behind, m.Index < t.known
+		if before < m.Index-1 {
+			m.Missing = &chat.Gap{First: before + 1, Last: m.Index - 1}
+		}
+		found = append(found, m)
 	}
 	a.Messages = rest
 	return found
 }
 
-// New reports whether a line has not come out of Take or Extract yet.
-func (t *Transcript) New(m chat.Message) bool {
-	return !m.HasIndex || m.Index >= t.from && !t.seen.Has(m.Index)
+// Page returns which lines to ask for as the page of history that ends before the line at before: those from first on
+// and before end. See [chat.Historian].
+func (t *Transcript) Page(before chat.Position, n int) (first, end int64) {
+	end = t.from
+	if before != (chat.Position{}) {
+		end = max(before.Index-1, 1)
+	}
+	return max(end-int64(max(n, 1)), 1), end
 }
 
-func (t *Transcript) add(index int64) bool { return index >= t.from && t.seen.Add(index) }
+// Older makes a page of history of the lines that were extracted for it.
+func (t *Transcript) Older(lines []chat.Message, first int64) chat.Page {
+	for i := range lines {
+		lines[i].Behind = nil
+	}
+	return chat.Page{Messages: lines, Oldest: t.place(first), Beginning: first <= 1}
+}
+
+// New reports whether a line has not come out of Take or Extract yet.
+func (t *Transcript) New(m chat.Message) bool {
+	return m.Index == 0 || m.Index >= t.from && !t.seen.has(m.Index) || t.takeover.other(&m)
+}
 
 // keys overwrites the session's keys with those that the answer has (wire-gms A.2).
 func (t *Transcript) keys(s chat.Session) {

@@ -25,10 +25,10 @@ const limitsNotice = "file-client-cfg-get"
 // transcript. It returns nil if there is none.
 func TakeLimits(a *Answer) (limits *chat.FileLimits) {
 	a.Messages = slices.DeleteFunc(a.Messages, func(m chat.Message) bool {
-		if m.HasIndex || m.Kind != chat.KindNotice || m.Text != limitsNotice {
+		if m.Index != 0 || m.Kind != chat.KindNotice || m.Text != limitsNotice {
 			return false
 		}
-		l := chat.ParseFileLimits(m.UserData)
+		l := ParseLimits(m.UserData)
 		limits = &l
 		return true
 	})

@@ -27,6 +27,9 @@ const (
 	defaultMaxAnswer = 8 << 20
 )
 
+// CancelIdle is the notice that stops the server's idle timer (wire-gms A.7.8).
+const CancelIdle = `{"purpose":"cancel-idle-timer"}`
+
 // Wire makes requests to a GMS, or to what stands in front of it. It is immutable, and may be used from many
 // goroutines at once.
 type Wire struct {

@@ -26,20 +26,20 @@ func (c *conn) start(ctx context.Context, op string, data []byte) *chat.Error {
 }
 
 // tail takes up the end of a long-lived chat (wire-gms C.2): it asks for the last line, and then for what happens from so
-// many lines before it on. from is where the caller stands; 0: nowhere.
-func (c *conn) tail(ctx context.Context, op string, last []byte, from, lines int64, userData map[string]string) *chat.Error {
+// many lines before it on. known is where the caller stands.
+func (c *conn) tail(ctx context.Context, op string, last []byte, known chat.Position, lines int64, userData map[string]string) *chat.Error {
 	p := newPending(op)
 	p.first, p.tail = true, true
 	if e := c.begin(ctx, p, last); e != nil {
 		return e
 	}
 	next := max(p.last-lines, 1)
-	if from > 0 {
-		next = min(next, from)
+	if known != (chat.Position{}) {
+		next = min(next, gms.First(known))
 	}
 	c.mu.Lock()
-	c.transcript = gms.NewTranscript(c.transcript.Session, next)
-	c.read = next
+	c.transcript = gms.NewTranscript(c.transcript.Session, next, known)
+	c.read = c.transcript.Position()
 	session := c.transcript.Session
 	c.mu.Unlock()
 	data, e := request(op, "requestNotifications", session, map[string]any{"transcriptPosition": next, "userData": userData, "message": ""})
@@ -118,7 +118,8 @@ func (c *conn) reattach(link int) {
 			return
 		}
 		c.attach = p
-		session, next := c.transcript.Session, c.transcript.Next
+		session, next := c.transcript.Session, c.transcript.Asks()
+		p.asked = next
 		c.mu.Unlock()
 		data, e := request(op, "requestNotifications", session, map[string]any{"transcriptPosition": next, "message": ""})
 		if e != nil {

@@ -26,8 +26,11 @@ import (
 // features is what this wire can do. On a websocket, credentials are asked for when it opens, and no more.
 func features(carrier string) chattest.Features {
 	return chattest.Features{
-		Confirms: true, Indexes: true, Resumes: true, Types: true, Updates: true, Notifies: true, Wakes: true,
-		Files: true, Refetches: true, Pushes: true, Renames: true, MarksRead: true, Authorizes: carrier == longPolling,
+		Confirms: true, Indexes: true, Resumes: true, Wakes: true, Authorizes: carrier == longPolling,
+		Capabilities: chat.Capabilities{
+			Files: true, History: true, Refetch: true, Typing: true, UserData: true, Notices: true, URLs: true, Nicknames: true,
+			ReadMarks: true, IdleReset: true,
+		},
 	}
 }
 

@@ -29,7 +29,7 @@ type conn struct {
 	hidden     []chat.Secret // the chat's key, and the driver's secrets
 	reorder    reorderBuffer
 	queue      queue
-	read       int64 // where a reader stands after the last event that Receive returned
+	read       chat.Position // where a reader stands after the last event that Receive returned
 
 	// The requests.
 	pending   *pending  // the request under way
@@ -55,11 +55,12 @@ type conn struct {
 }
 
 // newConn returns a connection whose client is not started yet.
-func newConn(d *Driver, s chat.Session, next int64) *conn {
+func newConn(d *Driver, s chat.Session, next int64, known chat.Position) *conn {
 	c := &conn{
 		d: d, sendLock: make(chan struct{}, 1), wake: make(chan struct{}, 1), room: make(chan struct{}, 1), changed: make(chan struct{}),
-		transcript: gms.NewTranscript(s, next), read: next,
+		transcript: gms.NewTranscript(s, next, known),
 	}
+	c.read = c.transcript.Position()
 	c.life, c.stop = context.WithCancel(context.Background())
 	jar := bayeux.NewJar()
 	if d.files != nil {
@@ -80,14 +81,6 @@ func (c *conn) secretsLocked() []chat.Secret {
 	return c.hidden
 }
 
-// public returns the connection with the abilities that it has.
-func (c *conn) public() chat.Conn {
-	if c.files == nil {
-		return c
-	}
-	return &fileConn{c}
-}
-
 // Session implements [chat.Conn].
 func (c *conn) Session() chat.Session {
 	c.mu.Lock()
@@ -99,7 +92,15 @@ func (c *conn) Session() chat.Session {
 func (c *conn) Position() chat.Position {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return chat.Position{Index: c.read}
+	return c.read
+}
+
+// Capabilities implements [chat.Conn]. There are files if the configuration says where they go.
+func (c *conn) Capabilities() chat.Capabilities {
+	return chat.Capabilities{
+		Files: c.files != nil, History: true, Refetch: true, Typing: true, UserData: true, Notices: true, URLs: true,
+		Nicknames: true, ReadMarks: true, IdleReset: true,
+	}
 }
 
 // Close implements [chat.Conn].

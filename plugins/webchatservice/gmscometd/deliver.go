@@ -45,6 +45,7 @@ func (c *conn) answerLocked(a gms.Answer) {
 	raw, whole, other := a.Raw, false, false
 	if p := c.attach; p != nil {
 		c.attach = nil
+		a.Asked = p.asked
 		whole, other = true, true
 		if !c.quiet && a.StatusCode != gms.StatusRetry { // everybody knows that the link is back, and the chat server there
 			raw = nil
@@ -90,7 +91,12 @@ func (c *conn) takeLocked(d delivery) {
 	if lines := d.answer.Messages; !c.quiet && len(lines) > 0 && !slices.ContainsFunc(lines, c.transcript.New) {
 		d.raw = nil // it was said before: to say it again tells nothing
 	}
+	asks := c.transcript.Asks()
 	ev, ok := c.transcript.Take(d.answer, d.raw)
+	if c.transcript.Asks() < asks { // another server may have taken over: it is asked for what it has in their place
+		c.links++
+		c.attachLocked()
+	}
 	if !ok {
 		return
 	}
@@ -100,7 +106,7 @@ func (c *conn) takeLocked(d delivery) {
 	if !d.asked {
 		ev.Raw = nil
 	}
-	c.queue.push(&ev, c.transcript.Next)
+	c.queue.push(&ev)
 	c.quiet = d.answer.StatusCode == gms.StatusRetry // then it will be told that the chat server is back
 	c.wakeLocked()
 	if c.transcript.Over && !over {

@@ -102,63 +102,66 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 	if e != nil {
 		return nil, e
 	}
-	c, e := d.begin(ctx, op, chat.Session{}, 1, data)
+	c, e := d.begin(ctx, op, chat.Session{}, 1, chat.Position{}, data)
 	if e != nil {
 		return nil, e
 	}
-	return c.public(), nil
+	return c, nil
 }
 
 // Resume implements [chat.Resumer]. An answer that does not say whether the chat has ended counts as its end, as it does in
 // the reference client (wire-gms A.5).
 func (d *Driver) Resume(ctx context.Context, r chat.ResumeRequest) (chat.Conn, error) {
 	const op = "resume"
-	s := r.Session
-	if s.ID == "" || s.SecureKey.IsZero() {
+	if r.Session.ID == "" || r.Session.SecureKey.IsZero() {
 		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
 	}
-	next := max(r.From.Index, 1)
-	data, e := request(op, "requestNotifications", s, map[string]any{"transcriptPosition": next, "message": ""})
+	c, e := d.resume(ctx, op, r)
 	if e != nil {
 		return nil, e
 	}
-	c, e := d.begin(ctx, op, s, next, data)
-	if e != nil {
-		return nil, e
-	}
-	return c.public(), nil
+	return c, nil
 }
 
-// ResumeTail implements [chat.TailResumer].
-func (d *Driver) ResumeTail(ctx context.Context, r chat.ResumeRequest) (chat.Conn, error) {
-	const op = "resume"
-	s := r.Session
-	if s.ID == "" || s.SecureKey.IsZero() {
-		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
+func (d *Driver) resume(ctx context.Context, op string, r chat.ResumeRequest) (*conn, *chat.Error) {
+	if r.Tail > 0 {
+		return d.resumeTail(ctx, op, r)
 	}
+	next := gms.First(r.From)
+	data, e := request(op, "requestNotifications", r.Session, map[string]any{"transcriptPosition": next, "message": ""})
+	if e != nil {
+		return nil, e
+	}
+	return d.begin(ctx, op, r.Session, next, r.Known, data)
+}
+
+// resumeTail takes up the end of a long-lived chat (wire-gms C.2).
+func (d *Driver) resumeTail(ctx context.Context, op string, r chat.ResumeRequest) (*conn, *chat.Error) {
 	userData, err := gms.Texts(r.UserData)
 	if err != nil {
 		return nil, gms.Invalid(op, err.Error())
 	}
 	userData[asyncMode] = "true"
-	last, e := request(op, "refresh", s, map[string]any{"transcriptPosition": -1, "message": ""})
+	last, e := request(op, "refresh", r.Session, map[string]any{"transcriptPosition": -1, "message": ""})
 	if e != nil {
 		return nil, e
 	}
-	c, e := d.connect(ctx, op, s, 1)
+	c, e := d.connect(ctx, op, r.Session, 1, r.Known)
 	if e != nil {
 		return nil, e
 	}
-	if e = c.tail(ctx, op, last, r.From.Index, int64(max(r.Lines, 0)), userData); e != nil {
+	if e = c.tail(ctx, op, last, r.Known, int64(r.Tail), userData); e != nil {
 		d.abandon(c)
 		return nil, e
 	}
-	return c.public(), nil
+	return c, nil
 }
 
 // begin makes a Bayeux session and publishes the first request, whose result is the first delivery (wire-gms B.3).
-func (d *Driver) begin(ctx context.Context, op string, s chat.Session, next int64, data []byte) (*conn, *chat.Error) {
-	c, e := d.connect(ctx, op, s, next)
+func (d *Driver) begin(
+	ctx context.Context, op string, s chat.Session, next int64, known chat.Position, data []byte,
+) (*conn, *chat.Error) {
+	c, e := d.connect(ctx, op, s, next, known)
 	if e != nil {
 		return nil, e
 	}
@@ -170,11 +173,11 @@ func (d *Driver) begin(ctx context.Context, op string, s chat.Session, next int6
 }
 
 // connect begins to make a Bayeux session.
-func (d *Driver) connect(ctx context.Context, op string, s chat.Session, next int64) (*conn, *chat.Error) {
+func (d *Driver) connect(ctx context.Context, op string, s chat.Session, next int64, known chat.Position) (*conn, *chat.Error) {
 	if ctx.Err() != nil {
 		return nil, canceledError(ctx, op)
 	}
-	c := newConn(d, s, next)
+	c := newConn(d, s, next, known)
 	c.client.Start()
 	return c, nil
 }
@@ -195,7 +198,7 @@ func (d *Driver) CloseIdleConnections() {
 }
 
 var (
-	_ chat.Driver      = (*Driver)(nil)
-	_ chat.TailResumer = (*Driver)(nil)
-	_ chat.IdleCloser  = (*Driver)(nil)
+	_ chat.Driver     = (*Driver)(nil)
+	_ chat.Resumer    = (*Driver)(nil)
+	_ chat.IdleCloser = (*Driver)(nil)
 )

@@ -109,8 +109,8 @@ func TestResumeTail(t *testing.T) {
 				}
 				last := int64(32)
 				take := func(from int64, lines int) []int64 {
-					conn, err := s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.ResumeRequest{
-						Session: session, From: chat.Position{Index: from}, Lines: lines, UserData: map[string]any{"a": "b"},
+					conn, err := s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{
+						Session: session, Known: chat.Position{Index: from}, Tail: lines, UserData: map[string]any{"a": "b"},
 					})
 					require.NoError(t, err)
 					defer conn.Close() //nolint:errcheck // it returns nil
@@ -134,12 +134,12 @@ func TestResumeTail(t *testing.T) {
 				assert.Equal(t, map[string]string{"a": "b", "GCTI_Chat_AsyncMode": "true"}, s.UserData(session.ID))
 
 				s.EndChat(session.ID)
-				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.ResumeRequest{Session: session, Lines: 3})
+				_, err = s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: session, Tail: 3})
 				require.ErrorIs(t, err, chat.ErrEnded)
 				session.ID, session.SecureKey = "nothing", chat.NewSecret("CANARY-key-0123456789")
-				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.ResumeRequest{Session: session, Lines: 3})
+				_, err = s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: session, Tail: 3})
 				require.ErrorIs(t, err, chat.ErrEnded)
-				_, err = s.Driver().(chat.TailResumer).ResumeTail(t.Context(), chat.ResumeRequest{Lines: 3})
+				_, err = s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Tail: 3})
 				assert.Equal(t, chat.NotSent, chat.OutcomeOf(err))
 			})
 		})

@@ -8,12 +8,7 @@ import (
 )
 
 // inner returns the connection itself.
-func inner(c chat.Conn) *conn {
-	if f, ok := c.(*fileConn); ok {
-		return f.conn
-	}
-	return c.(*conn)
-}
+func inner(c chat.Conn) *conn { return c.(*conn) }
 
 // StateOf is the state of a connection's client.
 func StateOf(c chat.Conn) string { return inner(c).client.State().String() }
@@ -23,7 +18,7 @@ func ClientID(c chat.Conn) string { return inner(c).client.ClientID() }
 
 // Connect returns a connection whose client has begun to make a Bayeux session.
 func (d *Driver) Connect(ctx context.Context) (chat.Conn, error) {
-	c, e := d.connect(ctx, "open", chat.Session{}, 1)
+	c, e := d.connect(ctx, "open", chat.Session{}, 1, chat.Position{})
 	if e != nil {
 		return nil, e
 	}
@@ -54,7 +49,7 @@ func PublishAll(ctx context.Context, c chat.Conn, operations ...string) ([]bool,
 
 // Deliver returns the event of the data of a delivery to a chat with this key, without a network.
 func (d *Driver) Deliver(key chat.Secret, data []byte) (chat.Event, error) {
-	c := newConn(d, chat.Session{ID: "c", SecureKey: key}, 1)
+	c := newConn(d, chat.Session{ID: "c", SecureKey: key}, 1, chat.Position{})
 	c.closed = true // nothing is started
 	defer c.reorder.stop()
 	if err := c.deliver(data); err != nil {
@@ -69,14 +64,11 @@ func (d *Driver) Deliver(key chat.Secret, data []byte) (chat.Event, error) {
 func Merge(events []chat.Event) (out []chat.Event, waiting []int) {
 	var q queue
 	for i := range events {
-		q.push(&events[i], events[i].Position.Index)
+		q.push(&events[i])
 	}
 	for !q.empty() {
 		waiting = append(waiting, q.lines)
 		p := q.pop()
-		if p.next != p.event.Position.Index {
-			panic("a reader stands elsewhere")
-		}
 		out = append(out, p.event)
 	}
 	return out, append(waiting, q.lines)

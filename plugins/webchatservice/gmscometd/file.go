@@ -8,9 +8,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
-// fileConn is a chat whose configuration says where files go (wire-gms B.4). Only answers come from there. The lines about
-// files are pushed like all others.
-type fileConn struct{ *conn }
+// The configuration says where files go (wire-gms B.4); without that there are none. Only answers come from there. The lines
+// about files are pushed like all others.
 
 // form is what a request about files carries.
 func form(operation string, s chat.Session) url.Values {
@@ -20,10 +19,12 @@ func form(operation string, s chat.Session) url.Values {
 }
 
 // known returns the session, if requests about files can be made.
-func (c *fileConn) known(ctx context.Context, op string) (chat.Session, *chat.Error) {
+func (c *conn) known(ctx context.Context, op string) (chat.Session, *chat.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.files == nil:
+		return chat.Session{}, chat.Unsupported(op)
 	case c.life.Err() != nil:
 		return chat.Session{}, closedError(op)
 	case ctx.Err() != nil:
@@ -35,7 +36,7 @@ func (c *fileConn) known(ctx context.Context, op string) (chat.Session, *chat.Er
 }
 
 // bound returns a context that ends with the connection, too, and what frees it.
-func (c *fileConn) bound(ctx context.Context) (context.Context, func()) {
+func (c *conn) bound(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	unhook := context.AfterFunc(c.life, cancel)
 	return ctx, func() {
@@ -45,7 +46,7 @@ func (c *fileConn) bound(ctx context.Context) (context.Context, func()) {
 }
 
 // blame makes a failure after Close one of the closed connection.
-func (c *fileConn) blame(e *chat.Error) *chat.Error {
+func (c *conn) blame(e *chat.Error) *chat.Error {
 	if e != nil && c.life.Err() != nil {
 		e.Code, e.Text, e.Hint = chat.CodeClosed, closeError(e.Op).Text, ""
 	}
@@ -53,7 +54,7 @@ func (c *fileConn) blame(e *chat.Error) *chat.Error {
 }
 
 // answered reads the response to a request about files, or its failure. If the response tells an end, the chat has ended.
-func (c *fileConn) answered(op string, s chat.Session, r *gms.Response, e *chat.Error) (gms.Answer, *chat.Error) {
+func (c *conn) answered(op string, s chat.Session, r *gms.Response, e *chat.Error) (gms.Answer, *chat.Error) {
 	if e != nil {
 		return gms.Answer{}, c.blame(e)
 	}
@@ -68,7 +69,7 @@ func (c *fileConn) answered(op string, s chat.Session, r *gms.Response, e *chat.
 }
 
 // ask makes a request about files that carries none.
-func (c *fileConn) ask(ctx context.Context, op, operation, id string) (gms.Answer, *chat.Error) {
+func (c *conn) ask(ctx context.Context, op, operation, id string) (gms.Answer, *chat.Error) {
 	s, e := c.known(ctx, op)
 	if e != nil {
 		return gms.Answer{}, e
@@ -84,7 +85,7 @@ func (c *fileConn) ask(ctx context.Context, op, operation, id string) (gms.Answe
 }
 
 // FileLimits implements [chat.Filer].
-func (c *fileConn) FileLimits(ctx context.Context) (chat.FileLimits, chat.Receipt, error) {
+func (c *conn) FileLimits(ctx context.Context) (chat.FileLimits, chat.Receipt, error) {
 	const op = "file limits"
 	a, e := c.ask(ctx, op, "fileGetLimits", "")
 	if e != nil {
@@ -98,7 +99,7 @@ func (c *fileConn) FileLimits(ctx context.Context) (chat.FileLimits, chat.Receip
 }
 
 // SendFile implements [chat.Filer].
-func (c *fileConn) SendFile(ctx context.Context, f chat.Upload) (chat.Receipt, error) {
+func (c *conn) SendFile(ctx context.Context, f chat.Upload) (chat.Receipt, error) {
 	const op = "upload"
 	s, e := c.known(ctx, op)
 	if e != nil {
@@ -115,7 +116,7 @@ func (c *fileConn) SendFile(ctx context.Context, f chat.Upload) (chat.Receipt, e
 }
 
 // ReceiveFile implements [chat.Filer].
-func (c *fileConn) ReceiveFile(ctx context.Context, id string, limit int64) (chat.Download, error) {
+func (c *conn) ReceiveFile(ctx context.Context, id string, limit int64) (chat.Download, error) {
 	const op = "download"
 	if e := gms.CheckFileID(op, id); e != nil {
 		return chat.Download{}, e
@@ -139,7 +140,7 @@ func (c *fileConn) ReceiveFile(ctx context.Context, id string, limit int64) (cha
 }
 
 // DeleteFile implements [chat.Filer].
-func (c *fileConn) DeleteFile(ctx context.Context, id string) (chat.Receipt, error) {
+func (c *conn) DeleteFile(ctx context.Context, id string) (chat.Receipt, error) {
 	const op = "delete file"
 	if e := gms.CheckFileID(op, id); e != nil {
 		return chat.Receipt{}, e
@@ -151,7 +152,4 @@ func (c *fileConn) DeleteFile(ctx context.Context, id string) (chat.Receipt, err
 	return chat.Receipt{Confirmed: true, Answer: a.Raw}, nil
 }
 
-var (
-	_ chat.Conn  = (*fileConn)(nil)
-	_ chat.Filer = (*fileConn)(nil)
-)
+var _ chat.Filer = (*conn)(nil)

@@ -85,7 +85,7 @@ func (p *pending) lastOf(a *gms.Answer, e *chat.Error) *chat.Error {
 		return e
 	}
 	for _, m := range a.Messages { // some servers send all lines
-		if m.HasIndex {
+		if m.Index != 0 {
 			p.last = max(p.last, m.Index)
 		}
 	}
@@ -107,7 +107,7 @@ func (c *conn) openedLocked(p *pending, a *gms.Answer, e *chat.Error) (failed bo
 		}
 	}
 	if e == nil {
-		c.transcript = gms.NewTranscript(a.Session, 1)
+		c.transcript = gms.NewTranscript(a.Session, 1, chat.Position{})
 		c.begun, c.attached = true, true
 	}
 	p.settle(e)
@@ -120,7 +120,7 @@ func (c *conn) fetchedLocked(p *pending, a *gms.Answer) bool {
 	q := p.fetch
 	first, indexed := int64(0), false
 	for _, m := range a.Messages {
-		if m.HasIndex {
+		if m.Index != 0 {
 			first, indexed = m.Index, true
 			break
 		}
@@ -131,7 +131,7 @@ func (c *conn) fetchedLocked(p *pending, a *gms.Answer) bool {
 	}
 	end := q.end
 	if end == 0 {
-		end = c.read
+		end = gms.First(c.read)
 	}
 	q.found = c.transcript.Extract(a, q.first, end)
 	c.queue.withdraw(q.found)

@@ -26,6 +26,7 @@ type pending struct {
 	answers bool                    // any delivery that is well
 	end     bool                    // the end of the chat
 	fetch   *fetch                  // the lines that it asks for; nil: it asks for none
+	asked   int64                   // the position that it asks for what happens from; 0: it does not
 
 	// What became of it.
 	settled   bool

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 )
 
 // MaxQueue is how many lines may wait for Receive. With more, nothing is read from the server.
@@ -26,22 +25,21 @@ type queue struct {
 // queued is an event that waits.
 type queued struct {
 	event chat.Event
-	next  int64 // where a reader stands after it
-	lines int   // how many lines it counts as
-	merge bool  // it has nothing but lines, so that others may be added
+	lines int  // how many lines it counts as
+	merge bool // it has nothing but lines, so that others may be added
 }
 
 func (q *queue) empty() bool { return len(q.all) == 0 }
 
-// push adds an event, after which a reader stands at next.
-func (q *queue) push(ev *chat.Event, next int64) {
+// push adds an event.
+func (q *queue) push(ev *chat.Event) {
 	n := max(len(ev.Messages), 1)
 	q.lines += n
-	merge := len(ev.Messages) > 0 && ev.StatusCode == gms.StatusOK && !ev.Ended && ev.Session == nil && ev.Raw == nil &&
-		ev.IdleTimerExpire == nil && len(ev.Errors) == 0
+	merge := len(ev.Messages) > 0 && !ev.Unavailable && !ev.Ended && ev.Session == nil && ev.Raw == nil &&
+		ev.IdleCountdown == nil && ev.Capabilities == nil && !ev.Earlier && len(ev.Errors) == 0
 	if merge && len(q.all) > 0 {
 		if last := &q.all[len(q.all)-1]; last.merge && last.lines+n <= mergeMost && follows(ev.Messages, last.event.Messages) {
-			last.add(ev, next, n)
+			last.add(ev, n)
 			return
 		}
 	}
@@ -50,7 +48,7 @@ func (q *queue) push(ev *chat.Event, next int64) {
 		clear(q.all[n:])
 		q.all, q.head = q.all[:n], 0
 	}
-	q.all = append(q.all, queued{*ev, next, n, merge})
+	q.all = append(q.all, queued{*ev, n, merge})
 }
 
 // follows reports whether lines come after others in the transcript.
@@ -59,18 +57,17 @@ func follows(lines, before []chat.Message) bool {
 		return true
 	}
 	first, last := &lines[0], &before[len(before)-1]
-	return first.HasIndex && last.HasIndex && first.Index > last.Index
+	return first.Index != 0 && last.Index != 0 && first.Behind == nil
 }
 
 // add adds the lines of a later event.
-func (q *queued) add(ev *chat.Event, next int64, lines int) {
+func (q *queued) add(ev *chat.Event, lines int) {
 	e := &q.event
 	if len(e.Messages) == cap(e.Messages) {
 		e.Messages = slices.Grow(e.Messages, mergeMost-len(e.Messages))
 	}
 	e.Messages = append(e.Messages, ev.Messages...)
 	e.Position = ev.Position
-	q.next = next
 	q.lines += lines
 }
 
@@ -90,12 +87,12 @@ func (q *queue) pop() queued {
 
 // withdraw takes lines out of the events that wait, because they were given out in another way.
 func (q *queue) withdraw(lines []chat.Message) {
-	given := make(map[int64]bool, len(lines))
+	given := make(map[chat.Position]bool, len(lines))
 	for _, m := range lines {
-		given[m.Index] = true
+		given[m.Position] = true
 	}
 	for i := range q.all {
 		ev := &q.all[i].event
-		ev.Messages = slices.DeleteFunc(ev.Messages, func(m chat.Message) bool { return m.HasIndex && given[m.Index] })
+		ev.Messages = slices.DeleteFunc(ev.Messages, func(m chat.Message) bool { return m.Index != 0 && given[m.Position] })
 	}
 }

@@ -20,24 +20,29 @@ func TestQueueMergesLinesAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var events []chat.Event
 		var lines []int64
-		special, index := 0, int64(0)
+		special, index, high := 0, int64(0), int64(0)
 		for range rapid.IntRange(0, 200).Draw(t, "events") {
 			ev := chat.Event{Position: chat.Position{Index: int64(len(lines) + 1)}}
 			for range rapid.SampledFrom([]int{1, 1, 1, 2, 100, 0}).Draw(t, "lines") {
 				index++
 				lines = append(lines, index)
-				ev.Messages = append(ev.Messages, chat.Message{Index: index, HasIndex: true})
+				m := chat.Message{Index: index, Position: chat.Position{Index: index + 1}}
+				if index <= high {
+					m.Behind = &chat.Position{Index: index}
+				}
+				high = max(high, index)
+				ev.Messages = append(ev.Messages, m)
 			}
 			ev.Position.Index = int64(len(lines) + 1)
 			switch rapid.IntRange(0, 30).Draw(t, "what") {
 			case 0:
-				ev.StatusCode = 1
+				ev.Unavailable = true
 			case 1:
 				ev.Session = &chat.Session{Alias: "2"}
 			case 2:
 				ev.Raw = json.RawMessage("{}")
 			case 3:
-				ev.IdleTimerExpire = json.RawMessage("5")
+				ev.IdleCountdown = json.RawMessage("5")
 			case 4:
 				ev.Errors = []chat.ServerError{{Code: "1"}}
 			case 5:
@@ -54,7 +59,7 @@ func TestQueueMergesLinesAlone(t *testing.T) {
 		out, waiting := gmscometd.Merge(events)
 		var got []int64
 		for i, ev := range out {
-			alone := ev.StatusCode != 0 || ev.Session != nil || ev.Raw != nil || ev.IdleTimerExpire != nil || ev.Errors != nil || ev.Ended
+			alone := ev.Unavailable || ev.Session != nil || ev.Raw != nil || ev.IdleCountdown != nil || ev.Errors != nil || ev.Ended
 			if alone {
 				special--
 			}

@@ -40,7 +40,7 @@ func (c *conn) next(ctx context.Context, losses int) (*queued, error) {
 	switch {
 	case !c.queue.empty():
 		q := c.queue.pop()
-		c.read = q.next
+		c.read = q.event.Position
 		signal(c.room)
 		return &q, nil
 	case c.transcript.Over && c.reorder.empty():

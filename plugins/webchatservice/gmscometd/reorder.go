@@ -37,7 +37,7 @@ func (b *reorderBuffer) stop() {
 // firstNewLocked returns the lowest index of a line that has not come out yet, 0 if there is none.
 func (c *conn) firstNewLocked(a *gms.Answer) int64 {
 	for _, m := range a.Messages {
-		if m.HasIndex && c.transcript.New(m) {
+		if m.Index != 0 && c.transcript.New(m) {
 			return m.Index
 		}
 	}

@@ -24,6 +24,9 @@ const (
 func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
 	switch a.Kind {
 	case chat.ActionMessage:
+		if a.Reply != nil {
+			return chat.Receipt{}, chat.Unsupported("send")
+		}
 		label := a.MessageType
 		if label == "" {
 			label = "text"
@@ -104,6 +107,11 @@ func (c *conn) CustomNotice(ctx context.Context, text string, attributes json.Ra
 	return result(c.operate(ctx, p, "customNotice", fields, lineGrace))
 }
 
+// ResetIdle implements [chat.IdleResetter].
+func (c *conn) ResetIdle(ctx context.Context) (chat.Receipt, error) {
+	return c.CustomNotice(ctx, "", json.RawMessage(gms.CancelIdle))
+}
+
 // PushURL implements [chat.URLPusher].
 func (c *conn) PushURL(ctx context.Context, address string) (chat.Receipt, error) {
 	p := newPending("push URL")
@@ -120,18 +128,48 @@ func (c *conn) UpdateNickname(ctx context.Context, nickname string) (chat.Receip
 
 // MarkRead implements [chat.ReadMarker].
 func (c *conn) MarkRead(ctx context.Context, upTo chat.Position) (chat.Receipt, error) {
-	if upTo.Index <= 1 { // nothing was read
+	last := gms.First(upTo) - 1
+	if last == 0 { // nothing was read
 		return chat.Receipt{Confirmed: true}, nil
 	}
 	p := newPending("read receipt")
 	p.answers = true
-	return result(c.operate(ctx, p, "readReceipt", map[string]any{"transcriptPosition": upTo.Index - 1}, lineGrace))
+	return result(c.operate(ctx, p, "readReceipt", map[string]any{"transcriptPosition": last}, lineGrace))
 }
 
 // Refetch implements [chat.Refetcher].
 func (c *conn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Message, error) {
-	p := newPending("refetch")
-	p.fetch = &fetch{first: max(from.Index, 1), end: to.Index}
+	c.mu.Lock()
+	first := c.transcript.After(from)
+	c.mu.Unlock()
+	end := int64(0)
+	if to != (chat.Position{}) {
+		end = gms.First(to)
+	}
+	return c.fetchLines(ctx, "refetch", first, end)
+}
+
+// History implements [chat.Historian].
+func (c *conn) History(ctx context.Context, before chat.Position, n int) (chat.Page, error) {
+	c.mu.Lock()
+	first, end := c.transcript.Page(before, n)
+	c.mu.Unlock()
+	if first == end { // there is nothing before
+		return chat.Page{Beginning: true}, nil
+	}
+	lines, err := c.fetchLines(ctx, "history", first, end)
+	if err != nil {
+		return chat.Page{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.transcript.Older(lines, first), nil
+}
+
+// fetchLines asks for the lines from first on and before end; end 0 is where the reader stands.
+func (c *conn) fetchLines(ctx context.Context, op string, first, end int64) ([]chat.Message, error) {
+	p := newPending(op)
+	p.fetch = &fetch{first: first, end: end}
 	// It has no preview, which would be taken for the visitor's.
 	if _, e := c.operate(ctx, p, "refresh", map[string]any{"transcriptPosition": p.fetch.first}, 0); e != nil {
 		return nil, e
@@ -147,4 +185,7 @@ var (
 	_ chat.Renamer     = (*conn)(nil)
 	_ chat.ReadMarker  = (*conn)(nil)
 	_ chat.Refetcher   = (*conn)(nil)
+	_ chat.Historian   = (*conn)(nil)
+
+	_ chat.IdleResetter = (*conn)(nil)
 )

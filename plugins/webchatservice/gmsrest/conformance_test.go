@@ -22,8 +22,11 @@ import (
 
 // features is what this wire can do.
 var features = chattest.Features{
-	Confirms: true, Indexes: true, Resumes: true, Polls: true, Types: true, Updates: true, Notifies: true, Wakes: true,
-	Files: true, Refetches: true, Pushes: true, Renames: true, MarksRead: true, Authorizes: true,
+	Confirms: true, Indexes: true, Resumes: true, Wakes: true, Holes: true, Authorizes: true,
+	Capabilities: chat.Capabilities{
+		Files: true, Refetch: true, Polling: true, Typing: true, UserData: true, Notices: true, URLs: true, Nicknames: true,
+		ReadMarks: true, IdleReset: true,
+	},
 }
 
 // TestConformance runs the suite against servers of each kind that exists.
@@ -68,6 +71,8 @@ type server struct {
 	delay *chatsim.Switch
 	mark  bool
 	gate  *gate
+
+	forget int // lines that are lost as soon as they are said
 }
 
 func newServer(t *testing.T, opts *chatsim.Options) *server {
@@ -138,9 +143,21 @@ func (s *server) AgentJoin(id, name string) {
 }
 
 func (s *server) AgentSay(id, name, text string) {
-	_, err := s.seats[id+name].Say(text)
+	e, err := s.seats[id+name].Say(text)
 	require.NoError(s.t, err)
+	if s.forget > 0 {
+		s.forget--
+		require.True(s.t, s.chat(id).Forget(e.Index))
+	}
 }
+
+// Withhold implements chattest.HoleServer: the next answer to a poll leaves them out.
+func (s *server) Withhold(_ string, n int) {
+	s.Faults().Add(chatsim.Fault{Op: "refresh", Omit: n, Match: func(chatsim.Request) bool { return true }})
+}
+
+// Forget implements chattest.HoleServer.
+func (s *server) Forget(_ string, n int) { s.forget = n }
 
 func (s *server) AgentTyping(id, name string, on bool) {
 	var err error

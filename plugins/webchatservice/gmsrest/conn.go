@@ -29,8 +29,8 @@ type conn struct {
 
 	mu      sync.Mutex // guards everything below
 	book    gms.Transcript
-	read    int64 // where a reader stands after the last event that Receive returned
-	queue   []queued
+	read    chat.Position // where a reader stands after the last event that Receive returned
+	queue   []chat.Event
 	pace    pace
 	polling bool
 	busy    bool // a poll is under way
@@ -41,17 +41,12 @@ type conn struct {
 	missing int         // answers in a row that point to a chat that is gone
 }
 
-// queued is an event with where a reader stands after it.
-type queued struct {
-	event chat.Event
-	next  int64
-}
-
-func newConn(d *Driver, s chat.Session, next int64, a gms.Answer) *conn {
+func newConn(d *Driver, s chat.Session, next int64, known chat.Position, a gms.Answer) *conn {
 	c := &conn{
 		d: d, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		book: gms.NewTranscript(s, next), read: next, polling: true, pace: pace{poll: d.poll},
+		book: gms.NewTranscript(s, next, known), polling: true, pace: pace{poll: d.poll},
 	}
+	c.read = c.book.Position()
 	c.life, c.stop = context.WithCancel(context.Background())
 	c.pace.start(time.Now())
 	c.takeLocked(a, a.Raw) // nobody else has c yet
@@ -78,7 +73,15 @@ func (c *conn) Session() chat.Session {
 func (c *conn) Position() chat.Position {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return chat.Position{Index: c.read}
+	return c.read
+}
+
+// Capabilities implements [chat.Conn]. What GMS takes, all servers take; which files, FileLimits tells.
+func (c *conn) Capabilities() chat.Capabilities {
+	return chat.Capabilities{
+		Files: true, Refetch: true, Polling: true, Typing: true, UserData: true, Notices: true, URLs: true, Nicknames: true,
+		ReadMarks: true, IdleReset: true,
+	}
 }
 
 // Close implements [chat.Conn].
@@ -97,6 +100,9 @@ func (c *conn) Close() error {
 func (c *conn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error) {
 	switch a.Kind {
 	case chat.ActionMessage:
+		if a.Reply != nil {
+			return chat.Receipt{}, chat.Unsupported("send")
+		}
 		label := a.MessageType
 		if label == "" {
 			label = "text"
@@ -162,6 +168,11 @@ func (c *conn) CustomNotice(ctx context.Context, text string, attributes json.Ra
 	return c.request(ctx, "notice", "customNotice", form, false)
 }
 
+// ResetIdle implements [chat.IdleResetter].
+func (c *conn) ResetIdle(ctx context.Context) (chat.Receipt, error) {
+	return c.CustomNotice(ctx, "", json.RawMessage(gms.CancelIdle))
+}
+
 // PushURL implements [chat.URLPusher].
 func (c *conn) PushURL(ctx context.Context, address string) (chat.Receipt, error) {
 	return c.request(ctx, "push URL", "pushUrl", url.Values{"pushUrl": {address}}, false)
@@ -175,32 +186,35 @@ func (c *conn) UpdateNickname(ctx context.Context, nickname string) (chat.Receip
 // MarkRead implements [chat.ReadMarker].
 func (c *conn) MarkRead(ctx context.Context, upTo chat.Position) (chat.Receipt, error) {
 	const op = "read receipt"
-	if upTo.Index <= 1 { // nothing was read
+	last := gms.First(upTo) - 1
+	if last == 0 { // nothing was read
 		return chat.Receipt{Confirmed: true}, nil
 	}
 	form := make(url.Values)
-	setPosition(form, upTo.Index-1)
+	setPosition(form, last)
 	return c.request(ctx, op, "readReceipt", form, false)
 }
 
 // Refetch implements [chat.Refetcher].
 func (c *conn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Message, error) {
 	const op = "refetch"
-	first := max(from.Index, 1)
 	done, e := c.takeTurn(ctx, op)
 	if e != nil {
 		return nil, e
 	}
 	defer done()
+	c.mu.Lock()
+	first := c.book.After(from)
+	c.mu.Unlock()
 	form := make(url.Values) // without a preview: it would be taken for the visitor's
 	setPosition(form, first)
 	var found []chat.Message
 	_, e = c.exchange(ctx, op, "refresh", form, func(a *gms.Answer) {
-		end := to.Index
 		if to == (chat.Position{}) {
-			end = c.read
+			to = c.read
 		}
-		if slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.HasIndex && !m.Own && c.book.New(m) }) {
+		end := gms.First(to)
+		if slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.Index != 0 && !m.Own && c.book.New(m) }) {
 			c.pace.reset()
 		}
 		found = c.book.Extract(a, first, end)
@@ -215,13 +229,16 @@ func (c *conn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Mess
 // withdrawLocked takes lines out of what waits for Receive: a request that was made before may have brought
 // them, too.
 func (c *conn) withdrawLocked(lines []chat.Message) {
-	given := make(map[int64]bool, len(lines))
+	if len(c.queue) == 0 {
+		return
+	}
+	given := make(map[chat.Position]bool, len(lines))
 	for _, m := range lines {
-		given[m.Index] = true
+		given[m.Position] = true
 	}
 	for i := range c.queue {
-		ev := &c.queue[i].event
-		ev.Messages = slices.DeleteFunc(ev.Messages, func(m chat.Message) bool { return m.HasIndex && given[m.Index] })
+		ev := &c.queue[i]
+		ev.Messages = slices.DeleteFunc(ev.Messages, func(m chat.Message) bool { return m.Index != 0 && given[m.Position] })
 	}
 }
 
@@ -248,15 +265,17 @@ func (c *conn) request(ctx context.Context, op, operation string, form url.Value
 		return chat.Receipt{}, e
 	}
 	defer done()
+	asked := int64(0)
 	if positioned {
 		if form == nil {
 			form = make(url.Values)
 		}
 		c.mu.Lock()
-		setPosition(form, c.book.Next)
+		asked = c.book.Asks()
 		c.mu.Unlock()
+		setPosition(form, asked)
 	}
-	a, e := c.exchange(ctx, op, operation, form, nil)
+	a, e := c.exchange(ctx, op, operation, form, func(a *gms.Answer) { a.Asked = asked })
 	c.mu.Lock()
 	c.pace.reset()
 	c.signal()
@@ -375,7 +394,7 @@ func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
 	if slices.ContainsFunc(ev.Messages, func(m chat.Message) bool { return !m.Own }) {
 		c.pace.reset()
 	}
-	c.queue = append(c.queue, queued{ev, c.book.Next})
+	c.queue = append(c.queue, ev)
 	c.signal()
 }
 
@@ -410,4 +429,6 @@ var (
 	_ chat.Renamer     = (*conn)(nil)
 	_ chat.ReadMarker  = (*conn)(nil)
 	_ chat.Refetcher   = (*conn)(nil)
+
+	_ chat.IdleResetter = (*conn)(nil)
 )

@@ -92,7 +92,7 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 			Text: "the server started a chat without telling its chatId and secureKey", Hint: "check that webchat.dataURL is a GMS chat service",
 		}
 	}
-	return newConn(d, a.Session, 1, a), nil
+	return newConn(d, a.Session, 1, chat.Position{}, a), nil
 }
 
 // Resume implements [chat.Resumer]. As the reference client does, it takes an answer that does not
@@ -103,7 +103,7 @@ func (d *Driver) Resume(ctx context.Context, r chat.ResumeRequest) (chat.Conn, e
 	if s.ID == "" || s.SecureKey.IsZero() {
 		return nil, gms.Invalid(op, "a session without chatId and secureKey cannot be resumed")
 	}
-	next := max(r.From.Index, 1)
+	next := gms.First(r.From)
 	form := keys(s)
 	setPosition(form, next)
 	form.Set("message", "")
@@ -127,7 +127,8 @@ func (d *Driver) Resume(ctx context.Context, r chat.ResumeRequest) (chat.Conn, e
 	default:
 		return nil, e
 	}
-	return newConn(d, s, next, a), nil
+	a.Asked = next
+	return newConn(d, s, next, r.Known, a), nil
 }
 
 // CloseIdleConnections implements [chat.IdleCloser].

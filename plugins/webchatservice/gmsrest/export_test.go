@@ -13,13 +13,13 @@ type Taker struct{ c *conn }
 // NewTaker returns a Taker for a chat with this key.
 func NewTaker(key chat.Secret) *Taker {
 	d := &Driver{wire: &wire{Wire: &gms.Wire{}}}
-	return &Taker{newConn(d, chat.Session{ID: "c", SecureKey: key}, 1, gms.Answer{})}
+	return &Taker{newConn(d, chat.Session{ID: "c", SecureKey: key}, 1, chat.Position{}, gms.Answer{})}
 }
 
 // Take returns the event of a body.
 func (t *Taker) Take(ctx context.Context, body []byte) (chat.Event, error) {
 	c := t.c
-	c.book, c.queue = gms.NewTranscript(c.book.Session, 1), nil // each body counts as new
+	c.book, c.queue = gms.NewTranscript(c.book.Session, 1, chat.Position{}), nil // each body counts as new
 	a, e := c.d.wire.Judge("receive", &gms.Response{Status: 200, Body: body}, c.book.Session.SecureKey)
 	if e != nil {
 		return chat.Event{}, e

@@ -346,7 +346,7 @@ func TestLinesWithoutIndex(t *testing.T) {
 				for _, m := range ev.Messages {
 					if m.Kind == chat.KindTypingStarted || m.Kind == chat.KindTypingStopped {
 						count++
-						assert.False(t, m.HasIndex)
+						assert.Zero(t, m.Index)
 					}
 				}
 			}
@@ -443,10 +443,10 @@ func TestResumeOffline(t *testing.T) {
 		defer conn.Close()
 		ev, err := conn.Receive(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, 1, ev.StatusCode)
+		assert.True(t, ev.Unavailable)
 		ev, err = conn.Receive(t.Context())
 		require.NoError(t, err)
-		assert.Zero(t, ev.StatusCode)
+		assert.False(t, ev.Unavailable)
 		assert.Len(t, ev.Messages, 1, "the transcript from the beginning")
 
 		s.Faults().Add(chatsim.Fault{Op: "refresh", Details: gmssim.Fault{StatusCode: 1}})

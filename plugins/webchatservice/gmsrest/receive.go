@@ -18,12 +18,12 @@ func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
 		}
 		c.mu.Lock()
 		if len(c.queue) > 0 {
-			q := c.queue[0]
-			c.queue[0] = queued{}
+			ev := c.queue[0]
+			c.queue[0] = chat.Event{}
 			c.queue = c.queue[1:]
-			c.read = q.next
+			c.read = ev.Position
 			c.mu.Unlock()
-			return q.event, nil
+			return ev, nil
 		}
 		if c.book.Over {
 			c.mu.Unlock()
@@ -98,7 +98,7 @@ func (c *conn) ring() {
 func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) {
 	begun := time.Now()
 	c.mu.Lock()
-	session, next, text := c.book.Session, c.book.Next, c.preview
+	session, next, text := c.book.Session, c.book.Asks(), c.preview
 	c.mu.Unlock()
 	preview := ""
 	if text != nil {
@@ -116,6 +116,7 @@ func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) 
 	var a gms.Answer
 	if e == nil {
 		a, e = c.d.wire.Judge(op, resp, session.SecureKey)
+		a.Asked = next
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,4 +1,4 @@
-package indexset_test
+package gms
 
 import (
 	"math"
@@ -6,8 +6,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"pgregory.net/rapid"
-
-	"github.com/cxbus/cxbus/plugins/webchatservice/indexset"
 )
 
 // The set agrees with a map, and is as small as its gaps allow.
@@ -20,15 +18,15 @@ func TestSetAgreesWithMap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
-				var s indexset.Set
+				var s indexSet
 				model := make(map[int64]bool)
 				for _, i := range rapid.SliceOf(indices).Draw(t, "indices") {
-					if got, want := s.Add(i), !model[i]; got != want {
+					if got, want := s.add(i), !model[i]; got != want {
 						t.Fatalf("Add(%d) = %v, want %v", i, got, want)
 					}
 					model[i] = true
-					if at := indices.Draw(t, "asked"); s.Has(at) != model[at] {
-						t.Fatalf("Has(%d) = %v, want %v", at, s.Has(at), model[at])
+					if at := indices.Draw(t, "asked"); s.has(at) != model[at] {
+						t.Fatalf("Has(%d) = %v, want %v", at, s.has(at), model[at])
 					}
 				}
 				ranges := 0
@@ -37,8 +35,24 @@ func TestSetAgreesWithMap(t *testing.T) {
 						ranges++
 					}
 				}
-				if s.Ranges() != ranges {
-					t.Fatalf("%d ranges, want %d", s.Ranges(), ranges)
+				if len(s.ranges) != ranges {
+					t.Fatalf("%d ranges, want %d", len(s.ranges), ranges)
+				}
+				at := indices.Draw(t, "before")
+				below, ok := int64(0), false
+				for i := range model {
+					if i < at && (!ok || i > below) {
+						below, ok = i, true
+					}
+				}
+				if got, found := s.before(at); got != below || found != ok {
+					t.Fatalf("before(%d) = %v, %v, want %v, %v", at, got, found, below, ok)
+				}
+				s.cut(at)
+				for i := range model {
+					if s.has(i) != (i < at) {
+						t.Fatalf("after cut(%d), has(%d) = %v", at, i, s.has(i))
+					}
 				}
 			})
 		})
@@ -46,7 +60,7 @@ func TestSetAgreesWithMap(t *testing.T) {
 }
 
 func TestZeroSet(t *testing.T) {
-	var s indexset.Set
-	assert.False(t, s.Has(0))
-	assert.Zero(t, s.Ranges())
+	var s indexSet
+	assert.False(t, s.has(0))
+	assert.Empty(t, s.ranges)
 }
