@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/url"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +50,9 @@ func (p *program) agentCommand() *cobra.Command {
 			if u, err := url.Parse(o.desk); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 				return &usageError{fmt.Errorf("--desk %q is no address; want what busdemo sim --desk prints, such as http://127.0.0.1:8080/desk", o.desk)}
 			}
-			return p.agent(cmd.Context(), o)
+			ctx, stop := p.endOnHangUp(cmd.Context())
+			defer stop()
+			return p.agent(ctx, o)
 		},
 	}
 	cmd.Flags().StringVar(&o.desk, "desk", "http://127.0.0.1:8080"+deskPath, "sit at the desk at this `URL`")
@@ -64,13 +66,19 @@ func (p *program) agent(ctx context.Context, o agentOptions) error {
 	if err != nil {
 		return err
 	}
-	paint := painter(colours(p.stdout, os.Getenv))
-	a := &agent{
-		options: o, desk: c, screen: &screen{p: paint, echo: !terminal(p.stdin), w: p.stdout}, chats: make(map[string]*agentChat),
+	con, err := p.tty()
+	if err != nil {
+		c.leave()
+		return err
 	}
+	a := &agent{options: o, desk: c, screen: con.screen, chats: make(map[string]*agentChat)}
 	a.screen.note("%s sits at the desk; /help lists the commands", o.name)
-	worked := a.work(ctx, p.stdin)
+	worked := a.work(ctx, con.lines)
+	if worked == errInterrupted {
+		p.interrupt()
+	}
 	a.goHome(ctx)
+	con.restore()
 	c.leave()
 	if err := a.screen.failed(); err != nil {
 		return fmt.Errorf("write the chats: %w", err)
@@ -106,10 +114,10 @@ func (c *agentChat) String() string { return fmt.Sprintf("#%d %s", c.number, c.v
 
 // work shows what comes and does what is typed. It returns nil at the end of the input, errInterrupted when ctx has
 // ended.
-func (a *agent) work(ctx context.Context, stdin io.Reader) error {
+func (a *agent) work(ctx context.Context, next lineReader) error {
 	stop := make(chan struct{})
 	defer close(stop)
-	in := readLines(stdin, stop)
+	in := readLines(next, stop)
 	for a.screen.failed() == nil {
 		lines := in
 		if a.holdFor != nil {
@@ -122,9 +130,13 @@ func (a *agent) work(ctx context.Context, stdin io.Reader) error {
 			}
 			a.show(ctx, e)
 		case l, more := <-lines:
+			var long *longLineError
 			switch {
 			case !more:
 				return nil
+			case errors.As(l.err, &long):
+				a.screen.note("not done: %s", long)
+				continue
 			case l.err != nil:
 				return l.err
 			}
@@ -138,11 +150,30 @@ func (a *agent) work(ctx context.Context, stdin io.Reader) error {
 	return nil
 }
 
-// goHome leaves all chats. The end of ctx does not cut it short.
+// homeTime limits how long an agent waits, after the last order, for what came of the orders.
+const homeTime = 5 * time.Second
+
+// goHome leaves all chats, and shows what comes until it has left them: so whatever was done before is shown, too. The
+// end of ctx does not cut it short.
 func (a *agent) goHome(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), homeTime)
+	defer cancel()
+	a.options.join = false
+	in := func(c *agentChat) bool { return c.joined }
 	for _, c := range a.order {
-		if c.joined {
-			_ = a.desk.do(context.WithoutCancel(ctx), deskOrder{Chat: c.id, Do: "leave"}) // else the end of the presence does it
+		if c.joined && a.desk.do(ctx, deskOrder{Chat: c.id, Do: "leave"}) != nil {
+			return // the end of the presence does it
+		}
+	}
+	for slices.ContainsFunc(a.order, in) && a.screen.failed() == nil {
+		select {
+		case e, more := <-a.desk.events:
+			if !more {
+				return
+			}
+			a.show(ctx, e)
+		case <-ctx.Done():
+			return
 		}
 	}
 }

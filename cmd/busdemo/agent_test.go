@@ -189,9 +189,9 @@ func TestAgent(t *testing.T) {
 	agent.see("#1 Vera: where is my parcel?")
 	visitor.see("* Ann is typing")
 	visitor.see("Ann: /slash")
-	visitor.see("CustomNotice by Ann: open")
-	visitor.see("PushUrl by Ann: http://example.net")
-	visitor.see("file note.txt by Ann")
+	visitor.see("notice for programs by Ann: open")
+	visitor.see("Ann sent a link: http://example.net")
+	visitor.see("Ann sent the file note.txt")
 	agent.shows("Ann (whispers): psst", "not done: stat /nowhere", "not done: /notice wants something",
 		"not done: there is no agent Bob", "not done: there is no chat 7", "#1 Vera: your chat") // answers may overtake events
 	agent.enter("/end")

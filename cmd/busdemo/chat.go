@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +20,9 @@ import (
 // endCommand ends a chat.
 const endCommand = "/end"
 
-// maxLine limits a line of standard input.
-const maxLine = 64 << 10
+// maxUnsettled is how many lines are sent that the server has not answered yet. No more are read meanwhile, so that a
+// pipe that is faster than the chat waits.
+const maxUnsettled = 50
 
 // chatOptions are the flags of busdemo chat.
 type chatOptions struct {
@@ -83,6 +83,13 @@ func (s *screen) note(format string, args ...any) {
 	s.print(dim, "*", fmt.Sprintf(format, args...))
 }
 
+// redirect shows on w what comes from now on.
+func (s *screen) redirect(w io.Writer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.w = w
+}
+
 func (s *screen) failed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -134,17 +141,27 @@ func (s *screen) showLine(m webchatservice.Message, after []webchatservice.Messa
 }
 
 func (p *program) chat(ctx context.Context, o chatOptions) error {
-	paint := painter(colours(p.stdout, os.Getenv))
 	s, err := p.newStack(ctx, stackOptions{namespace: "Chat", file: o.config, transport: o.transport})
 	if err != nil {
 		return err
 	}
-	v := &visitor{stack: s, screen: &screen{p: paint, echo: !terminal(p.stdin), w: p.stdout}}
+	defer p.sayEnding(ctx)()
 	started := startChat(ctx, nil, s.client, webchatservice.StartChatIn{Nickname: o.nickname, FirstName: o.nickname})
 	var talked error
+	c := &tty{screen: &screen{w: p.stdout}, restore: func() {}}
+	if started == nil {
+		if c, err = p.tty(); err != nil {
+			return together(err, endChat(ctx, nil, s.client, s.events), s.close(ctx))
+		}
+	}
+	v := &visitor{stack: s, screen: c.screen}
 	if started == nil {
 		v.screen.note("connected; %s ends the chat", endCommand)
-		talked = v.talk(ctx, p.stdin)
+		talked = v.talk(ctx, c.lines)
+	}
+	c.restore()
+	if talked == errInterrupted { // a terminal in raw mode sends no signal
+		p.interrupt()
 	}
 	ended := endChat(ctx, nil, s.client, s.events)
 	v.look()
@@ -155,12 +172,12 @@ func (p *program) chat(ctx context.Context, o chatOptions) error {
 	err = v.screen.failed()
 	if err == nil && (started == nil || started == errInterrupted) {
 		fmt.Fprintln(p.stdout)
-		err = printTranscript(p.stdout, paint, transcript)
+		err = printTranscript(p.stdout, v.screen.p, transcript)
 	}
 	if err != nil {
 		return fmt.Errorf("write the chat: %w", err)
 	}
-	return together(started, talked, ended, told, closed)
+	return together(started, talked, v.unsent(), ended, told, closed)
 }
 
 // visitor is the person at the terminal.
@@ -170,6 +187,15 @@ type visitor struct {
 	place   int // in the events: what comes from here on is not shown yet
 	ended   *webchatservice.EndedData
 	sending sync.WaitGroup
+	lost    atomic.Int64 // lines that were not sent
+}
+
+// unsent returns an error if lines were not sent.
+func (v *visitor) unsent() error {
+	if n := v.lost.Load(); n > 0 {
+		return fmt.Errorf("%s not sent; the chat says which", plural(int(n), "line"))
+	}
+	return nil
 }
 
 // lostError is returned when a chat ended because visitor and server had lost each other.
@@ -179,16 +205,19 @@ func (e *lostError) Error() string {
 	return fmt.Sprintf("the chat was given up (%s): the server could not be reached for too long", e.reason)
 }
 
-// talk shows what comes and sends what is typed. It returns nil when the chat has ended or is to be
-// ended, errInterrupted when ctx has ended, a *lostError when nobody wanted the end.
-func (v *visitor) talk(ctx context.Context, stdin io.Reader) error {
+// talk shows what comes and sends what is typed. At the end of the input it waits until the server has everything. It
+// returns nil when the chat has ended or is to be ended, errInterrupted when ctx has ended, a *lostError when nobody
+// wanted the end.
+func (v *visitor) talk(ctx context.Context, lines lineReader) error {
 	send, err := webchatservice.SendMessage.Bind(v.stack.client)
 	if err != nil {
 		return err
 	}
 	stop := make(chan struct{})
 	defer close(stop)
-	in := readLines(stdin, stop)
+	typed := readLines(lines, stop)
+	settled := make(chan struct{}, maxUnsettled)
+	unsettled := 0
 	for {
 		changed := v.look()
 		switch {
@@ -199,23 +228,36 @@ func (v *visitor) talk(ctx context.Context, stdin io.Reader) error {
 				return &lostError{v.ended.Reason}
 			}
 			return nil
+		case typed == nil && unsettled == 0:
+			return nil
+		}
+		in := typed
+		if unsettled == maxUnsettled {
+			in = nil
 		}
 		select {
 		case <-changed:
+		case <-settled:
+			unsettled--
 		case l, more := <-in:
+			if !more {
+				typed = nil
+				continue
+			}
+			var long *longLineError
+			text, command := strings.CutPrefix(l.text, "/")
 			switch {
-			case !more, strings.TrimSpace(l.text) == endCommand:
-				return nil
+			case errors.As(l.err, &long):
+				v.notSent(long.begin+"...", long)
 			case l.err != nil:
 				return l.err
-			case strings.HasPrefix(l.text, "/") && !strings.HasPrefix(l.text, "//"):
+			case strings.TrimSpace(l.text) == endCommand:
+				return nil
+			case command && !strings.HasPrefix(text, "/"):
 				v.screen.note("unknown command %s; %s ends the chat, and a line that begins with // is sent", l.text, endCommand)
-			case strings.TrimSpace(l.text) != "":
-				text := l.text
-				if strings.HasPrefix(text, "//") {
-					text = text[1:]
-				}
-				v.say(ctx, send, text)
+			case strings.TrimSpace(text) != "":
+				unsettled++
+				v.say(ctx, send, text, settled)
 			}
 		case <-ctx.Done():
 			return errInterrupted
@@ -237,46 +279,19 @@ func (v *visitor) look() <-chan struct{} {
 }
 
 // say sends a line, after those before it, and does not wait for that; the visitor is told if it failed.
-// Every command settles, so that there is an end to sending.
-func (v *visitor) say(ctx context.Context, send *bus.Caller[webchatservice.SendMessageIn, webchatservice.SendMessageOut], text string) {
+// Every command settles, so that there is an end to sending; settled is told, and has room.
+func (v *visitor) say(ctx context.Context, send *bus.Caller[webchatservice.SendMessageIn, webchatservice.SendMessageOut], text string, settled chan<- struct{}) {
 	sent := send.Go(ctx, webchatservice.SendMessageIn{Message: text})
 	v.sending.Go(func() {
 		if _, err := sent.Result(context.WithoutCancel(ctx)); err != nil {
-			v.screen.note("not sent: %s (%s)", text, oneLine(err))
+			v.notSent(text, err)
 		}
+		settled <- struct{}{}
 	})
 }
 
-// input is a line of standard input, or why there is none.
-type input struct {
-	text string
-	err  error
-}
-
-// readLines hands out the lines of r until its end. A read cannot be broken off: once stop is closed,
-// the goroutine ends with the read that is under way, or with the process.
-func readLines(r io.Reader, stop <-chan struct{}) <-chan input {
-	out := make(chan input)
-	give := func(i input) bool {
-		select {
-		case out <- i:
-			return true
-		case <-stop:
-			return false
-		}
-	}
-	go func() {
-		defer close(out)
-		scanner := bufio.NewScanner(r)
-		scanner.Buffer(nil, maxLine)
-		for scanner.Scan() {
-			if !give(input{text: scanner.Text()}) {
-				return
-			}
-		}
-		if err := scanner.Err(); err != nil {
-			give(input{err: fmt.Errorf("read standard input: %w", err)})
-		}
-	}()
-	return out
+// notSent tells that a line was not sent.
+func (v *visitor) notSent(text string, err error) {
+	v.lost.Add(1)
+	v.screen.note("not sent: %s (%s)", text, oneLine(err))
 }

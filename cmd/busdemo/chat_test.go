@@ -1,13 +1,18 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
@@ -99,7 +104,7 @@ func TestChatNotSent(t *testing.T) {
 		got := trial{stdin: stdin, prepare: func(s *chatsim.Server) {
 			s.Faults().Add(chatsim.Fault{Op: "send", Details: gmssim.Fault{Errors: []gmssim.Error{{Code: gmssim.CodeTooLong, Advice: "too long"}}}})
 		}}.run(t, "chat")
-		got.requireOK(t)
+		got.assertLine(t, exitFailure, "1 line not sent")
 		assertOrder(t, got.stdout, "* not sent: refused", "Ann: You said: taken")
 	})
 }
@@ -131,11 +136,108 @@ func TestChatLost(t *testing.T) {
 
 func TestChatLineTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		got := trial{stdin: strings.NewReader(strings.Repeat("x", maxLine+1))}.run(t, "chat")
-		got.assertLine(t, exitFailure, "read standard input", "too long")
-		assert.Contains(t, got.stdout, "Transcript")
-		got.assertEnded(t)
+		long := strings.Repeat("x", maxLine+1)
+		for _, text := range []string{"before\n" + long + "\nafter\n", "before\n" + long + long + "\nafter\n", "before\nafter\n" + long} {
+			got := trial{stdin: strings.NewReader(text)}.run(t, "chat")
+			got.assertLine(t, exitFailure, "1 line not sent")
+			assertOrder(t, got.stdout, "* not sent: xxx", "a line is longer than 65536 bytes", "Transcript", "Visitor: before", "Visitor: after")
+			got.assertEnded(t)
+		}
 	})
+}
+
+// TestChatPipedFaster: a pipe that is faster than the chat waits, and every line of it is sent, in order.
+func TestChatPipedFaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4 * maxUnsettled
+		var text strings.Builder
+		for i := range n {
+			fmt.Fprintln(&text, "line", i)
+		}
+		got := trial{stdin: strings.NewReader(text.String()), prepare: func(s *chatsim.Server) {
+			s.Faults().Add(chatsim.Fault{Op: "send", DelayAnswer: 500 * time.Millisecond, Times: n})
+		}}.run(t, "chat")
+		got.requireOK(t)
+		said := got.sim.Chats()[0].Lines(chatsim.Client)
+		require.Len(t, said, n)
+		for i, line := range said {
+			require.Equal(t, fmt.Sprint("line ", i), line)
+		}
+	})
+}
+
+// TestChatSilentServer: Ctrl-C while the server is silent says what is being done.
+func TestChatSilentServer(t *testing.T) {
+	for _, args := range [][]string{{"chat"}, {"demo"}} {
+		synctest.Test(t, func(t *testing.T) {
+			stdin, stop := pipe(t)
+			defer stop()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			got := trial{stdin: stdin, ctx: ctx, prepare: func(s *chatsim.Server) {
+				s.Faults().Add(chatsim.Fault{Op: "start", DelayAnswer: time.Hour, Times: 100})
+				time.AfterFunc(100*time.Millisecond, cancel)
+			}}.run(t, args...)
+			assert.Equal(t, exitInterrupted, got.status)
+			assert.Contains(t, got.stderr, "ending the chat; Ctrl-C once more quits at once")
+		})
+	}
+}
+
+// TestEditor: lines that arrive go above the line that is being typed.
+func TestEditor(t *testing.T) {
+	in, keyboard := io.Pipe()
+	shown := make(chan struct{})
+	screen := &output{on: "hello ", call: func() { close(shown) }}
+	e, next := newEditor(in, screen, func() (int, int, error) { return 80, 24, nil })
+	lines := make(chan input)
+	go func() {
+		for {
+			text, err := next()
+			lines <- input{text, err}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	typing := func(text string) {
+		t.Helper()
+		_, err := io.WriteString(keyboard, text)
+		require.NoError(t, err)
+	}
+	typing("hello ")
+	<-shown
+	_, err := io.WriteString(e, "Ann: in between\n")
+	require.NoError(t, err)
+	assert.Contains(t, screen.String(), "Ann: in between\r\n"+prompt+"hello ", "the prompt comes back with what was typed")
+	typing("there\r")
+	assert.Equal(t, input{text: "hello there"}, <-lines)
+	typing("abc\x03")
+	assert.Equal(t, input{err: errInterrupted}, <-lines)
+}
+
+// closedOutput is the pipe to a reader that has gone.
+type closedOutput struct{ left int }
+
+func (c *closedOutput) Write(b []byte) (int, error) {
+	if c.left -= len(b); c.left < 0 {
+		return 0, &fs.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}
+	}
+	return len(b), nil
+}
+
+// TestReaderHasSeenEnough: a reader that goes away, as head does, is no failure.
+func TestReaderHasSeenEnough(t *testing.T) {
+	for _, args := range [][]string{{"demo"}, {"demo", "--json"}, {"chat"}, {"commands"}, {"events"}, {"commands", "--json"}, {"version"}, {"help"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var stderr strings.Builder
+				status := run(t.Context(), args, strings.NewReader("hello\n"), &closedOutput{left: 5}, &stderr, nil)
+				assert.Equal(t, exitOK, status)
+				assert.Empty(t, stderr.String())
+			})
+		})
+	}
 }
 
 // TestHostileText: what others write cannot do anything to the terminal.

@@ -94,6 +94,7 @@ func (p *program) demo(ctx context.Context, o demoOptions) error {
 	if o.json {
 		write = jsonTrace(p.stdout)
 	}
+	defer p.sayEnding(ctx)()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t := newTrace(write, cancel) // when nobody reads, the chat is ended as by Ctrl-C

@@ -54,7 +54,9 @@ func (p *program) loadCommand() *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
-			return p.load(cmd.Context(), o)
+			ctx, stop := p.endOnHangUp(cmd.Context())
+			defer stop()
+			return p.load(ctx, o)
 		},
 	}
 	flags := cmd.Flags()

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/cxbus/cxbus/bus/busconfig"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
@@ -43,8 +44,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, hangUp))
 }
 
-// run is the program: it carries out args and returns the exit status. The end of ctx is Ctrl-C; a signal
-// from hangUp, which may be nil, makes it read its configuration again.
+// run is the program: it carries out args and returns the exit status. The end of ctx is Ctrl-C. A signal
+// from hangUp, which may be nil, makes it read its configuration again; a command that has none ends in order.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, hangUp <-chan os.Signal) int {
 	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, newSim: simulator.New, hangUp: hangUp}
 	return p.run(ctx, args)
@@ -56,15 +57,21 @@ type program struct {
 	stdout, stderr io.Writer
 	newSim         func(*chatsim.Options) *chatsim.Server // makes the embedded server
 	hangUp         <-chan os.Signal                       // asks for the configuration to be read again
+	interrupt      context.CancelFunc                     // does what Ctrl-C does
 }
 
 func (p *program) run(ctx context.Context, args []string) int {
+	ctx, p.interrupt = context.WithCancel(ctx)
+	defer p.interrupt()
 	root := p.root()
 	root.SetArgs(append([]string{}, args...)) // not nil, which would mean os.Args
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
+		return exitOK
+	}
+	if errors.Is(err, syscall.EPIPE) { // whoever reads (busdemo demo | head) has seen enough
 		return exitOK
 	}
 	interrupted := errors.Is(err, errInterrupted)
@@ -91,6 +98,44 @@ func (p *program) complain(err error) {
 	for _, l := range lines {
 		fmt.Fprintln(p.stderr, "busdemo: "+l)
 	}
+}
+
+// sayEndingAfter is how long the end of a chat may take after Ctrl-C until that is explained.
+const sayEndingAfter = time.Second
+
+// sayEnding says, when ctx has ended and stop is not called soon after, what takes so long.
+func (p *program) sayEnding(ctx context.Context) (stop func()) {
+	over, said := make(chan struct{}), make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		defer close(said)
+		select {
+		case <-time.After(sayEndingAfter):
+			fmt.Fprintln(p.stderr, "busdemo: ending the chat; Ctrl-C once more quits at once")
+		case <-over:
+		}
+	})
+	return func() {
+		close(over)
+		if !cancel() {
+			<-said
+		}
+	}
+}
+
+// endOnHangUp returns a context that also ends when the terminal is closed (SIGHUP), for commands without a
+// configuration to be read again.
+func (p *program) endOnHangUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-p.hangUp:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(); <-done }
 }
 
 // together returns nil when all errs are nil, the one that is not, or all of them joined.

@@ -27,5 +27,5 @@ func TestManual(t *testing.T) {
 			assert.Contains(t, string(manual), "--"+f.Name, "docs/busdemo.md lacks a flag of %s", c.Name())
 		})
 	}
-	assert.Equal(t, 7, seen)
+	assert.Equal(t, 8, seen)
 }

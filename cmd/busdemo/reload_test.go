@@ -15,7 +15,8 @@ func TestReload(t *testing.T) {
 			hangUp: "WebChatService.agentConnected",
 			change: func() { t.Setenv("CXBUS_WEBCHAT_MAXMESSAGELENGTH", "300") },
 		}.run(t)
-		got.requireOK(t)
+		assert.Equal(t, exitOK, got.status)
+		assert.Equal(t, "busdemo: the configuration was read again, and counts from the next chat on\n", got.stderr)
 		assertOrder(t, got.stdout, "WebChatService.agentConnected", "Config.reloaded", "WebChatService.ended")
 		assert.Contains(t, got.stdout, `{"changed":["webchat"]}`)
 	})

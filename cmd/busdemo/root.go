@@ -3,11 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
 // usageError is a wrong command line.
@@ -22,11 +26,12 @@ func (p *program) root() *cobra.Command {
 		Short: "Show the bus and WebChatService at work",
 		Long: "busdemo plays a whole chat on the bus, through WebChatService, against a simulated Genesys server:\n" +
 			"no account and no network are needed. Without a command it does what busdemo demo does.",
-		Args:              noArgs,
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:          noArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version(),
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	p.demoFlags(root)
 	root.AddCommand(
@@ -37,9 +42,62 @@ func (p *program) root() *cobra.Command {
 		p.loadCommand(),
 		p.commandsCommand(),
 		p.eventsCommand(),
+		versionCommand(),
 	)
+	completeFlags(root)
 	root.SetHelpCommand(helpCommand(root))
 	return root
+}
+
+// version is that of the module this program was built from, and the commit where the build knows it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "of an unknown version"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+	}
+	return fmt.Sprintf("%s (%s, %s/%s)", v, info.GoVersion, runtime.GOOS, runtime.GOARCH)
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", cmd.Root().Name(), cmd.Root().Version)
+			return err
+		},
+	}
+}
+
+// completeFlags tells shells the values of the flags that have some.
+func completeFlags(root *cobra.Command) {
+	values := map[string]cobra.CompletionFunc{
+		"transport": cobra.FixedCompletions([]cobra.Completion{gmsrest.Name, gmscometd.Name}, cobra.ShellCompDirectiveNoFileComp),
+		"config": func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return []cobra.Completion{"yaml", "yml", "json", "toml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		"listen": cobra.FixedCompletions([]cobra.Completion{"127.0.0.1:8080", "127.0.0.1:0"}, cobra.ShellCompDirectiveNoFileComp),
+		"desk":   cobra.FixedCompletions([]cobra.Completion{"http://127.0.0.1:8080" + deskPath}, cobra.ShellCompDirectiveNoFileComp),
+	}
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			complete, known := values[f.Name]
+			switch {
+			case f.Value.Type() == "bool":
+				return
+			case !known:
+				complete = cobra.NoFileCompletions
+			}
+			if err := cmd.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
+				panic(err) // a flag of ours is registered twice
+			}
+		})
+	}
 }
 
 // helpCommand stands in for cobra's help command, which answers an unknown topic with status 0.

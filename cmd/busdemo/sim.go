@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,11 @@ func (p *program) simCommand() *cobra.Command {
 			"over to another one at the line transfer, sends a file at the line file, and ends the chat at the line\n" +
 			"bye.",
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.sim(cmd.Context(), o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := p.endOnHangUp(cmd.Context())
+			defer stop()
+			return p.sim(ctx, o)
+		},
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "serve at this `ADDR`, host:port; port 0 takes a free one")
 	cmd.Flags().BoolVar(&o.desk, "desk", false, "let busdemo agent play the agents, in place of the script; on this machine alone")
@@ -56,7 +61,7 @@ func (p *program) sim(ctx context.Context, o simOptions) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", listen)
 	if err != nil {
-		return fmt.Errorf("--listen %s: %w; is the port in use? port 0 takes a free one", listen, err)
+		return listenError(listen, err)
 	}
 	options := &chatsim.Options{Seed: o.faults.seed}
 	if o.desk {
@@ -109,6 +114,26 @@ func (p *program) sim(ctx context.Context, o simOptions) error {
 		err = last
 	}
 	return together(err, closed)
+}
+
+// listenError says why a program cannot listen at an address, and what to do.
+func listenError(listen string, err error) error {
+	var lookup *net.DNSError
+	var address *net.AddrError
+	hint := ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = "; another program listens there: end it, or take another port, 0 for a free one"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = "; this machine has no such address: 127.0.0.1 is for this machine alone, 0.0.0.0 for all"
+	case errors.Is(err, syscall.EACCES):
+		hint = "; ports below 1024 are the system's: take a higher one"
+	case errors.As(err, &lookup):
+		hint = "; want an address of this machine, such as 127.0.0.1:8080"
+	case errors.As(err, &address):
+		hint = "; a port is a number from 0 to 65535"
+	}
+	return fmt.Errorf("--listen %s: %w%s", listen, err, hint)
 }
 
 // addressLine returns the first line of output: a JSON object from wire to address, in the order of the faces; the desk

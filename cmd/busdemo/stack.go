@@ -171,8 +171,13 @@ func (s *stack) reloads(p *program) {
 				return
 			case <-p.hangUp:
 			}
-			if _, err := s.client.Call(ctx, config.Reload.Name(), nil); err != nil && ctx.Err() == nil {
+			_, err := s.client.Call(ctx, config.Reload.Name(), nil)
+			switch {
+			case ctx.Err() != nil:
+			case err != nil:
 				p.complain(err)
+			default:
+				fmt.Fprintln(p.stderr, "busdemo: the configuration was read again, and counts from the next chat on")
 			}
 		}
 	}()

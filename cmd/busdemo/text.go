@@ -129,17 +129,40 @@ func line(m webchatservice.Message) string {
 	case chat.KindTypingStopped:
 		return clean(m.From.Name) + " ceased to type"
 	}
-	text := string(m.Type)
-	if m.Type == chat.KindFileUploaded {
-		text = fmt.Sprintf("file %v", m.UserData["file-name"])
+	return clean(happening(m))
+}
+
+// happening says in words what a line tells that nobody said.
+func happening(m webchatservice.Message) string {
+	who := m.From.Name
+	if who == "" {
+		who = "the chat service"
 	}
-	if m.From.Name != "" {
-		text += " by " + m.From.Name
+	with := func(text string) string {
+		if m.Text == "" {
+			return text
+		}
+		return text + ": " + m.Text
 	}
-	if m.Text != "" {
-		text += ": " + m.Text
+	switch m.Type {
+	case chat.KindPushURL:
+		return with(who + " sent a link")
+	case chat.KindNicknameUpdated:
+		return who + " is now called " + m.Text
+	case chat.KindFileUploaded:
+		return fmt.Sprintf("%s sent the file %v", who, m.UserData["file-name"])
+	case chat.KindFileDeleted:
+		return fmt.Sprintf("%s took back the file %v", who, m.UserData["file-name"])
+	case chat.KindNotice:
+		return with("notice by " + who)
+	case chat.KindCustomNotice:
+		return with("notice for programs by " + who)
+	case chat.KindIdleAlert:
+		return with("nobody has written for a while")
+	case chat.KindIdleClose:
+		return with("nobody has written for too long")
 	}
-	return clean(text)
+	return with(fmt.Sprintf("%s by %s", m.Type, who)) // of a kind that is not known here
 }
 
 func party(f webchatservice.From) string {

@@ -52,7 +52,7 @@ func TestSummaries(t *testing.T) {
 		{webchatservice.ParticipantData{Message: webchatservice.Message{From: ann}}, `Ann\x1b (agent)`},
 		{webchatservice.MessageReceivedData{Messages: []webchatservice.Message{
 			{Type: chat.KindTypingStopped, From: ann}, {Type: chat.KindPushURL, From: ann, Text: "http://x"},
-		}}, `Ann\x1b ceased to type | PushUrl by Ann\x1b: http://x`},
+		}}, `Ann\x1b ceased to type | Ann\x1b sent a link: http://x`},
 		{webchatservice.SendMessageIn{Message: strings.Repeat("é", 200)}, "“" + strings.Repeat("é", summaryWidth-1) + "…”"},
 	}
 	for _, tt := range tests {
