@@ -163,11 +163,11 @@ func TestChatMeetsNonsense(t *testing.T) {
 				conn := s.open(t.Context())
 				id := conn.Session().ID
 				s.AgentJoin(id, "Ann")
-				book := ledger{next: 1}
+				received := ledger{next: 1}
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					book.follow(t.Context(), conn)
+					received.follow(t.Context(), conn)
 				}()
 				time.Sleep(time.Second)
 				s.Faults().Add(fault)
@@ -177,7 +177,7 @@ func TestChatMeetsNonsense(t *testing.T) {
 				}
 				s.EndChat(id)
 				<-done
-				assert.Equal(t, whole(s.chat(id).Snapshot()), book.lines)
+				assert.Equal(t, whole(s.chat(id).Snapshot()), received.lines)
 			})
 		})
 	}

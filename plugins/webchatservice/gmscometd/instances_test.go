@@ -46,13 +46,13 @@ func TestThreeInstances(t *testing.T) {
 				seat, err := instances[0].chat(session.ID).Join("Ann", chatsim.RoleAgent)
 				require.NoError(t, err)
 
-				books := make([]ledger, len(conns))
+				received := make([]ledger, len(conns))
 				var receivers, writers sync.WaitGroup
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				for i, conn := range conns {
-					books[i].next = 1
-					receivers.Go(func() { books[i].follow(ctx, conn) })
+					received[i].next = 1
+					receivers.Go(func() { received[i].follow(ctx, conn) })
 					writers.Go(func() {
 						for n := range 10 {
 							time.Sleep(time.Duration(700+100*i) * time.Millisecond)
@@ -81,8 +81,8 @@ func TestThreeInstances(t *testing.T) {
 				receivers.Wait()
 				want := whole(instances[0].chat(session.ID).Snapshot())
 				assert.Len(t, instances[0].VisitorLines(session.ID), 27)
-				for i := range books {
-					assert.Equal(t, want, books[i].lines, "instance %d", i)
+				for i := range received {
+					assert.Equal(t, want, received[i].lines, "instance %d", i)
 				}
 				for _, conn := range conns {
 					require.NoError(t, conn.Close())

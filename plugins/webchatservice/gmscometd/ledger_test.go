@@ -110,9 +110,9 @@ func TestLedgerUnderFaults(t *testing.T) {
 				conn := s.open(ctx)
 				id := conn.Session().ID
 				s.AgentJoin(id, "Ann")
-				book := ledger{next: 1}
+				received := ledger{next: 1}
 				var wg sync.WaitGroup
-				wg.Go(func() { book.follow(t.Context(), conn) })
+				wg.Go(func() { received.follow(t.Context(), conn) })
 				outcome := make(map[string]error)
 				var mu sync.Mutex
 				for writer := range 2 {
@@ -160,7 +160,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 				synctest.Wait()
 
 				snapshot := s.chat(id).Snapshot()
-				assert.Equal(t, whole(snapshot), book.lines)
+				assert.Equal(t, whole(snapshot), received.lines)
 				times := make(map[string]int)
 				for _, text := range snapshot.Lines(chatsim.Client) {
 					times[text]++

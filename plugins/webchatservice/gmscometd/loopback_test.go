@@ -21,7 +21,7 @@ import (
 
 const secureSockets = "Websocket with TLS"
 
-// The same over real sockets and in real time, on each carrier, and with TLS, below which bursts are not seen: a
+// The same over real sockets and in real time, on each carrier, and with TLS, below which nothing is read ahead: a
 // conversation, a file, a link that breaks, lines by the hundred, the end.
 func TestLoopback(t *testing.T) {
 	for _, way := range []string{websockets, secureSockets, longPolling} {

@@ -19,8 +19,8 @@ func NewTaker(key chat.Secret) *Taker {
 // Take returns the event of a body.
 func (t *Taker) Take(ctx context.Context, body []byte) (chat.Event, error) {
 	c := t.c
-	c.book, c.queue = gms.NewTranscript(c.book.Session, 1, chat.Position{}), nil // each body counts as new
-	a, e := c.d.wire.Judge("receive", &gms.Response{Status: 200, Body: body}, c.book.Session.SecureKey)
+	c.transcript, c.queue = gms.NewTranscript(c.transcript.Session, 1, chat.Position{}), nil // each body counts as new
+	a, e := c.d.wire.Judge("receive", &gms.Response{Status: 200, Body: body}, c.transcript.Session.SecureKey)
 	if e != nil {
 		return chat.Event{}, e
 	}

@@ -25,7 +25,7 @@ func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
 			c.mu.Unlock()
 			return ev, nil
 		}
-		if c.book.Over {
+		if c.transcript.Over {
 			c.mu.Unlock()
 			return chat.Event{}, io.EOF
 		}
@@ -65,7 +65,7 @@ func (c *conn) Receive(ctx context.Context) (chat.Event, error) {
 func (c *conn) Await(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.life.Err() != nil || len(c.queue) > 0 || c.book.Over {
+	if c.life.Err() != nil || len(c.queue) > 0 || c.transcript.Over {
 		return false
 	}
 	if c.polling && !c.busy {
@@ -98,7 +98,7 @@ func (c *conn) ring() {
 func (c *conn) poll(ctx context.Context, op string) (chat.Receipt, *chat.Error) {
 	begun := time.Now()
 	c.mu.Lock()
-	session, next, text := c.book.Session, c.book.Asks(), c.preview
+	session, next, text := c.transcript.Session, c.transcript.Asks(), c.preview
 	c.mu.Unlock()
 	preview := ""
 	if text != nil {
@@ -167,7 +167,7 @@ func (c *conn) Poll(ctx context.Context) (chat.Receipt, error) {
 	case c.life.Err() != nil:
 		c.mu.Unlock()
 		return chat.Receipt{}, closedError(op)
-	case c.book.Over:
+	case c.transcript.Over:
 		c.mu.Unlock()
 		return chat.Receipt{}, &chat.Error{Outcome: chat.Gone, Code: chat.CodeEnded, Op: op, Text: "the chat is over"}
 	case c.busy:
@@ -187,7 +187,7 @@ func (c *conn) Poll(ctx context.Context) (chat.Receipt, error) {
 func (c *conn) StartPoll() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.polling || c.book.Over {
+	if c.polling || c.transcript.Over {
 		return false
 	}
 	c.polling = true
@@ -210,7 +210,7 @@ func (c *conn) StopPoll() bool {
 func (c *conn) Polling() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.polling && !c.book.Over
+	return c.polling && !c.transcript.Over
 }
 
 // Sleep implements [chat.Poller].

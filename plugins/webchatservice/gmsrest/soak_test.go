@@ -108,7 +108,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 				conn := s.open(ctx)
 				id := conn.Session().ID
 				s.AgentJoin(id, "Ann")
-				book := ledger{next: 1}
+				received := ledger{next: 1}
 				var wg sync.WaitGroup
 				wg.Go(func() {
 					for {
@@ -117,7 +117,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 							return
 						}
 						if err == nil {
-							book.take(t.Context(), conn, ev.Messages)
+							received.take(t.Context(), conn, ev.Messages)
 						}
 					}
 				})
@@ -165,7 +165,7 @@ func TestLedgerUnderFaults(t *testing.T) {
 				for i := range want {
 					want[i] = int64(i + 1)
 				}
-				assert.Equal(t, want, book.lines)
+				assert.Equal(t, want, received.lines)
 				times := make(map[string]int)
 				for _, text := range snapshot.Lines(chatsim.Client) {
 					times[text]++

@@ -92,7 +92,7 @@ func whoThrough(t *testing.T, s *server, wrap func(net.Conn) net.Conn) (conn cha
 	return conn, id
 }
 
-// Who is called and does not return for long holds up neither replies, nor the link, nor those who come after it.
+// A receiver that does not return for long holds up neither replies, nor the link, nor the lines after it.
 func TestReceiverThatHangs(t *testing.T) {
 	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
 		conn, id := who(t, s)
@@ -129,7 +129,7 @@ func TestReceiverThatHangs(t *testing.T) {
 	})
 }
 
-// A reader that is lent may close the connection, and may end its goroutine.
+// A receiver that the reader calls may close the connection, and may end its goroutine.
 func TestReceiverThatCloses(t *testing.T) {
 	for name, end := range map[string]func(chat.Conn){
 		"Close":  func(conn chat.Conn) { _ = conn.Close() },
@@ -177,7 +177,7 @@ func TestDialThatEndsTheGoroutine(t *testing.T) {
 	})
 }
 
-// Whoever is called may ask for something and wait for the answer.
+// A receiver may make a request and wait for its answer.
 func TestReceiverThatAsks(t *testing.T) {
 	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
 		conn, id := who(t, s)
@@ -197,7 +197,7 @@ func TestReceiverThatAsks(t *testing.T) {
 	})
 }
 
-// A connect that waits for its time is sent, also if whoever wanted to send it is lent meanwhile.
+// A connect that waits for its time is sent, also if the reader is away in a receiver meanwhile.
 func TestReceiverThatHangsBetweenConnects(t *testing.T) {
 	often := cometdsim.Options{Timeout: time.Second, Interval: 2 * time.Second}
 	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&often)}}, func(t *testing.T, s *server) {
@@ -215,7 +215,7 @@ func TestReceiverThatHangsBetweenConnects(t *testing.T) {
 	})
 }
 
-// Who was relieved, and returns while its successor is lent, has nothing to take back.
+// A reader that was relieved, and returns while its successor is away, takes nothing back.
 func TestReceiverThatReturnsLate(t *testing.T) {
 	often := cometdsim.Options{Timeout: 15 * time.Millisecond}
 	bubbleOn(t, websockets, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{cometdsim.New(&often)}}, func(t *testing.T, s *server) {
