@@ -181,13 +181,15 @@ func TestAgent(t *testing.T) {
 	agent.see("#1 Vera joined")
 	agent.see("#1 Ann joined")
 	visitor.see("* Ann (agent) joined")
-	agent.enter("Good day", "/wait", "/type one mom", "/stop", "//slash", "/notice open", "/url http://example.net", "/whisper psst",
-		"/file "+note, "/file /nowhere", "/notice", "/transfer Bob", "/join 7", "/join 1", "/chats")
+	agent.enter("Good day", "/wait", "/type one mom")
+	rest := []string{"/stop", "//slash", "/notice open", "/url http://example.net", "/whisper psst",
+		"/file " + note, "/file /nowhere", "/notice", "/transfer Bob", "/join 7", "/join 1", "/chats"}
 	agent.see("#1 Ann: Good day")
 	visitor.see("Ann: Good day")
 	visitor.enter("where is my parcel?")
 	agent.see("#1 Vera: where is my parcel?")
-	visitor.see("* Ann is typing")
+	visitor.see("* Ann is typing") // it is not shown once she has said something
+	agent.enter(rest...)
 	visitor.see("Ann: /slash")
 	visitor.see("notice for programs by Ann: open")
 	visitor.see("Ann sent a link: http://example.net")
