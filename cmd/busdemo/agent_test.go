@@ -331,12 +331,15 @@ func TestDeskRefuses(t *testing.T) {
 		want                                  string
 	}{
 		{"a web page", "POST", "/do", asJSON, order("Ann", "join", ""), func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }, 403, "this machine"},
+		{"a page's image", "GET", "/events?agent=Eve", "", "", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403, "this machine"},
+		{"an address typed into a browser", "GET", "/events?agent=Eve", "", "", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "none") }, 403, "this machine"},
 		{"a name for this machine", "GET", "/events?agent=Eve", "", "", func(r *http.Request) { r.Host = "evil.example:80" }, 403, "this machine"},
 		{"a form", "POST", "/do", plain, order("Ann", "join", ""), nil, 415, "application/json"},
 		{"no name", "GET", "/events", "", "", nil, 400, "name"},
 		{"the same name", "GET", "/events?agent=Ann", "", "", nil, 409, "Ann already"},
 		{"elsewhere", "GET", "/other", "", "", nil, 404, "the desk has"},
 		{"nonsense", "POST", "/do", asJSON, "{", nil, 400, "cannot be read"},
+		{"two orders", "POST", "/do", asJSON, order("Ann", "join", "") + order("Ann", "end", ""), nil, 400, "behind it"},
 		{"unknown field", "POST", "/do", asJSON, `{"agnet":"Ann"}`, nil, 400, "agnet"},
 		{"too long", "POST", "/do", asJSON, `{"text":"` + strings.Repeat("x", maxDeskBody) + `"}`, nil, 400, "too large"},
 		{"nobody", "POST", "/do", asJSON, order("Eve", "join", ""), nil, 409, "no agent Eve"},

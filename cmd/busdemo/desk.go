@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
@@ -19,6 +21,9 @@ const deskPath = "/desk"
 
 // maxDeskBody limits a request to the desk, which may carry a file.
 const maxDeskBody = 8 << 20
+
+// deskBodyTimeout is how long an agent may take to send an order.
+const deskBodyTimeout = 30 * time.Second
 
 // deskEvent is a line of what the desk tells an agent.
 type deskEvent struct {
@@ -168,14 +173,14 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// fromHere reports whether a request comes from a program of this machine. A web page is none: it would send Origin,
-// or have come to this address by a name of its own.
+// fromHere reports whether a request comes from a program of this machine. A web page is none: its browser sends Origin,
+// or Sec-Fetch-Site where it sends no Origin, as for an image; or it has come to this address by a name of its own.
 func fromHere(r *http.Request) bool {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	return r.Header.Get("Origin") == "" && loopback(host)
+	return r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "" && loopback(host)
 }
 
 func loopback(host string) bool {
@@ -245,10 +250,10 @@ func (d *desk) serveOrder(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnsupportedMediaType, "an order is application/json")
 		return
 	}
-	var o deskOrder
-	in := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDeskBody))
-	in.DisallowUnknownFields()
-	if err := in.Decode(&o); err != nil {
+	// A writer that knows no deadlines is a test's.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(deskBodyTimeout))
+	o, err := readOrder(http.MaxBytesReader(w, r.Body, maxDeskBody))
+	if err != nil {
 		refuse(w, http.StatusBadRequest, "the order cannot be read: "+err.Error())
 		return
 	}
@@ -258,6 +263,19 @@ func (d *desk) serveOrder(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write([]byte("{}\n")) // a client that is gone needs no answer
+}
+
+// readOrder reads one order, and nothing behind it.
+func readOrder(r io.Reader) (o deskOrder, err error) {
+	in := json.NewDecoder(r)
+	in.DisallowUnknownFields()
+	if err := in.Decode(&o); err != nil {
+		return deskOrder{}, err
+	}
+	if _, err := in.Token(); err != io.EOF {
+		return deskOrder{}, errors.New("there is something behind it")
+	}
+	return o, nil
 }
 
 func (d *desk) carryOut(o deskOrder) error {

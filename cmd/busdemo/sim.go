@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"syscall"
 	"time"
@@ -15,13 +16,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 )
 
 // simOptions are the flags of busdemo sim.
 type simOptions struct {
 	listen string
 	desk   bool
-	faults faultOptions
+	// services are the names of the chat services; nil for the default.
+	services []string
+	faults   faultOptions
 }
 
 func (p *program) simCommand() *cobra.Command {
@@ -42,6 +46,7 @@ func (p *program) simCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "serve at this `ADDR`, host:port; port 0 takes a free one")
 	cmd.Flags().BoolVar(&o.desk, "desk", false, "let busdemo agent play the agents, in place of the script; on this machine alone")
+	cmd.Flags().StringSliceVar(&o.services, "service", nil, "serve the chat service of this `NAME` in place of customer-support; may be repeated")
 	faultFlags(cmd.Flags(), &o.faults)
 	return cmd
 }
@@ -55,6 +60,11 @@ func (p *program) sim(ctx context.Context, o simOptions) error {
 	case o.desk && !loopback(host):
 		return &usageError{fmt.Errorf("--desk is for this machine alone, and --listen %s is for others too; want 127.0.0.1", listen)}
 	}
+	for _, name := range o.services {
+		if name == "" || url.PathEscape(name) != name {
+			return &usageError{fmt.Errorf("--service %q is no name of a chat service; want letters, digits and dashes, such as request-chat", name)}
+		}
+	}
 	if err := o.faults.check(); err != nil {
 		return err
 	}
@@ -63,7 +73,7 @@ func (p *program) sim(ctx context.Context, o simOptions) error {
 	if err != nil {
 		return listenError(listen, err)
 	}
-	options := &chatsim.Options{Seed: o.faults.seed}
+	options := &chatsim.Options{Seed: o.faults.seed, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Services: o.services})}}
 	if o.desk {
 		options.Script = chatsim.Nobody
 	}

@@ -182,3 +182,19 @@ func TestReachable(t *testing.T) {
 	assert.Equal(t, "[::1]:80", reachable("[::1]:80"))
 	assert.Equal(t, "chat.test:80", reachable("chat.test:80"))
 }
+
+// TestSimServices: the names of the chat services can be chosen, as those that other clients have built in.
+func TestSimServices(t *testing.T) {
+	first, _ := serve(t, "--service", "request-chat", "--service", "sales")
+	var urls map[string]string
+	require.NoError(t, json.Unmarshal([]byte(first), &urls))
+	require.True(t, strings.HasSuffix(urls["gms"], "/genesys/2/chat/request-chat"), urls["gms"])
+	for name, want := range map[string]int{"request-chat": http.StatusOK, "sales": http.StatusOK, "customer-support": http.StatusBadRequest} {
+		address := strings.Replace(urls["gms"], "request-chat", name, 1)
+		resp, err := http.PostForm(address, url.Values{"nickname": {"Vera"}}) //nolint:noctx // it is answered at once
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, want, resp.StatusCode, name)
+	}
+	trial{}.run(t, "sim", "--service", "a/b").assertLine(t, exitUsage, "--service", "a/b")
+}

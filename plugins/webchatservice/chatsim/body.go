@@ -3,6 +3,8 @@ package chatsim
 import (
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -37,4 +39,22 @@ func (b *timedBody) Read(p []byte) (int, error) {
 		_ = b.control.SetReadDeadline(time.Time{}) // it has worked before; a broken connection needs none
 	}
 	return n, err
+}
+
+// oneSlash takes an address that was put together with a slash too many for what was meant, as servers do. A mux would redirect,
+// which makes a GET of a POST.
+func oneSlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := r.URL.Path; strings.Contains(path, "//") {
+			for strings.Contains(path, "//") {
+				path = strings.ReplaceAll(path, "//", "/")
+			}
+			changed := *r
+			changed.URL = new(url.URL)
+			*changed.URL = *r.URL
+			changed.URL.Path, changed.URL.RawPath = path, ""
+			r = &changed
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -153,7 +153,7 @@ func (s *Server) openFaces() http.Handler {
 		names[f.Name()] = true
 		f.Open(&Host{s}, mux)
 	}
-	return s.limitBody(mux)
+	return oneSlash(s.limitBody(mux))
 }
 
 // Close ends the server: connections, scripts and requests under way. It

@@ -154,5 +154,5 @@ func (h *Face) catchUp(tx *chatsim.Tx, b *session, out *gmssim.Outcome) {
 
 // deliver sends an answer to one session, with what a fault does to it.
 func (h *Face) deliver(b *session, channel string, a *gmssim.Answer, fault *chatsim.Fault) {
-	b.deliver(channel, gmssim.Change(a, fault).Encode())
+	b.deliver(channel, gmssim.Change(a, fault).Delivery())
 }

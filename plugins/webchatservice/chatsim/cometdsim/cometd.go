@@ -153,7 +153,7 @@ func (h *Face) handle(in *incoming, via carrier, alone bool) (*bayeuxReply, *ses
 func (h *Face) message(b *session, in *incoming, via carrier, reply *bayeuxReply) {
 	switch {
 	case in.Channel == metaSubscribe, in.Channel == metaUnsubscribe:
-		if _, text := in.subscriptions(); text != "" {
+		if text := h.subscribe(in); text != "" {
 			reply.fail(text)
 		}
 		reply.Subscription = in.Subscription
@@ -173,6 +173,26 @@ func (h *Face) message(b *session, in *incoming, via carrier, reply *bayeuxReply
 		}
 		operate()
 	}
+}
+
+// subscribe is /meta/subscribe and /meta/unsubscribe. It returns the error of the reply. A subscription changes nothing:
+// the server has service channels alone, which need none.
+func (h *Face) subscribe(in *incoming) string {
+	channels, text := in.subscriptions()
+	if text != "" {
+		return text
+	}
+	for _, channel := range channels {
+		if in.Channel == metaSubscribe {
+			if text := refusesSubscription(channel); text != "" {
+				return text
+			}
+			h.created(channel, true)
+		} else if !strings.HasPrefix(channel, chatChannel) && !h.created(channel, false) {
+			return "400::channel_missing"
+		}
+	}
+	return ""
 }
 
 // handshake is /meta/handshake (wire-gms D.2).

@@ -1,6 +1,7 @@
 package cometdsim
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
@@ -47,11 +48,22 @@ func addUserData(f *gmssim.Form, value json.RawMessage) *gmssim.Error {
 	for key, v := range fields {
 		text, ok := scalar(v)
 		if !ok {
-			return refusal("userData must hold strings")
+			// What is no text is attached as its JSON. No source says what servers do; they attach texts alone
+			// (wire-gms A.3), and refuse nothing.
+			text = compact(v)
 		}
 		f.UserData[key] = text
 	}
 	return nil
+}
+
+// compact returns JSON without white space.
+func compact(value json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Compact(&b, value) != nil {
+		panic("cometdsim: JSON that has been read is none") // objectOf has read it
+	}
+	return b.String()
 }
 
 // scalar returns a string's value, or a number or a boolean as text; null is

@@ -93,6 +93,7 @@ func (h *Face) Open(host *chatsim.Host, mux *http.ServeMux) {
 	h.host, h.gms, h.hub = host, gmssim.Of(host.Server()), newHub()
 	h.upgrader.CheckOrigin = host.AllowsOrigin
 	mux.HandleFunc(filesPath, h.serveFiles)
+	mux.HandleFunc(filesPath+"/", h.serveFiles)
 	mux.HandleFunc(root, h.serve)
 	mux.HandleFunc(root+"/", h.serve)
 }

@@ -2,6 +2,7 @@ package cometdsim
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
@@ -23,7 +24,7 @@ func (h *Face) serveFiles(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
-	case h.opts.Quirks.NoCometD:
+	case h.opts.Quirks.NoCometD, strings.TrimSuffix(r.URL.Path, "/") != filesPath:
 		x.Plain(http.StatusNotFound)
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", "POST, OPTIONS")

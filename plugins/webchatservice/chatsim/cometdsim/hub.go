@@ -34,12 +34,13 @@ type hub struct {
 	sockets  map[*socket]struct{}
 	held     map[string]int // connects held on long-polling, by browser
 	turn     int            // of the nodes
+	channels map[string]struct{}
 	closed   bool
 }
 
 func newHub() *hub {
 	return &hub{
-		sessions: map[string]*session{}, sockets: map[*socket]struct{}{}, held: map[string]int{},
+		sessions: map[string]*session{}, sockets: map[*socket]struct{}{}, held: map[string]int{}, channels: map[string]struct{}{},
 		upgrader: websocket.Upgrader{ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, WriteBufferPool: &sync.Pool{}},
 	}
 }
@@ -84,6 +85,21 @@ func (h *hub) remove(b *session) {
 	defer h.mu.Unlock()
 	delete(h.sessions, b.id)
 }
+
+// created reports whether a channel is there. With create it makes it, as the first subscription does.
+func (h *hub) created(channel string, create bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.channels[channel]
+	if create && !ok && len(h.channels) < maxChannels {
+		h.channels[channel] = struct{}{}
+		ok = true
+	}
+	return ok
+}
+
+// maxChannels limits the memory that clients can make the server use.
+const maxChannels = 10000
 
 // tooMany counts a connect that is to be held on long-polling. With too many
 // of the browser there it returns the advice to say so.

@@ -135,11 +135,46 @@ func (m *bayeuxMessage) subscriptions() ([]string, string) {
 		return nil, "403::subscription_invalid"
 	}
 	for _, channel := range list {
-		if !strings.HasPrefix(channel, "/") {
+		if !validChannel(channel) {
 			return nil, "403::subscription_invalid"
 		}
 	}
 	return list, ""
+}
+
+// validChannel reports whether a name can be a channel's, or a pattern of channels: segments of letters, digits and some marks, and
+// "*" or "**" as the last one (Bayeux 1.0, 2.3).
+func validChannel(name string) bool {
+	segments := strings.Split(name, "/")
+	if len(segments) < 2 || segments[0] != "" {
+		return false
+	}
+	for i, segment := range segments[1:] {
+		if last := i == len(segments)-2; last && (segment == "*" || segment == "**") {
+			continue
+		}
+		ok := segment != "" && strings.IndexFunc(segment, func(r rune) bool {
+			letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+			return !letter && !strings.ContainsRune("-_!~()$@. ", r)
+		}) < 0
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// refusesSubscription returns the error with which a CometD server refuses a subscription to a channel by its usual security
+// policy, "" if it does not: nobody listens on meta channels.
+func refusesSubscription(channel string) string {
+	switch channel {
+	case metaHandshake, metaConnect, metaSubscribe, metaUnsubscribe, metaDisconnect:
+		return "403:denied_by_security_policy:subscribe_denied"
+	}
+	if strings.HasPrefix(channel, "/meta/") {
+		return "403:denied_by_security_policy:create_denied"
+	}
+	return ""
 }
 
 // bayeuxReply is the server's answer to one message.

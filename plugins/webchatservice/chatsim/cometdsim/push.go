@@ -103,7 +103,7 @@ func (h *Face) push(b *session, tx *chatsim.Tx, a *gmssim.Answer) {
 		h.deliver(b, channel, a, &chatsim.Fault{})
 		return
 	}
-	data := gmssim.Change(h.gms.Overlap(tx, a, fault.Overlap), fault).Encode()
+	data := gmssim.Change(h.gms.Overlap(tx, a, fault.Overlap), fault).Delivery()
 	if fault.Rewrite != nil {
 		data = fault.Rewrite(data)
 	}

@@ -20,6 +20,7 @@ import (
 type socket struct {
 	hub   *Face
 	conn  *websocket.Conn
+	raw   *frameConn // under conn
 	via   carrier
 	log   chatsim.Request
 	fault *chatsim.Fault // of the upgrade
@@ -65,12 +66,13 @@ func (h *Face) upgrade(x *chatsim.Exchange, via carrier) {
 	defer h.running.Done()
 
 	x.Note(http.StatusSwitchingProtocols)
-	conn, err := h.upgrader.Upgrade(x.W, x.R, x.W.Header())
+	w := &frameHijacker{ResponseWriter: x.W}
+	conn, err := h.upgrader.Upgrade(w, x.R, x.W.Header())
 	if err != nil {
 		return // the upgrader has answered
 	}
 	k := &socket{
-		hub: h, conn: conn, via: via, log: x.Log, fault: x.Fault,
+		hub: h, conn: conn, raw: w.conn, via: via, log: x.Log, fault: x.Fault,
 		wake: make(chan struct{}, 1), sessions: map[*session]struct{}{},
 	}
 	k.via.sock = k
@@ -99,7 +101,10 @@ func (k *socket) serve() {
 		return nil
 	})
 	k.conn.SetCloseHandler(func(code int, _ string) error {
-		if code == websocket.CloseNoStatusReceived {
+		switch {
+		case k.raw.shortClose.Load():
+			code = websocket.CloseProtocolError // RFC 6455 5.5.1: two bytes, if there are any
+		case code == websocket.CloseNoStatusReceived:
 			code = websocket.CloseNormalClosure
 		}
 		k.send(frame{close: code})
@@ -371,4 +376,4 @@ func (k *socket) wait(d time.Duration) bool {
 }
 
 // reset breaks the connection.
-func (k *socket) reset() { chatsim.Reset(k.conn.NetConn()) }
+func (k *socket) reset() { chatsim.Reset(k.raw.Conn) }

@@ -202,8 +202,24 @@ func (g *Face) Gone(chatID string, e Error) *Answer {
 	return a
 }
 
+// Delivery returns the answer as JSON for clients that get it by itself, not as an answer to a request: those read chatId
+// and messages without looking whether they are there (wire-gms A.3).
+func (a *Answer) Delivery() []byte {
+	d := struct {
+		*Answer
+		ChatID   string    `json:"chatId"`
+		Messages []Message `json:"messages"`
+	}{a, a.ChatID, []Message{}}
+	if a.Messages != nil {
+		d.Messages = *a.Messages
+	}
+	return encode(d)
+}
+
 // Encode returns the answer as JSON.
-func (a *Answer) Encode() []byte {
+func (a *Answer) Encode() []byte { return encode(a) }
+
+func encode(a any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

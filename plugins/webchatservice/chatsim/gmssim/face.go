@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
@@ -21,9 +22,6 @@ type Options struct {
 	// Services are the names of the chat services. Default
 	// "customer-support" alone; the base URL names the first.
 	Services []string
-	// AnyService serves whatever name a client asks for, as if it were configured: "request-chat", which many
-	// public clients have.
-	AnyService bool
 	// MaxMessage is how many characters a message or a typing preview may
 	// have. Default 14,700. More than 32,768 bytes are refused in any case.
 	MaxMessage int
@@ -102,6 +100,7 @@ func (g *Face) Name() string { return Name }
 func (g *Face) Open(h *chatsim.Host, mux *http.ServeMux) {
 	g.host, g.alias = h, firstAlias
 	mux.HandleFunc(root, g.serve)
+	mux.HandleFunc(strings.TrimSuffix(root, "/"), g.serve) // to say 404: a mux would redirect
 }
 
 // BaseURLs implements [chatsim.Face].

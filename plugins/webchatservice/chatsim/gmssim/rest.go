@@ -65,7 +65,7 @@ func (g *Face) route(x *chatsim.Exchange) (service, fileID string, ok bool) {
 }
 
 func (g *Face) serves(service string) bool {
-	return g.opts.AnyService || slices.Contains(g.opts.Services, service)
+	return slices.Contains(g.opts.Services, service)
 }
 
 // Authorize checks the credentials and the gateway's key. It answers and returns false without them.
