@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type Bus struct {
 	commands table[command] // by full name
 	readers  readers
 	watch    atomic.Pointer[watch]       // hooks and taps; nil while there are none
+	id       atomic.Pointer[string]      // see instance
 	ids      atomic.Uint64               // of calls and chains
 	recent   atomic.Pointer[recentNames] // undeclared names that were published; nil before the first
 
@@ -81,6 +83,12 @@ type Options struct {
 	// commands of the namespace that it is loading: it would wait for itself. The
 	// order of commands started with Go is not kept across a load.
 	Loader func(ctx context.Context, b *Bus, namespace string) error
+	// Trace returns the trace that ctx belongs to, as the traceparent and
+	// tracestate of W3C Trace Context, or "" for none. The bus asks it for
+	// messages that cross a link, for retained events and for taps, never for a
+	// plain publish. Where it finds none, the trace that came over a link goes
+	// on. It must be quick. nil means that the program traces nothing.
+	Trace func(ctx context.Context) (parent, state string)
 	// Configure fills into, a pointer to a plugin's configuration, from the
 	// section of its namespace; into keeps its values where the section is
 	// silent. It serves [Client.Configure]. nil leaves into as it is.
@@ -99,6 +107,7 @@ func New(opts *Options) *Bus {
 	setDefault(&o.BufferLimit, 1024)
 	setDefault(&o.MaxDepth, 64)
 	setDefault(&o.BufferTimeout, 30*time.Second)
+	o.MaxDepth = min(o.MaxDepth, math.MaxInt16)
 	if o.SlowAfter == 0 {
 		o.SlowAfter = time.Second
 	}

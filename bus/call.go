@@ -57,10 +57,15 @@ func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] 
 
 // handle registers a command.
 func (c *Client) handle(name, doc string, h commandHandler) error {
-	if err := checkFull(name, checkCommand); err != nil {
+	ns, member, _ := splitName(name)
+	check := checkCommand
+	if member == anyCommand && h.takesCall() {
+		check = func(string) error { return nil }
+	}
+	if err := checkFull(name, check); err != nil {
 		return err
 	}
-	if ns, _, _ := splitName(name); ns != c.namespace {
+	if ns != c.namespace {
 		return ErrNotOwner.with("handle "+name, "only the client of "+ns+" can handle it")
 	}
 	k := &command{name: name, doc: doc, owner: c, h: h}
@@ -69,7 +74,7 @@ func (c *Client) handle(name, doc string, h commandHandler) error {
 	if err := c.usable("handle " + name); err != nil {
 		return err
 	}
-	if _, member, _ := splitName(name); c.commands[name] != nil || c.inManifest(name) || isBuiltin(member) {
+	if c.commands[name] != nil || c.inManifest(name) || isBuiltin(member) {
 		return ErrDuplicate.with("handle "+name, "a command has one handler")
 	}
 	c.enterLocked(k)
@@ -94,10 +99,13 @@ func (c *Client) find(name string, released bool) (*route, *Client, error) {
 		r, owner, err := c.find(name, false)
 		switch {
 		case owner != nil:
-			_, member, _ := splitName(name)
-			return nil, nil, owner.noCommand(name, member)
+			if r = c.routeToAny(owner, name); r == nil {
+				_, member, _ := splitName(name)
+				return nil, nil, owner.noCommand(name, member)
+			}
+			r.mine = true
 		case r != nil:
-			r = &route{cmd: r.cmd, ctx: r.ctx, mine: true}
+			r = &route{cmd: r.cmd, ctx: r.ctx, mine: true, as: r.as}
 		}
 		return r, nil, err
 	}
@@ -110,7 +118,10 @@ func (c *Client) find(name string, released bool) (*route, *Client, error) {
 		ns, member = c.namespace, name
 		full = ns + "." + name
 	}
-	k := c.bus.command(full, ns)
+	var k *command
+	if member != anyCommand { // which nobody calls by that name
+		k = c.bus.command(full, ns)
+	}
 	if k == nil {
 		if err := checkFull(full, checkCommand); err != nil {
 			return nil, nil, err
@@ -130,6 +141,9 @@ func (c *Client) find(name string, released bool) (*route, *Client, error) {
 			return nil, owner, nil
 		}
 		if k = c.bus.command(full, ns); k == nil { // it may have come just now
+			if r := c.routeToAny(owner, full); r != nil {
+				return r, nil, nil
+			}
 			return nil, nil, owner.noCommand(full, member)
 		}
 	}
@@ -140,9 +154,29 @@ func (c *Client) find(name string, released bool) (*route, *Client, error) {
 }
 
 func (c *Client) keepRoute(name string, k *command) *route {
+	r := c.newRoute(k)
+	c.routes.put(name, r)
+	return r
+}
+
+func (c *Client) newRoute(k *command) *route {
 	r := &route{cmd: k, mine: k.owner == c}
 	r.ctx = &scope{Context: context.Background(), client: k.owner, command: k, commander: c, depth: 1}
-	c.routes.put(name, r)
+	return r
+}
+
+// anyCommand is the member part of the name under which a plugin handles the commands that nothing else of it handles.
+const anyCommand = "*"
+
+// routeToAny returns the route to owner's handler for commands that nothing else handles, nil if it has none. Routes of
+// such names are not kept: there is no end of them.
+func (c *Client) routeToAny(owner *Client, full string) *route {
+	k := c.bus.commands.get(owner.namespace + "." + anyCommand)
+	if k == nil {
+		return nil
+	}
+	r := c.newRoute(k)
+	r.as = full
 	return r
 }
 

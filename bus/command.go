@@ -60,7 +60,7 @@ func (k *Caller[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 				var zero Out
 				return zero, err
 			}
-			return convert[Out]("result of "+k.name, out)
+			return decode[Out]("result of "+k.name, out, true)
 		}
 	}
 	r := k.route.Load()
@@ -72,7 +72,7 @@ func (k *Caller[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 		}
 		k.route.Store(r)
 	}
-	if h, ok := r.cmd.h.(*handler[In, Out]); ok {
+	if h, ok := r.cmd.h.(*handler[In, Out]); ok && r.as == "" {
 		return h.call(ctx, r, in)
 	}
 	out, err := r.cmd.h.callAny(ctx, r, in)
@@ -80,7 +80,7 @@ func (k *Caller[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 		var zero Out
 		return zero, err
 	}
-	return convert[Out]("result of "+k.name, out)
+	return decode[Out]("result of "+k.name, out, true)
 }
 
 // Go starts the command and returns at once. An async handler has run when Go
@@ -102,7 +102,7 @@ func (k *Caller[In, Out]) Go(ctx context.Context, in In) *Future[Out] {
 		}
 		k.route.Store(r)
 	}
-	if h, ok := r.cmd.h.(*handler[In, Out]); ok {
+	if h, ok := r.cmd.h.(*handler[In, Out]); ok && r.as == "" {
 		return h.start(ctx, r, in)
 	}
 	return (*Future[Out])(r.cmd.h.startAny(ctx, r, in))
@@ -113,6 +113,10 @@ func (k *Caller[In, Out]) Go(ctx context.Context, in In) *Future[Out] {
 // and everything else of the plugin. Its context ends with the plugin; for a
 // call made with any other context than context.Background() it ends with the
 // caller's too, and when h has returned. A panic in h becomes [ErrPanic].
+//
+// A plugin that stands for one elsewhere handles commands whose names it does
+// not know: a description with the name "Namespace.*" and [Call] of any as
+// its input gets the commands of the namespace that nothing else handles.
 //
 // It returns [ErrNilHandler], [ErrBadName], [ErrNotOwner], [ErrDuplicate],
 // [ErrStopped] or [ErrClosed].
@@ -152,7 +156,11 @@ type commandHandler interface {
 	callAny(ctx context.Context, r *route, in any) (any, error)
 	startAny(ctx context.Context, r *route, in any) *Future[any]
 	types() (in, out reflect.Type)
+	// accept turns an input into the handler's type.
+	accept(in any) (any, error)
 	isAsync() bool
+	// takesCall reports whether the handler takes commands of any name.
+	takesCall() bool
 	bindTo(*command)
 }
 
@@ -166,6 +174,10 @@ type handler[In, Out any] struct {
 func (h *handler[In, Out]) types() (in, out reflect.Type) {
 	return reflect.TypeFor[In](), reflect.TypeFor[Out]()
 }
+func (h *handler[In, Out]) accept(in any) (any, error) { return convert[In](h.cmd.name, in) }
+func (h *handler[In, Out]) takesCall() bool {
+	return reflect.TypeFor[In]() == reflect.TypeFor[Call[any]]()
+}
 func (h *handler[In, Out]) isAsync() bool     { return h.async != nil }
 func (h *handler[In, Out]) bindTo(c *command) { h.cmd = c }
 
@@ -174,6 +186,15 @@ type route struct {
 	cmd  *command
 	ctx  *scope // for calls made with context.Background()
 	mine bool   // the caller owns the command: it need not be ready
+	as   string // the name called, if the command is the one for all names
+}
+
+// input is what the handler gets of what the caller gave.
+func (r *route) input(in any) any {
+	if r.as == "" {
+		return in
+	}
+	return Call[any]{r.as, r.ctx.commander.namespace, in}
 }
 
 // begin counts a handler in; it fails if the plugin is going.
@@ -208,11 +229,13 @@ func (r *route) scopeFor(ctx context.Context) (*scope, bool, error) {
 	}
 	b := r.cmd.owner.bus
 	s := &scope{Context: ctx, client: r.cmd.owner, command: r.cmd, commander: r.ctx.commander, depth: 1}
-	if outer := waitingScope(ctx); outer != nil {
-		s.depth, s.chain = outer.depth+1, outer.chain
-	}
-	if s.chain == 0 && b.watch.Load() != nil { // a watched call has its number in ctx
-		s.chain = Correlation(ctx)
+	var outer *scope
+	outer, s.lineage = waitingLineage(ctx)
+	if outer != nil {
+		if int(outer.depth) >= b.opts.MaxDepth {
+			return nil, false, ErrTooDeep.with(r.cmd.name, "commands call each other in a circle?")
+		}
+		s.depth = outer.depth + 1
 	}
 	if int(s.depth) > b.opts.MaxDepth {
 		return nil, false, ErrTooDeep.with(r.cmd.name, "commands call each other in a circle?")
@@ -224,6 +247,7 @@ func (r *route) scopeFor(ctx context.Context) (*scope, bool, error) {
 }
 
 func (h *handler[In, Out]) callAny(ctx context.Context, r *route, in any) (any, error) {
+	in = r.input(in)
 	v, ok := in.(In)
 	if !ok {
 		var err error
@@ -280,6 +304,8 @@ func (h *handler[In, Out]) invoke(sc *scope, in In) (out Out, err error) {
 		if !normal {
 			if p := recover(); p != nil {
 				err = h.cmd.panicked(p)
+			} else { // runtime.Goexit: the caller's goroutine ends
+				h.cmd.owner.bus.report(HandlerPanicked, Incident{Plugin: h.cmd.owner.namespace, Name: h.cmd.name, Text: "command handler ended its goroutine"})
 			}
 		}
 	}()
@@ -289,6 +315,7 @@ func (h *handler[In, Out]) invoke(sc *scope, in In) (out Out, err error) {
 }
 
 func (h *handler[In, Out]) startAny(ctx context.Context, r *route, in any) *Future[any] {
+	in = r.input(in)
 	v, ok := in.(In)
 	if !ok {
 		var err error

@@ -17,10 +17,10 @@ type scope struct {
 	box             *mailbox // the handler's, if it is not its plugin's
 	command         *command
 	commander       *Client
-	chain           uint64 // correlation
-	depth           int32  // commands in commands
-	mailbox         bool   // a mailbox handler
-	inline          bool   // an inline handler
+	lineage               // of the command; what its handler does inherits from it
+	depth           int16 // commands in commands
+	mailbox         bool  // a mailbox handler
+	inline          bool  // an inline handler
 
 	ended  atomic.Bool                   // the command has settled
 	joined atomic.Pointer[joinedContext] // made by the first Done
@@ -32,18 +32,13 @@ type joinedContext struct {
 	free func()
 }
 
-type (
-	scopeKey       struct{}
-	correlationKey struct{}
-)
+type scopeKey struct{}
 
 // Value answers for the scope itself, then for the caller's context.
 func (s *scope) Value(key any) any {
 	switch key.(type) {
-	case scopeKey:
+	case scopeKey, lineageKey:
 		return s
-	case correlationKey:
-		return s.chain
 	}
 	if both := s.joined.Load(); both != nil {
 		return both.Value(key)
@@ -153,12 +148,5 @@ func Commander(ctx context.Context) string {
 // commands that are called and the events that are published with a
 // handler's context. It is what a trace is put together by.
 func Correlation(ctx context.Context) uint64 {
-	if s, ok := ctx.(*scope); ok {
-		return s.chain
-	}
-	if isBackground(ctx) {
-		return 0
-	}
-	n, _ := ctx.Value(correlationKey{}).(uint64)
-	return n
+	return lineageOf(ctx).chain
 }

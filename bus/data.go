@@ -72,7 +72,7 @@ func (d DataOf[T]) change(c *Client, f func(is any, has bool) (v any, keep, ok b
 		return false, err
 	}
 	t, done := p.topic(), false
-	err = t.swap(context.Background(), c, func(old any, has bool) (any, bool) {
+	ok, err := t.swap(context.Background(), c, kindOf[DataChange]{}, func(old any, has bool) (any, bool) {
 		was, _ := old.(DataChange)
 		v, keep, ok := f(was.Value, has && was.has)
 		if done = ok; !ok || keep == was.has && reflect.DeepEqual(v, was.Value) {
@@ -80,6 +80,9 @@ func (d DataOf[T]) change(c *Client, f func(is any, has bool) (v any, keep, ok b
 		}
 		return DataChange{was.Value, v, time.Now(), keep}, true
 	})
+	if !ok { // c went down meanwhile, and the name with it: Bind says so
+		return d.change(c, f)
+	}
 	return done, err
 }
 

@@ -9,32 +9,43 @@ import (
 	"reflect"
 )
 
-// convert turns a value that came by name into a T: a T itself, nil (the zero
-// T), or a map or raw JSON, which is decoded strictly: an unknown field, a
-// wrong type or trailing text is ErrWrongType. []byte counts as raw JSON only
-// as json.RawMessage, so that binary payloads stay what they are.
-func convert[T any](op string, v any) (T, error) {
-	if t, ok := v.(T); ok {
+// convert turns a value that came by name into a T. It accepts a T itself, nil (the zero T), and maps, lists and raw
+// JSON, which are decoded strictly: an unknown field, a wrong type or trailing text is [ErrWrongType]. A T that is raw
+// JSON or a map takes any value, which is encoded. []byte counts as raw JSON only as json.RawMessage, so that binary
+// payloads stay what they are.
+//
+// The JSON methods of T and of the value are code of users: a panic there is [ErrPanic], and the caller must hold no
+// lock. Numbers keep their digits where T leaves their type open: they become [json.Number].
+func convert[T any](op string, v any) (T, error) { return decode[T](op, v, false) }
+
+// decode is convert. If lenient is set, fields that T does not have pass: what comes from another process, or from the
+// owner of a command as its result, may be newer than T.
+func decode[T any](op string, v any, lenient bool) (out T, err error) {
+	if t, ok := v.(T); ok || v == nil {
 		return t, nil
 	}
-	var zero T
-	var raw []byte
-	switch v := v.(type) {
-	case nil:
-		return zero, nil
-	case json.RawMessage:
-		raw = v
-	case map[string]any:
-		var err error
-		if raw, err = json.Marshal(v); err != nil {
-			return zero, ErrWrongType.because(op, err, "a map must hold plain data")
+	defer func() {
+		if p := recover(); p != nil {
+			var none T
+			out, err = none, panicError(op, p)
 		}
-	default:
-		return zero, ErrWrongType.with(op, fmt.Sprintf("got %T, want %s, a map or raw JSON", v, reflect.TypeFor[T]()))
+	}()
+	raw, isRaw := v.(json.RawMessage)
+	if !isRaw {
+		if raw, err = encode[T](op, v); err != nil {
+			return out, err
+		}
+	}
+	if to, ok := any(&out).(*json.RawMessage); ok {
+		*to = raw
+		return out, nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&zero); err != nil {
+	dec.UseNumber()
+	if !lenient {
+		dec.DisallowUnknownFields()
+	}
+	if err := dec.Decode(&out); err != nil {
 		var none T
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
@@ -45,5 +56,26 @@ func convert[T any](op string, v any) (T, error) {
 		var none T
 		return none, ErrWrongType.with(op, "text after the JSON value")
 	}
-	return zero, nil
+	return out, nil
+}
+
+// encode makes JSON of a value that may stand for a T.
+func encode[T any](op string, v any) ([]byte, error) {
+	open := false // T takes whatever has a JSON form
+	switch any((*T)(nil)).(type) {
+	case *json.RawMessage, *map[string]any:
+		open = true
+	}
+	switch v.(type) {
+	case map[string]any, []any:
+	default:
+		if !open {
+			return nil, ErrWrongType.with(op, fmt.Sprintf("got %T, want %s, a map or raw JSON", v, reflect.TypeFor[T]()))
+		}
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, ErrWrongType.because(op, err, fmt.Sprintf("%T must hold plain data", v))
+	}
+	return raw, nil
 }

@@ -18,13 +18,17 @@ type Code string
 // A plugin is encouraged to return *Error from its handlers too; the bus hands
 // on what a handler returns unchanged.
 //
-// As JSON it is {"code", "text", "hint"}; Op and Err stay inside the process.
+// As JSON it is {"code", "text", "hint", "temporary"}; Op and Err stay inside the process. What was written so can be read
+// back.
 type Error struct {
 	Code Code   // what kind of failure
 	Op   string // what was attempted, usually the full command or event name
 	Text string // what went wrong; the vendor's exact text where there is one
 	Hint string // what to do about it; may be empty
-	Err  error  // the cause, if any; reached by errors.Is and errors.As
+	// Temporary says that the same may succeed later without any change, so that
+	// it is worth coming back. It says nothing about whether a repeat is safe.
+	Temporary bool
+	Err       error // the cause, if any; reached by errors.Is and errors.As
 }
 
 // Error says what was attempted, what went wrong, why, and how to mend it.
@@ -60,13 +64,14 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// MarshalJSON writes the code, text and hint.
+// MarshalJSON writes the code, text, hint and temporary.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		Code Code   `json:"code"`
-		Text string `json:"text"`
-		Hint string `json:"hint,omitempty"`
-	}{e.Code, e.Text, e.Hint})
+		Code      Code   `json:"code"`
+		Text      string `json:"text"`
+		Hint      string `json:"hint,omitempty"`
+		Temporary bool   `json:"temporary,omitempty"`
+	}{e.Code, e.Text, e.Hint, e.Temporary})
 }
 
 // The bus's own failures. Every function that can return one of them says so.
@@ -99,14 +104,14 @@ var (
 	ErrUnknownCommand = &Error{Code: "unknown-command", Text: "Command does not exist"}
 	// ErrNotReady: the plugin did not become ready while the command waited,
 	// or too many commands were waiting. Returned by calls.
-	ErrNotReady = &Error{Code: "not-ready", Text: "plugin is not ready"}
+	ErrNotReady = &Error{Code: "not-ready", Text: "plugin is not ready", Temporary: true}
 	// ErrStopped: the plugin was unloaded or failed to start.
 	ErrStopped = &Error{Code: "stopped", Text: "plugin has stopped"}
 	// ErrClosed: the bus is closed.
 	ErrClosed = &Error{Code: "closed", Text: "bus is closed"}
 	// ErrOverflow: a subscriber's mailbox is at its hard limit; the event is
 	// not delivered to that subscriber. Returned by publishing.
-	ErrOverflow = &Error{Code: "overflow", Text: "mailbox is full"}
+	ErrOverflow = &Error{Code: "overflow", Text: "mailbox is full", Temporary: true}
 	// ErrPanic: a handler panicked. Returned by calls; the stack is logged.
 	ErrPanic = &Error{Code: "panic", Text: "handler panicked"}
 	// ErrVetoed: a before hook stopped the command; Err is its reason. The text

@@ -20,10 +20,13 @@ type Event[T any] struct {
 type meta struct {
 	topic    *topic
 	time     time.Time
-	revision uint64
-	chain    uint64 // correlation
-	replay   bool
+	revision uint64 // of a retained event, with replayBit
+	id       uint64 // 0 if it has none of this bus
+	lineage
 }
+
+// replayBit marks the replay of a retained event, in revision: a meta of 64 bytes is one allocation class less.
+const replayBit = 1 << 63
 
 var noMeta = meta{topic: &topic{}}
 
@@ -47,11 +50,11 @@ func (e Event[T]) Time() time.Time { return e.info().time }
 
 // Retained reports whether this is the replay of a retained event to a late
 // subscriber, rather than a live one. CXBus cannot tell (cxbus 3).
-func (e Event[T]) Retained() bool { return e.info().replay }
+func (e Event[T]) Retained() bool { return e.info().revision&replayBit != 0 }
 
 // Revision returns the number of a retained event's value, from 1 and rising
 // by one with each [Publisher.Republish]; 0 for an event published plainly.
-func (e Event[T]) Revision() uint64 { return e.info().revision }
+func (e Event[T]) Revision() uint64 { return e.info().revision &^ replayBit }
 
 // Correlation returns the number of the chain of commands and events that this
 // one belongs to, or 0. See the function [Correlation].
@@ -193,7 +196,9 @@ type kind interface {
 	typ() reflect.Type
 	build(t *topic) *snapshot
 	// convert turns a payload given by name into one of this kind.
-	convert(op string, v any) (any, error)
+	convert(op string, v any, lenient bool) (any, error)
+	// holds reports whether v is a payload of this kind as it is.
+	holds(v any) bool
 	untyped() bool
 }
 
@@ -201,6 +206,10 @@ type kindOf[T any] struct{}
 
 func (kindOf[T]) typ() reflect.Type { return reflect.TypeFor[T]() }
 func (kindOf[T]) untyped() bool     { return reflect.TypeFor[T]() == reflect.TypeFor[any]() }
-func (kindOf[T]) convert(op string, v any) (any, error) {
-	return convert[T](op, v)
+func (kindOf[T]) convert(op string, v any, lenient bool) (any, error) {
+	return decode[T](op, v, lenient)
+}
+func (kindOf[T]) holds(v any) bool {
+	_, ok := v.(T)
+	return ok
 }

@@ -153,7 +153,7 @@ func (f *fanout[T]) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.
 	p, ok := v.(T)
 	if !ok {
 		var err error
-		if p, err = convert[T]("publish "+m.topic.name, v); err != nil {
+		if p, err = decode[T]("publish "+m.topic.name, v, fromLink(ctx)); err != nil {
 			return err
 		}
 		v = p
@@ -187,11 +187,11 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	if ok {
 		ctx = h.Context
 	}
-	chain := Correlation(ctx)
+	l := lineageOf(ctx)
 	if f.plain {
 		e := Event[T]{v, &t.meta}
-		if chain != 0 {
-			e.m = newMeta(t, false, chain)
+		if l != (lineage{}) {
+			e.m = newMeta(ctx, t, false, l)
 		}
 		if len(f.inline) > 0 {
 			h.start() // inline handlers may take long, here and below
@@ -201,11 +201,11 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	}
 	if f.retains {
 		h.start()
-		return t.publishRetained(v, f.timed, chain)
+		return t.publishRetained(v, newMeta(ctx, t, f.timed, l))
 	}
 	e := Event[T]{v, &t.meta}
-	if f.timed || chain != 0 {
-		e.m = newMeta(t, f.timed, chain)
+	if f.timed || l != (lineage{}) {
+		e.m = newMeta(ctx, t, f.timed, l)
 	}
 	var first error
 	for i := range f.groups {
@@ -246,7 +246,7 @@ func (s *snapshot) enter(b *Bus, at *atomic.Pointer[snapshot]) *reader {
 
 // inlineAgain implements anyFanout. f has replaced the snapshot that the publish began with.
 func (f *fanout[T]) inlineAgain(v any, m *meta) {
-	p, err := convert[T]("publish "+m.topic.name, v)
+	p, err := decode[T]("publish "+m.topic.name, v, m.foreign())
 	switch e := (Event[T]{p, m}); {
 	case err != nil:
 		m.topic.bus.log.Error("event lost: its type was declared while it was published", "event", m.topic.name, "error", err)

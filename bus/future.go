@@ -234,7 +234,7 @@ func (f *Future[Out]) Result(ctx context.Context) (Out, error) {
 	if out, ok := v.(Out); ok || err != nil {
 		return out, err
 	}
-	return convert[Out]("result of "+f.f.op(), v)
+	return decode[Out]("result of "+f.f.op(), v, true)
 }
 
 func (f *future) op() string {

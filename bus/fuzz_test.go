@@ -189,6 +189,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var want form
 		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.UseNumber()
 		dec.DisallowUnknownFields()
 		wantErr := dec.Decode(&want)
 		if wantErr == nil {
@@ -239,6 +240,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		want = form{}
 		dec = json.NewDecoder(bytes.NewReader(again))
+		dec.UseNumber()
 		dec.DisallowUnknownFields()
 		if wantErr = dec.Decode(&want); wantErr != nil {
 			wantErr = io.ErrUnexpectedEOF

@@ -51,9 +51,10 @@ type handoff struct {
 	ended   bool       // the function has returned
 }
 
-// Value answers for the handoff itself when the bus asks for the innermost scope; see waitingScope.
+// Value answers for the handoff itself when the bus asks for the innermost scope or lineage; see waitingScope.
 func (h *handoff) Value(key any) any {
-	if _, ok := key.(scopeKey); ok {
+	switch key.(type) {
+	case scopeKey, lineageKey:
 		return h
 	}
 	return h.Context.Value(key)

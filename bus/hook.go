@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -13,11 +15,12 @@ import (
 // watch is who looks on at commands and events: immutable once stored. The bus
 // holds none while nobody does, which is all that unused hooks cost.
 type watch struct {
-	hooks map[string][]*Hook // by full command name, in order
+	hooks map[string][]*Hook // by full command name or pattern, in order
+	wild  []*Hook            // of hooks, those with a pattern
 	taps  []*tap
 }
 
-// Call is a command about to run, as a before hook sees it.
+// Call is a command about to run, as a before hook sees it, and a handler of commands of any name.
 type Call[In any] struct {
 	Command   string // full name
 	Commander string // namespace of the caller
@@ -29,7 +32,10 @@ type Call[In any] struct {
 // Hook is the handle of one [Before].
 type Hook struct {
 	owner   *Client
-	command string
+	command string  // full name or pattern
+	pattern pattern // if it is one
+	isWild  bool
+	seq     uint64 // order
 	run     func(ctx context.Context, call *Call[any]) error
 }
 
@@ -37,7 +43,7 @@ type Hook struct {
 // it again does nothing. A hook goes with its owner, too.
 func (h *Hook) Remove() { h.owner.bus.unwatch(func(x *Hook) bool { return x == h }, nil) }
 
-// Command returns the full name of the command the hook is on.
+// Command returns the full name of the command the hook is on, or the pattern.
 func (h *Hook) Command() string { return h.command }
 
 // Before runs h before each call of the command d, by whomever, in the caller's
@@ -56,7 +62,7 @@ func Before[In, Out any](c *Client, d CommandOf[In, Out], h func(ctx context.Con
 	return c.Before(d.name, func(ctx context.Context, call *Call[any]) error {
 		in, err := convert[In](d.name, call.In)
 		if err != nil {
-			return err
+			return &undecoded{err}
 		}
 		typed := &Call[In]{call.Command, call.Commander, in}
 		err = h(ctx, typed)
@@ -65,24 +71,39 @@ func Before[In, Out any](c *Client, d CommandOf[In, Out], h func(ctx context.Con
 	})
 }
 
-// Before is the function [Before] by the full name of a command. In is what the
-// caller gave: the input type, a map, raw JSON or nil; what h leaves there must
-// be one of these.
+// undecoded is the error of an input that is not what the command takes: the mistake of the caller, not a veto.
+type undecoded struct{ error }
+
+// Before is the function [Before] by the full name of a command, or for all commands that fit a pattern as
+// [Client.Subscribe] takes it. In is of the command's input type, whatever form the caller gave; while the command is
+// not registered yet, or if it takes anything, In is what the caller gave: a map, raw JSON, nil or any other value.
+// What h leaves there must be of the input type, a map, raw JSON or nil.
 func (c *Client) Before(command string, h func(ctx context.Context, call *Call[any]) error) (*Hook, error) {
 	if h == nil {
 		return nil, ErrNilHandler.with("before "+command, "pass a function")
 	}
-	if err := checkFull(command, checkCommand); err != nil {
+	hook := &Hook{owner: c, command: command, run: h, isWild: wild(command)}
+	var err error
+	if hook.isWild {
+		hook.pattern, err = parsePattern(command)
+	} else {
+		err = checkFull(command, checkCommand)
+	}
+	if err != nil {
 		return nil, err
 	}
-	hook := &Hook{owner: c, command: command, run: h}
 	c.bus.mu.Lock()
 	defer c.bus.mu.Unlock()
 	if err := c.usable("before " + command); err != nil {
 		return nil, err
 	}
+	c.bus.seq++
+	hook.seq = c.bus.seq
 	w := c.bus.copyWatch()
 	w.hooks[command] = append(slices.Clone(w.hooks[command]), hook)
+	if hook.isWild {
+		w.wild = append(w.wild, hook)
+	}
 	c.bus.setWatch(w)
 	return hook, nil
 }
@@ -92,7 +113,7 @@ func (b *Bus) copyWatch() *watch {
 	w := &watch{hooks: map[string][]*Hook{}}
 	if old := b.watch.Load(); old != nil {
 		maps.Copy(w.hooks, old.hooks)
-		w.taps = slices.Clone(old.taps)
+		w.wild, w.taps = slices.Clone(old.wild), slices.Clone(old.taps)
 	}
 	return w
 }
@@ -112,6 +133,9 @@ func (b *Bus) unwatch(hook func(*Hook) bool, tapped func(*tap) bool) {
 		if w.hooks[name] = list; len(list) == 0 {
 			delete(w.hooks, name)
 		}
+	}
+	if hook != nil {
+		w.wild = slices.DeleteFunc(w.wild, hook)
 	}
 	if tapped != nil {
 		w.taps = slices.DeleteFunc(w.taps, tapped)
@@ -144,9 +168,37 @@ func (b *Bus) setWatch(w *watch) {
 	}
 }
 
-// before runs the hooks on a command and returns the input for the handler.
+// on returns the hooks on a command, in order.
+func (w *watch) on(full string) []*Hook {
+	list := w.hooks[full]
+	if len(w.wild) == 0 {
+		return list
+	}
+	list = slices.Clone(list)
+	for _, h := range w.wild {
+		if h.pattern.matches(full) {
+			list = append(list, h)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Hook) int { return cmp.Compare(a.seq, b.seq) })
+	return list
+}
+
+// before runs the hooks on a command and returns the input for the handler. All hooks see one shape of it, so that a
+// hook that checks inputs cannot be passed by giving another: the input type, once the command is registered.
 func (w *watch) before(ctx context.Context, c *Client, full string, in any) (any, error) {
-	for _, h := range w.hooks[full] {
+	hooks := w.on(full)
+	if len(hooks) == 0 {
+		return in, nil
+	}
+	ns, _, _ := splitName(full)
+	if k := c.bus.command(full, ns); k != nil {
+		var err error
+		if in, err = k.h.accept(in); err != nil {
+			return nil, err
+		}
+	}
+	for _, h := range hooks {
 		call := &Call[any]{full, c.namespace, shallow(in)}
 		if err := h.call(ctx, c, call); err != nil {
 			return nil, err
@@ -161,24 +213,34 @@ func (h *Hook) call(ctx context.Context, from *Client, call *Call[any]) (err err
 	if k.begin() != nil {
 		return nil // its owner is going
 	}
-	sc := &scope{Context: ctx, client: h.owner, command: k, commander: from, chain: Correlation(ctx), depth: 1}
+	sc := &scope{Context: ctx, client: h.owner, command: k, commander: from, lineage: lineageOf(ctx), depth: 1}
 	if outer := waitingScope(ctx); outer != nil {
+		if int(outer.depth) >= h.owner.bus.opts.MaxDepth {
+			k.end()
+			return ErrTooDeep.with("before "+h.command, "the hook calls its own command?")
+		}
 		sc.depth = outer.depth + 1
 	}
-	if int(sc.depth) > h.owner.bus.opts.MaxDepth {
-		k.end()
-		return ErrTooDeep.with("before "+h.command, "the hook calls its own command?")
-	}
+	returned := false
 	defer func() {
 		sc.end()
 		k.end()
+		incident := Incident{Plugin: h.owner.namespace, Name: h.command, Text: "before hook panicked"}
 		if p := recover(); p != nil {
-			h.owner.bus.report(HandlerPanicked, Incident{Plugin: h.owner.namespace, Name: h.command, Text: "before hook panicked"},
-				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			h.owner.bus.report(HandlerPanicked, incident, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = panicError("before "+h.command, p)
+		} else if !returned { // runtime.Goexit: the caller's goroutine ends
+			incident.Text = "before hook ended its goroutine"
+			h.owner.bus.report(HandlerPanicked, incident, "command", call.Command)
 		}
 	}()
-	if err := h.run(sc, call); err != nil {
+	err = h.run(sc, call)
+	returned = true
+	var u *undecoded
+	if errors.As(err, &u) {
+		return u.error
+	}
+	if err != nil {
 		return ErrVetoed.because(h.command, err, "by a hook of "+h.owner.namespace)
 	}
 	return nil

@@ -292,7 +292,7 @@ func TestHookRefusals(t *testing.T) {
 	assert.ErrorIs(t, err, bus.ErrNilHandler)
 	_, err = bus.Before[*note, string](c, textOf, nil)
 	assert.ErrorIs(t, err, bus.ErrNilHandler)
-	for _, name := range []string{"", "echo", "Notes.*", "Notes.a.b", "Notes."} {
+	for _, name := range []string{"", "echo", "Notes.*.b", "Notes.a.b", "Notes.", "Notes.a*"} {
 		_, err = c.Before(name, ok)
 		assert.ErrorIs(t, err, bus.ErrBadName, name)
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -60,9 +61,9 @@ func edits(a, b string, limit int) int {
 	return min(row[len(y)], limit)
 }
 
-// didYouMean is a hint for an error, or empty.
+// didYouMean is a hint for an error, or empty. It is the same whatever the order of the candidates.
 func didYouMean(name string, candidates []string) string {
-	if n, ok := Nearest(name, candidates); ok {
+	if n, ok := Nearest(name, slices.Sorted(slices.Values(candidates))); ok {
 		return "did you mean " + n + "?"
 	}
 	return ""

@@ -55,7 +55,7 @@ func (c *Client) beforePublish(ctx context.Context, t *topic, v any) error {
 		return err
 	}
 	if w := c.bus.watch.Load(); w != nil {
-		w.event(ctx, t, v)
+		w.event(t, c.bus.traced(ctx, lineageOf(ctx)), v)
 	}
 	return nil
 }

@@ -86,11 +86,15 @@ func drainAll(list []*serial) {
 	}
 }
 
-// queueRetained implements fan; t.retain is held.
+// errOtherKind is returned by queueRetained if the payload is not of the topic's type, which was declared meanwhile.
+// Whoever gets it converts the payload, when it holds no lock, and tries again.
+var errOtherKind = errors.New("payload of another type")
+
+// queueRetained implements anyFanout; t.retain is held.
 func (f *fanout[T]) queueRetained(v any, m *meta) ([]*serial, error) {
-	p, err := convert[T]("publish "+m.topic.name, v)
-	if err != nil {
-		return nil, err
+	p, ok := v.(T)
+	if !ok && v != nil {
+		return nil, errOtherKind
 	}
 	e := Event[T]{p, m}
 	if f.plain { // no longer a retained one
@@ -130,65 +134,91 @@ func (f *fanout[T]) serials(e Event[T], v any) (list []*serial) {
 }
 
 // publishRetained publishes plainly on a retained topic.
-func (t *topic) publishRetained(v any, timed bool, chain uint64) error {
-	t.retain.Lock()
-	list, err := t.snap.Load().list.queueRetained(v, newMeta(t, timed, chain))
-	t.retain.Unlock()
-	drainAll(list)
-	t.bus.overflowed(err)
-	return err
+func (t *topic) publishRetained(v any, m *meta) error {
+	for {
+		t.retain.Lock()
+		list, err := t.snap.Load().list.queueRetained(v, m)
+		t.retain.Unlock()
+		if err == errOtherKind {
+			if v, err = t.currentKind().convert("publish "+t.name, v, m.foreign()); err != nil {
+				return err
+			}
+			continue
+		}
+		drainAll(list)
+		t.bus.overflowed(err)
+		return err
+	}
+}
+
+func (t *topic) currentKind() kind {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.kind
 }
 
 // republish publishes v and retains it.
 func (t *topic) republish(ctx context.Context, c *Client, v any) error {
-	t.mu.Lock()
-	k := t.kind
-	t.mu.Unlock()
-	v, err := k.convert("republish "+t.name, v)
-	if err != nil {
-		return err
+	for {
+		k := t.currentKind()
+		p, err := k.convert("republish "+t.name, v, fromLink(ctx))
+		if err != nil {
+			return err
+		}
+		if ok, err := t.swap(ctx, c, k, func(any, bool) (any, bool) { return p, true }); ok {
+			return err
+		}
 	}
-	return t.swap(ctx, c, func(any, bool) (any, bool) { return v, true })
 }
 
-// swap republishes, for c, what f makes of the retained value, if f says so. f
-// is called with the retain mutex held.
-func (t *topic) swap(ctx context.Context, c *Client, f func(old any, has bool) (any, bool)) error {
+// swap republishes, for c, what f makes of the retained value, if f says so. f is called with the retain mutex held,
+// and returns a value of the kind k. swap reports false if that is not the topic's kind any more.
+func (t *topic) swap(ctx context.Context, c *Client, k kind, f func(old any, has bool) (any, bool)) (bool, error) {
+	m := newMeta(ctx, t, true, lineageOf(ctx)) // before the locks: it may ask the program for the trace
 	t.mu.Lock()
 	if !t.retains {
 		t.retains = true
 		t.changed()
 	}
 	t.mu.Unlock()
-	t.retain.Lock()
-	if err := c.publishRefused(ctx, "republish ", t); err != nil {
-		// Under retain: once c is down its values have been forgotten.
-		t.retain.Unlock()
-		return err
-	}
-	v, ok := f(t.value, t.has)
-	if !ok {
-		t.retain.Unlock()
-		return nil
-	}
-	t.rev++
-	t.value, t.has, t.at = v, true, time.Now()
-	if w := t.bus.watch.Load(); w != nil {
-		w.event(ctx, t, v)
-	}
-	list, err := t.snap.Load().list.queueRetained(v, &meta{topic: t, time: t.at, revision: t.rev, chain: Correlation(ctx)})
-	t.retain.Unlock()
+	list, ok, err := t.swapRetained(ctx, c, k, m, f)
 	if len(list) > 0 {
 		waitingScope(ctx) // inline handlers may take long
 	}
 	drainAll(list)
 	t.bus.overflowed(err)
-	return err
+	return ok, err
+}
+
+func (t *topic) swapRetained(ctx context.Context, c *Client, k kind, m *meta, f func(old any, has bool) (any, bool)) ([]*serial, bool, error) {
+	t.retain.Lock()
+	defer t.retain.Unlock()
+	if err := c.publishRefused(ctx, "republish ", t); err != nil {
+		return nil, true, err // under retain: once c is down its values have been forgotten
+	}
+	t.mu.Lock()
+	same, s := t.kind.typ() == k.typ(), t.freshLocked()
+	t.mu.Unlock()
+	if !same {
+		return nil, false, nil
+	}
+	v, ok := f(t.value, t.has)
+	if !ok {
+		return nil, true, nil
+	}
+	t.rev++
+	m.revision, m.time = t.rev, time.Now()
+	t.value, t.has, t.last = v, true, m
+	if w := t.bus.watch.Load(); w != nil {
+		w.event(t, m.lineage, v)
+	}
+	list, err := s.list.queueRetained(v, m)
+	return list, true, err
 }
 
 func (t *topic) clearRetained() {
 	t.retain.Lock()
-	t.value, t.has = nil, false
+	t.value, t.has, t.last = nil, false, nil
 	t.retain.Unlock()
 }
 
@@ -206,26 +236,55 @@ func (t *topic) attach(s *Subscription, k kind) ([]*serial, bool, error) {
 	return nil, ok, err
 }
 
-func (t *topic) attachRetained(s *Subscription, k kind) ([]*serial, bool, error) {
-	t.retain.Lock()
-	t.mu.Lock()
-	if t.has && t.kind.untyped() {
-		// Before s gives the topic its type, which would stay.
-		if _, err := k.convert("subscribe "+t.name, t.value); err != nil {
-			t.mu.Unlock()
-			t.retain.Unlock()
-			return nil, true, err
+// attachRetained is attach for a topic that has, or had, a retained value. That is converted to the type that s asks for
+// while no lock is held, since it is code of users.
+func (t *topic) attachRetained(s *Subscription, k kind) (list []*serial, ok bool, err error) {
+	var ready, missing conversion
+	for {
+		if list, missing, ok, err = t.attachConverted(s, k, ready); missing.to == nil {
+			return list, ok, err
 		}
+		if missing.value, err = missing.to.convert("subscribe "+t.name, missing.value, missing.of.foreign()); err != nil {
+			return nil, true, err // before s has given the topic its type, which would stay
+		}
+		ready = missing
 	}
-	ok, err := t.attachLocked(s, k)
+}
+
+// conversion is a retained value on its way to another type.
+type conversion struct {
+	value any
+	of    *meta // the event that brought it
+	to    kind
+}
+
+// attachConverted does attachRetained if the retained value is of the right type or ready is it; otherwise it does
+// nothing and returns what must be converted.
+func (t *topic) attachConverted(s *Subscription, k kind, ready conversion) (list []*serial, missing conversion, ok bool, err error) {
+	t.retain.Lock()
+	defer t.retain.Unlock()
+	t.mu.Lock()
+	to, value := t.kind, t.value
+	if to.untyped() {
+		to = k
+	}
+	if t.has && !to.holds(value) {
+		if ready.of != t.last || ready.to.typ() != to.typ() {
+			t.mu.Unlock()
+			return nil, conversion{value, t.last, to}, false, nil
+		}
+		value = ready.value
+	}
+	ok, err = t.attachLocked(s, k)
 	solo := &topic{bus: t.bus, name: t.name, kind: t.kind, subs: ordered[*Subscription]{all: []*Subscription{s}}, retains: true}
 	t.mu.Unlock()
-	var list []*serial
 	if ok && err == nil && t.has {
-		list, err = solo.kind.build(solo).list.queueRetained(t.value, &meta{topic: t, time: t.at, revision: t.rev, replay: true})
+		t.value = value
+		m := *t.last
+		m.revision, m.chain = m.revision|replayBit, 0
+		list, err = solo.kind.build(solo).list.queueRetained(value, &m)
 	}
-	t.retain.Unlock()
-	return list, ok, err
+	return list, missing, ok, err
 }
 
 func (t *topic) attachLocked(s *Subscription, k kind) (bool, error) {

@@ -46,7 +46,7 @@ func moreQuestions() []answer {
 			}},
 		{n: 22, question: "Before hooks: scope",
 			cxbus: "Anonymous, cannot be removed, see the options only.",
-			here:  "Owned by a plugin and gone with it; removed by a handle; see caller, name, context and a copy of the input; may change the input, go on, or stop the command with a reason.",
+			here:  "Owned by a plugin and gone with it; removed by a handle; see caller, name, context and a copy of the input, in the type of the command; by name or by pattern; may change the input, go on, or stop the command with a reason.",
 			why:   "Nobody can debug a hook that nobody can find.",
 			proof: func(w *world) {
 				w.handle("x", func(_ context.Context, in any) (any, error) { return in, nil })

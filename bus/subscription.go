@@ -51,7 +51,7 @@ type SubscribeOption func(*Subscription)
 // call under way leaves its event to it.
 func Inline() SubscribeOption { return func(s *Subscription) { s.inline = true } }
 
-// Timed fills in [Event.Time].
+// Timed fills in [Event.Time] and the ID of [Event.Envelope].
 func Timed() SubscribeOption { return func(s *Subscription) { s.timed = true } }
 
 // Once ends the subscription with its first event; the handler is called once.

@@ -16,6 +16,7 @@ type Record struct {
 	Duration    time.Duration // of a result: since the command was called
 	Data        any           // input, result or payload: do not change it; it may hold secrets
 	Err         error         // of a result that is an error
+	Envelope    Envelope      // of a command and its result: what it came with; of an event without an ID of this bus
 }
 
 // The kinds of record: a command was called and passed its hooks; a command
@@ -106,9 +107,9 @@ func (w *watch) record(r Record) {
 	}
 }
 
-func (w *watch) event(ctx context.Context, t *topic, v any) {
+func (w *watch) event(t *topic, l lineage, v any) {
 	if len(w.taps) > 0 {
-		w.record(Record{Kind: recordEvent, Name: t.name, By: t.namespace, Correlation: Correlation(ctx), Time: time.Now(), Data: v})
+		w.record(Record{Kind: recordEvent, Name: t.name, By: t.namespace, Correlation: l.chain, Envelope: l.envelope(), Time: time.Now(), Data: v})
 	}
 }
 
@@ -117,34 +118,41 @@ type watched struct {
 	w     *watch
 	rec   Record
 	start time.Time
+	left  bool // leave was called, or will be
 }
 
-// enter runs the hooks and records the command. It returns the context and the
-// input to go on with.
-func (w *watch) enter(ctx context.Context, c *Client, name string, in any) (*watched, context.Context, any, error) {
+// look begins to watch a call. It returns the context to go on with.
+func (w *watch) look(ctx context.Context, c *Client, name string) (*watched, context.Context) {
 	full := name
 	if _, _, dotted := splitName(name); !dotted {
 		full = c.namespace + "." + name
 	}
 	now := time.Now()
 	id := c.bus.ids.Add(1)
-	if Correlation(ctx) == 0 {
-		ctx = context.WithValue(ctx, correlationKey{}, id)
+	l := lineageOf(ctx)
+	if l.chain == 0 {
+		l.chain = id
+		ctx = &carrier{ctx, l}
 	}
-	at := &watched{w, Record{Name: full, By: c.namespace, ID: id, Correlation: Correlation(ctx), Time: now}, now}
-	in, err := w.before(ctx, c, full, in)
+	e := c.bus.traced(ctx, l).envelope()
+	return &watched{w, Record{Name: full, By: c.namespace, ID: id, Correlation: l.chain, Envelope: e, Time: now}, now, false}, ctx
+}
+
+// enter runs the hooks and records the command. It returns the input to go on with.
+func (at *watched) enter(ctx context.Context, c *Client, in any) (any, error) {
+	in, err := at.w.before(ctx, c, at.rec.Name, in)
 	if err != nil {
-		at.leave(nil, err)
-		return nil, nil, nil, err
+		return nil, err
 	}
 	r := at.rec
 	r.Kind, r.Data = recordCommand, in
-	w.record(r)
-	return at, ctx, in, nil
+	at.w.record(r)
+	return in, nil
 }
 
 // leave records the settlement.
 func (at *watched) leave(out any, err error) {
+	at.left = true
 	r := at.rec
 	r.Kind, r.Data, r.Err = recordResult, out, err
 	r.Time = time.Now()
@@ -152,24 +160,35 @@ func (at *watched) leave(out any, err error) {
 	at.w.record(r)
 }
 
-// callWatched is Call while somebody looks on.
-func (c *Client) callWatched(ctx context.Context, w *watch, name string, in any) (any, error) {
-	at, ctx, in, err := w.enter(ctx, c, name, in)
-	if err != nil {
-		return nil, err
+// ended records the settlement if a hook or a handler has ended the goroutine; it is deferred.
+func (at *watched) ended() {
+	if !at.left {
+		at.leave(nil, ErrPanic.with(at.rec.Name, "a hook or the handler ended the goroutine"))
 	}
-	out, err := c.callPlain(ctx, name, in)
+}
+
+// callWatched is Call while somebody looks on.
+func (c *Client) callWatched(ctx context.Context, w *watch, name string, in any) (out any, err error) {
+	at, ctx := w.look(ctx, c, name)
+	defer at.ended()
+	if in, err = at.enter(ctx, c, in); err == nil {
+		out, err = c.callPlain(ctx, name, in)
+	}
 	at.leave(out, err)
 	return out, err
 }
 
 // goWatched is Go while somebody looks on.
 func (c *Client) goWatched(ctx context.Context, w *watch, name string, in any) *Future[any] {
-	at, ctx, in, err := w.enter(ctx, c, name, in)
+	at, ctx := w.look(ctx, c, name)
+	defer at.ended()
+	in, err := at.enter(ctx, c, in)
 	if err != nil {
+		at.leave(nil, err)
 		return failedFuture[any](err)
 	}
 	f := c.goPlain(ctx, name, in)
+	at.left = true // from here on f tells
 	f.f.onSettle(at.leave)
 	return f
 }

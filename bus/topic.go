@@ -35,7 +35,7 @@ type topic struct {
 	value  any        // guarded by retain
 	rev    uint64     // guarded by retain
 	has    bool       // guarded by retain
-	at     time.Time  // guarded by retain
+	last   *meta      // guarded by retain: of the event that brought value
 }
 
 // stale is the snapshot of a topic that has changed since its last publish.
@@ -60,6 +60,10 @@ func (t *topic) changed() { t.store(stale) }
 func (t *topic) fresh() *snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.freshLocked()
+}
+
+func (t *topic) freshLocked() *snapshot {
 	s := t.snap.Load()
 	if s == stale {
 		s = t.kind.build(t)
@@ -91,12 +95,19 @@ func (t *topic) hasNoSubscribers() bool {
 }
 
 // newMeta is for an event that carries something of its own.
-func newMeta(t *topic, timed bool, chain uint64) *meta {
-	m := &meta{topic: t, chain: chain}
+func newMeta(ctx context.Context, t *topic, timed bool, l lineage) *meta {
+	m := &meta{topic: t, lineage: l}
 	if timed {
-		m.time = time.Now()
+		m.stamp(ctx)
 	}
 	return m
+}
+
+// stamp fills in what somebody has asked for.
+func (m *meta) stamp(ctx context.Context) {
+	b := m.topic.bus
+	m.time, m.id = time.Now(), b.ids.Add(1)
+	m.lineage = b.traced(ctx, m.lineage)
 }
 
 // setKind gives the topic its payload type; t.mu is held. A topic that was

@@ -73,8 +73,8 @@ func (c *Client) publishOnce(ctx context.Context, name string, payload any) erro
 	for _, s := range subs {
 		timed = timed || s.timed
 	}
-	if chain := Correlation(ctx); timed || chain != 0 {
-		e.m = newMeta(t, timed, chain)
+	if l := lineageOf(ctx); timed || l != (lineage{}) {
+		e.m = newMeta(ctx, t, timed, l)
 	}
 	var first error
 	inline := false

@@ -3,8 +3,9 @@ package eventbus
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"reflect"
 	"runtime"
 	"strconv"
@@ -22,7 +23,7 @@ type Link struct {
 	client *bus.Client
 	real   EventBus.Bus
 	ctx    context.Context // what is published with it is known as coming from here
-	mark   uint64
+	mark   string
 	ends   []end
 
 	sender  atomic.Uint64 // the goroutine that is publishing on the EventBus
@@ -89,9 +90,9 @@ func BridgeTopics(c *bus.Client, eb EventBus.Bus, topics ...Topic) (*Link, error
 	if b, ok := eb.(*Bus); ok && b.client == c {
 		return nil, with(ErrItself, "bridge "+c.Namespace(), "it needs an EventBus of its own")
 	}
-	l := &Link{client: c, real: eb, mark: 1<<52 | rand.Uint64N(1<<52)}
-	l.ctx = marked{c.Context(), l.mark}
-	unique := reflect.ArrayOf(1+rand.IntN(1<<30), reflect.TypeFor[struct{}]())
+	l := &Link{client: c, real: eb, mark: "eventbus-" + rand.Text()}
+	l.ctx = bus.Envelope{Origin: l.mark}.Context(c.Context())
+	unique := reflect.ArrayOf(1+mathrand.IntN(1<<30), reflect.TypeFor[struct{}]())
 	for _, t := range topics {
 		if err := l.listen(t, unique); err != nil {
 			return nil, errors.Join(err, l.Close(c.Context()))
@@ -120,7 +121,7 @@ func (l *Link) listen(t Topic, unique reflect.Type) error {
 		return err
 	}
 	sub, err := l.client.Subscribe(name, func(_ context.Context, e bus.Event[any]) {
-		if e.Correlation() != l.mark {
+		if e.Envelope().Origin != l.mark {
 			l.send(t.Name, e.Data)
 		}
 	})
@@ -278,21 +279,6 @@ func (l *Link) leave() {
 			l.client.Logger().Debug("the EventBus has forgotten the bridge", "topic", e.topic, "error", err)
 		}
 	}
-}
-
-// marked gives the events published with it a correlation number, where the
-// client's own context has none.
-type marked struct {
-	context.Context
-	mark uint64
-}
-
-func (m marked) Value(key any) any {
-	v := m.Context.Value(key)
-	if n, ok := v.(uint64); ok && n == 0 {
-		return m.mark
-	}
-	return v
 }
 
 // goroutine returns the number of the calling goroutine. An EventBus passes no

@@ -6,6 +6,9 @@
 // fails has the error's code and text. Each event becomes a span event of the
 // command in whose course it was published, or a span of its own if it belongs
 // to none. Payloads are left out: they may hold secrets.
+//
+// A command or event that belongs to a trace already, since it came over a link or was called inside a span of the
+// program, continues that trace. [Trace] is what [bus.Options] need for the latter.
 package oteltap
 
 import (
@@ -14,6 +17,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/cxbus/cxbus/bus"
@@ -25,6 +29,20 @@ import (
 func Start(c *bus.Client, tracer trace.Tracer) (*bus.Subscription, error) {
 	t := &tap{tracer: tracer, calls: map[uint64]call{}, chains: map[uint64]uint64{}}
 	return c.Tap(t.record)
+}
+
+// Trace returns the span that ctx carries as traceparent and tracestate, for [bus.Options.Trace]. So commands and events
+// that cross a link, and the spans of [Start], continue the trace of the program.
+func Trace(ctx context.Context) (parent, state string) {
+	fields := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, fields)
+	return fields["traceparent"], fields["tracestate"]
+}
+
+// remote returns a context with the span that e names as the parent of new ones.
+func remote(e bus.Envelope) context.Context {
+	return propagation.TraceContext{}.Extract(context.Background(),
+		propagation.MapCarrier{"traceparent": e.TraceParent, "tracestate": e.TraceState})
 }
 
 // maxOpen bounds the commands that are remembered until they settle; beyond,
@@ -52,7 +70,7 @@ func (t *tap) record(_ context.Context, r bus.Record) {
 			return
 		}
 		outer := t.chains[r.Correlation]
-		parent := context.Background()
+		parent := remote(r.Envelope)
 		if o, ok := t.calls[outer]; ok {
 			parent = o.ctx
 		}
@@ -86,7 +104,7 @@ func (t *tap) record(_ context.Context, r bus.Record) {
 			at.span.AddEvent(r.Name, trace.WithTimestamp(r.Time), attrs)
 			return
 		}
-		_, span := t.tracer.Start(context.Background(), r.Name, trace.WithTimestamp(r.Time), attrs)
+		_, span := t.tracer.Start(remote(r.Envelope), r.Name, trace.WithTimestamp(r.Time), attrs)
 		span.End(trace.WithTimestamp(r.Time))
 	}
 }

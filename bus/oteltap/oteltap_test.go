@@ -111,3 +111,41 @@ func TestAFailureIsTheSpansStatus(t *testing.T) {
 	assert.Contains(t, ended[0].Status().Description, "no dish named")
 	assert.Equal(t, "Kitchen.served", ended[1].Name(), "an event outside of any command is a span of its own")
 }
+
+// Spans continue the trace of the program, and that of what came over a link.
+func TestSpansContinueATrace(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	provider := sdk.NewTracerProvider(sdk.WithSpanProcessor(spans))
+	b := bus.New(&bus.Options{Trace: oteltap.Trace})
+	c, err := kitchen(b)
+	require.NoError(t, err)
+	app, err := b.Register("App")
+	require.NoError(t, err)
+	_, err = oteltap.Start(app, provider.Tracer("cxbus"))
+	require.NoError(t, err)
+	ctx, outer := provider.Tracer("program").Start(t.Context(), "outer")
+	_, err = app.Call(ctx, "Stove.heat", nil)
+	require.NoError(t, err)
+	parent, _ := oteltap.Trace(ctx)
+	require.NotEmpty(t, parent)
+	const far = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	_, err = app.Call(bus.Envelope{TraceParent: far}.Context(t.Context()), "Kitchen.make", "soup")
+	require.NoError(t, err)
+	require.NoError(t, c.Publish(ctx, "served", "bread"))
+	require.NoError(t, b.Close(t.Context()))
+	outer.End()
+
+	ended := spans.Ended()
+	require.Len(t, ended, 5)
+	within := outer.SpanContext().SpanID().String()
+	for i, want := range []struct{ name, trace, parent string }{
+		{"Stove.heat", outer.SpanContext().TraceID().String(), within},
+		{"Stove.heat", far[3:35], ended[2].SpanContext().SpanID().String()},
+		{"Kitchen.make", far[3:35], "b7ad6b7169203331"},
+		{"Kitchen.served", outer.SpanContext().TraceID().String(), within},
+	} {
+		assert.Equal(t, want.name, ended[i].Name())
+		assert.Equal(t, want.trace, ended[i].SpanContext().TraceID().String(), want.name)
+		assert.Equal(t, want.parent, ended[i].Parent().SpanID().String(), want.name)
+	}
+}
