@@ -12,7 +12,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
-	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
 // talk holds a chat on a bus that has WebChatService on it, and returns once it is over.
@@ -69,12 +69,11 @@ func Example_chat() {
 
 	b := bus.New(nil)
 	defer b.Close(ctx)
-	err := b.Start(ctx, webchatservice.New(&webchatservice.Options{
-		Drivers:    wires.All(),
-		Config:     &webchatservice.Config{DataURL: gmssim.URL(sim)},
-		HTTPClient: sim.Client(),
-	}))
+	driver, err := gmsrest.New(gmsrest.Config{DataURL: gmssim.URL(sim)}, &chat.Options{Client: sim.Client()})
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := b.Start(ctx, webchatservice.New(&webchatservice.Options{Driver: driver})); err != nil {
 		log.Fatal(err)
 	}
 	if err := talk(ctx, b); err != nil {

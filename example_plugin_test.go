@@ -12,7 +12,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
-	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
 // What others see of the plugin: a command and an event, each with its types.
@@ -86,12 +86,11 @@ func Example() {
 
 	b := bus.New(nil)
 	defer b.Close(ctx)
-	err := b.Start(ctx, &Thanks{}, webchatservice.New(&webchatservice.Options{
-		Drivers:    wires.All(),
-		Config:     &webchatservice.Config{DataURL: gmssim.URL(sim)},
-		HTTPClient: sim.Client(),
-	}))
+	driver, err := gmsrest.New(gmsrest.Config{DataURL: gmssim.URL(sim)}, &chat.Options{Client: sim.Client()})
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := b.Start(ctx, &Thanks{}, webchatservice.New(&webchatservice.Options{Driver: driver})); err != nil {
 		log.Fatal(err)
 	}
 

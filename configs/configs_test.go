@@ -4,6 +4,7 @@
 package configs_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -19,31 +20,43 @@ import (
 
 	"github.com/cxbus/cxbus/bus/busconfig"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
 var update = flag.Bool("update", false, "rewrite the tables of docs/config.md")
 
 // sections are the namespaces that a file may hold, with their defaults.
 var sections = map[string]any{
-	"webchat": webchatservice.DefaultConfig(),
+	"webchat": webchatservice.Schema(wires.All()),
 }
 
 // set is what each file changes; everything else is the default.
 var set = map[string]func(*webchatservice.Config){
 	"gms-rest.yaml": func(c *webchatservice.Config) {
-		c.DataURL = "https://gms.example.net/genesys/2/chat/customer-support"
+		c.Wire = wire(`{"dataURL": "https://gms.example.net/genesys/2/chat/customer-support"}`)
 	},
 	"gms-cometd.yaml": func(c *webchatservice.Config) {
 		c.CometD.Enabled = true
-		c.CometD.CometURL = "http://127.0.0.1:8080/genesys/cometd"
-		c.CometD.APIURL = "http://127.0.0.1:8080/genesys/2/chat-ntf"
+		c.Wire = wire(`{"cometD": {
+			"cometURL": "http://127.0.0.1:8080/genesys/cometd", "apiURL": "http://127.0.0.1:8080/genesys/2/chat-ntf"}}`)
 	},
 	"busdemo.yaml": func(c *webchatservice.Config) {
-		c.DataURL = "http://127.0.0.1:8080/genesys/2/chat/customer-support"
+		c.Wire = wire(`{"dataURL": "http://127.0.0.1:8080/genesys/2/chat/customer-support", "pollRateMin": 250, "pollRateMax": 1000}`)
 		c.UserData = map[string]any{"preferredLanguage": "EN", "origin": "busdemo"}
 		c.MaxMessageLength = 500
-		c.PollRateMin, c.PollRateMax = 250, 1000
 	},
+}
+
+// wire returns the options of an object.
+func wire(object string) webchatservice.Wire {
+	var c webchatservice.Config
+	if err := json.Unmarshal([]byte(object), &c); err != nil {
+		panic(err)
+	}
+	return c.Wire
 }
 
 func files(t *testing.T) []string {
@@ -58,7 +71,7 @@ func load(t *testing.T, file string, data []byte) webchatservice.Config {
 	t.Helper()
 	cfg, err := busconfig.Load(&busconfig.Options{File: file, Data: data, Environ: []string{}})
 	require.NoError(t, err)
-	got := webchatservice.DefaultConfig()
+	got := webchatservice.DefaultConfig(wires.All()...)
 	require.NoError(t, cfg.Section("webchat").Decode(&got))
 	require.NoError(t, cfg.CheckUnknown("webchat"))
 	return got
@@ -68,14 +81,14 @@ func TestFilesLoad(t *testing.T) {
 	for _, file := range files(t) {
 		t.Run(file, func(t *testing.T) {
 			require.Contains(t, set, file, "say in this test what the file sets")
-			want := webchatservice.DefaultConfig()
+			want := webchatservice.DefaultConfig(wires.All()...)
 			set[file](&want)
 
 			data, err := os.ReadFile(file)
 			require.NoError(t, err)
 			got := load(t, file, data)
 			assert.Equal(t, want, got)
-			assert.NoError(t, got.Validate())
+			assert.NoError(t, got.Validate(wires.All()...))
 
 			all := load(t, file, uncomment(data))
 			normalise(&all)
@@ -105,13 +118,13 @@ func TestPastedWidgetObject(t *testing.T) {
 }`
 	for _, file := range []string{"page.json", "page.yaml"} {
 		c := load(t, file, []byte(`{"webchat": `+object+`}`))
-		assert.Equal(t, "4711", c.APIKey.Reveal())
+		options := c.Wire.Reveal()
+		assert.Equal(t, json.Number("4711"), options["apikey"])
 		assert.Equal(t, map[string]any{"Subject": "Order", "subject": "kept apart"}, c.UserData)
-		assert.Equal(t, "https://gms.example.net/genesys/cometd", c.CometD.CometURL)
-		assert.Equal(t, "/service/chatV2/customer-support", c.CometD.Channel)
+		assert.Equal(t, map[string]any{"cometURL": "https://gms.example.net/genesys/cometd", "websocketEnabled": true}, options["cometD"])
 		assert.Equal(t, 10, c.AutoInvite.TimeToInviteSeconds)
 		assert.Empty(t, c.AriaCharRemainingIntervals)
-		assert.Equal(t, "k", c.Transport.Headers["x-api-key"].Reveal())
+		assert.Equal(t, map[string]any{"headers": map[string]any{"x-api-key": "k"}}, options["transport"])
 		assert.NoError(t, c.Validate())
 	}
 }
@@ -130,13 +143,37 @@ func uncomment(data []byte) []byte {
 	return []byte(strings.Join(lines, "\n"))
 }
 
-// normalise makes an empty map or list of none, which mean the same.
+// normalise makes an empty map or list of none, and a default of an option of a wire that is not there, which mean the same.
 func normalise(c *webchatservice.Config) {
 	if c.UserData == nil {
 		c.UserData = map[string]any{}
 	}
 	if c.Masks == nil {
 		c.Masks = []string{}
+	}
+	var defaults webchatservice.Config
+	for _, f := range busconfig.Describe("webchat", sections["webchat"]) {
+		object := f.Default
+		for _, name := range slices.Backward(strings.Split(strings.TrimPrefix(f.Path, "webchat."), ".")) {
+			object = fmt.Sprintf("{%q: %s}", name, object)
+		}
+		if err := json.Unmarshal([]byte(object), &defaults); f.Default != "" && err != nil {
+			panic(err)
+		}
+	}
+	options := defaults.Wire.Reveal()
+	overlay(options, c.Wire.Reveal())
+	c.Wire = webchatservice.NewWire(options)
+}
+
+// overlay puts what over says over what under says.
+func overlay(under, over map[string]any) {
+	for name, value := range over {
+		if group, ok := value.(map[string]any); ok && under[name] != nil {
+			overlay(under[name].(map[string]any), group)
+			continue
+		}
+		under[name] = value
 	}
 }
 
@@ -212,7 +249,7 @@ func defaultOf(f busconfig.Field) string {
 func TestGMSRestIsComplete(t *testing.T) {
 	data, err := os.ReadFile("gms-rest.yaml")
 	require.NoError(t, err)
-	for _, f := range busconfig.Describe("webchat", webchatservice.DefaultConfig()) {
+	for _, f := range busconfig.Describe("webchat", sections["webchat"]) {
 		path := strings.TrimPrefix(f.Path, "webchat.")
 		group, name, nested := strings.Cut(path, ".")
 		switch {
@@ -220,7 +257,7 @@ func TestGMSRestIsComplete(t *testing.T) {
 			assert.Regexp(t, `(?m)^  `+group+`:\n(    .*\n|\n)*    #?`+name+`:`, string(data), "gms-rest.yaml lacks %s", path)
 		case nested: // the user interface, and other wires
 			assert.NotRegexp(t, `(?m)^  `+group+`:\n(    .*\n|\n)*    #?`+name+`:`, string(data), "gms-rest.yaml has %s", path)
-		case serviceOption(path):
+		case optionOf(gmsrest.Factory(), path):
 			assert.Regexp(t, `(?m)^  #?`+path+`:`, string(data), "gms-rest.yaml lacks %s", path)
 		default:
 			assert.NotRegexp(t, `(?m)^  #?`+path+`:`, string(data), "gms-rest.yaml has %s", path)
@@ -234,8 +271,7 @@ func TestGMSRestIsComplete(t *testing.T) {
 func TestGMSCometDIsComplete(t *testing.T) {
 	data, err := os.ReadFile("gms-cometd.yaml")
 	require.NoError(t, err)
-	other := []string{"dataURL", "serverURL", "enableUrlTrailingSlash", "sleepEnabled", "dynamicPolling", "pollIntervalIdle_ms"}
-	for _, f := range busconfig.Describe("webchat", webchatservice.DefaultConfig()) {
+	for _, f := range busconfig.Describe("webchat", sections["webchat"]) {
 		path := strings.TrimPrefix(f.Path, "webchat.")
 		group, name, nested := strings.Cut(path, ".")
 		switch {
@@ -243,7 +279,7 @@ func TestGMSCometDIsComplete(t *testing.T) {
 			continue // the user interface, and other wires
 		case nested:
 			assert.Regexp(t, `(?m)^  `+group+`:\n(    .*\n|\n)*    #?`+name+`:`, string(data), "gms-cometd.yaml lacks %s", path)
-		case serviceOption(path) && !strings.HasPrefix(path, "pollRate") && !slices.Contains(other, path):
+		case optionOf(gmscometd.Factory(), path) && path != "sleepEnabled": // nothing is polled
 			assert.Regexp(t, `(?m)^  #?`+path+`:`, string(data), "gms-cometd.yaml lacks %s", path)
 		default:
 			assert.NotRegexp(t, `(?m)^  #?`+path+`:`, string(data), "gms-cometd.yaml has %s", path)
@@ -251,8 +287,11 @@ func TestGMSCometDIsComplete(t *testing.T) {
 	}
 }
 
-// serviceOption reports whether an option stands in Config itself, not among those of the user interface.
-func serviceOption(name string) bool {
+// optionOf reports whether an option is one of a wire, or stands in Config itself, not among those of the user interface.
+func optionOf(wire chat.Factory, name string) bool {
+	if slices.ContainsFunc(chat.OptionsOf(reflect.TypeOf(wire.Config()).Elem()), func(o chat.Option) bool { return o.Path == name }) {
+		return true
+	}
 	c := reflect.TypeFor[webchatservice.Config]()
 	for i := range c.NumField() {
 		f := c.Field(i)

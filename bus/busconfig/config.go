@@ -56,10 +56,12 @@
 //	max:"30000"         largest
 //	oneof:"full,half"   the strings allowed
 //	accept:"number"     a string that may be written as a number
+//	env:"-"             the option has no environment variable
 //	type:"..."          name of its type, for Describe, where the Go type does not tell
 //	doc:"..."           meaning, for Describe
 //
-// A time is always written as a plain number in its unit.
+// A time is always written as a plain number in its unit. A struct that does
+// not know its options before the program runs is an [Open].
 package busconfig
 
 import (

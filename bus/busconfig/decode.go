@@ -294,7 +294,9 @@ func (d *decoder) itself(n *node, v reflect.Value, tg tags, at place) {
 	}
 	err := take(n)
 	if err != nil && n.second != nil {
-		err = take(n.second)
+		if err = take(n.second); err == nil {
+			*n = *n.second // the variable's own: the other reading is the right one
+		}
 	}
 	if err == nil {
 		return

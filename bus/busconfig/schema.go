@@ -32,6 +32,8 @@ type tags struct {
 	oneof    []string
 	number   bool // a string may be written as a number
 	typ, doc string
+
+	noVariable bool // the environment does not have it
 }
 
 func (s *schema) find(name string) *field {
@@ -155,7 +157,7 @@ func supported(t reflect.Type) bool {
 }
 
 func tagsOf(t reflect.Type, sf reflect.StructField) tags {
-	out := tags{unit: sf.Tag.Get("unit"), typ: sf.Tag.Get("type"), doc: sf.Tag.Get("doc"), number: sf.Tag.Get("accept") == "number"}
+	out := tags{unit: sf.Tag.Get("unit"), typ: sf.Tag.Get("type"), doc: sf.Tag.Get("doc"), number: sf.Tag.Get("accept") == "number", noVariable: sf.Tag.Get("env") == "-"}
 	bound := func(name string) *float64 {
 		s, ok := sf.Tag.Lookup(name)
 		if !ok {

@@ -24,6 +24,17 @@ type setting struct {
 	at   place
 }
 
+// Open is implemented, by a pointer that is given to [Section.Decode], for a
+// struct whose options are known only at run time.
+type Open interface {
+	// Options returns a struct whose fields are the options.
+	Options() any
+	// UnmarshalJSON takes what the file and the environment name, as one object
+	// that was checked against Options, with the digits of its numbers. What it
+	// does not hold keeps its value.
+	UnmarshalJSON(b []byte) error
+}
+
 // Decode fills the struct, or the map with string keys, that each of into
 // points to. What neither the file nor the environment names keeps the value
 // that it had: fill in the defaults first. On an error nothing is changed, and
@@ -53,6 +64,17 @@ type target struct {
 	into   reflect.Value
 	work   reflect.Value // what into becomes if there is no problem
 	leaves []leaf        // nil for a map, which takes every name
+	open   Open          // a copy of into, if that is one; work is then only looked at
+	named  *node         // what the file and the environment name, as an object
+}
+
+// close fills an Open.
+func (t *target) close() error {
+	if t.open == nil {
+		return nil
+	}
+	t.work = reflect.ValueOf(t.open).Elem()
+	return t.open.UnmarshalJSON(t.named.json())
 }
 
 func commit(targets []*target) {
@@ -76,8 +98,13 @@ func (s Section) decode(into []any) (targets []*target, problems []*Error) {
 			rv.Elem().Kind() != reflect.Struct && (rv.Elem().Kind() != reflect.Map || !supported(rv.Elem().Type())) {
 			panic(fmt.Sprintf("busconfig: Decode wants a pointer to a struct or to a map with string keys, not %T", i))
 		}
-		t := &target{d: &decoder{cfg: s.cfg}, into: rv.Elem(), work: reflect.New(rv.Elem().Type()).Elem()}
+		t := &target{
+			d: &decoder{cfg: s.cfg}, into: rv.Elem(), work: reflect.New(rv.Elem().Type()).Elem(), named: &node{kind: object},
+		}
 		t.work.Set(t.into)
+		if open, ok := t.work.Addr().Interface().(Open); ok {
+			t.open, t.work = open, reflect.New(reflect.TypeOf(open.Options())).Elem()
+		}
 		targets = append(targets, t)
 		switch {
 		case sec.value.kind != object:
@@ -99,6 +126,16 @@ func (s Section) decode(into []any) (targets []*target, problems []*Error) {
 			}
 		}
 	}
+	if len(problems) > 0 {
+		return targets, problems
+	}
+	for _, t := range targets {
+		if err := t.close(); err != nil {
+			problems = append(problems, &Error{
+				Code: CodeType, Path: s.name, Source: at.source, Text: "is not accepted", Hint: err.Error(), Err: err, order: at.order,
+			})
+		}
+	}
 	return targets, problems
 }
 
@@ -117,7 +154,7 @@ func (s Section) fill(t *target, from *node) {
 	_ = layers.MergeConfigMap(map[string]any{s.name: t.d.file(from, sc, s.name)})
 	for _, l := range t.leaves {
 		for i, v := range s.cfg.env {
-			if v.name == l.env {
+			if v.name == l.env && !l.field().tags.noVariable {
 				layers.Set(l.path, &setting{fromEnv(v.value(), l.field().typ), place{l.path, v.name, order{variables, i}}})
 			}
 		}
@@ -145,7 +182,21 @@ func (s Section) fill(t *target, from *node) {
 			}
 		}
 		t.d.value(st.node, v, l.field().tags, st.at)
+		t.named.put(l.way, st.node)
 	}
+}
+
+// put adds the value of an option to an object of options and groups.
+func (n *node) put(way []*field, value *node) {
+	for _, step := range way[:len(way)-1] {
+		group, ok := n.get(step.name)
+		if !ok {
+			group = member{name: step.name, value: &node{kind: object}}
+			n.members = append(n.members, group)
+		}
+		n = group.value
+	}
+	n.members = append(n.members, member{name: way[len(way)-1].name, value: value})
 }
 
 // file turns an object of the file into viper's nested maps, with a setting
@@ -196,6 +247,7 @@ func (s Section) unknownVariables(targets []*target) (problems []*Error) {
 	for _, t := range targets {
 		leaves = append(leaves, t.leaves...)
 	}
+	leaves = slices.DeleteFunc(leaves, func(l leaf) bool { return l.field().tags.noVariable })
 	var known []string
 	for _, l := range leaves {
 		known = append(known, l.env)

@@ -10,12 +10,14 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/bus/busschema"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
 // listNamespace is the program's own client on the bus that is listed; it is left out.
@@ -70,7 +72,8 @@ func ownJSON() map[reflect.Type]*jsonschema.Schema {
 	no := &jsonschema.Schema{Const: jsonschema.Ptr[any](false)}
 	textOrNumber := &jsonschema.Schema{Types: []string{"string", "number"}}
 	filter := object(map[string]*jsonschema.Schema{"source": text, "flags": text}, "source")
-	return map[reflect.Type]*jsonschema.Schema{
+	known := map[reflect.Type]*jsonschema.Schema{
+		reflect.TypeFor[time.Duration](): {Type: "number"},
 		reflect.TypeFor[webchatservice.SessionData](): object(map[string]*jsonschema.Schema{
 			"sessionID": text, "userId": text, "secureKey": text, "alias": text,
 		}, "sessionID", "userId", "secureKey", "alias"),
@@ -83,6 +86,13 @@ func ownJSON() map[reflect.Type]*jsonschema.Schema {
 		reflect.TypeFor[webchatservice.Filter]():    filter,
 		reflect.TypeFor[webchatservice.Filters]():   anyOf(filter, &jsonschema.Schema{Type: "array", Items: filter}),
 	}
+	if section, err := busschema.For(reflect.TypeOf(webchatservice.Schema(wires.All())), known); err == nil {
+		section.AdditionalProperties = nil // options of wires that are not at hand are taken, too
+		section.Properties["cometD"].AdditionalProperties = nil
+		section.Properties["transport"].AdditionalProperties = nil
+		known[reflect.TypeFor[webchatservice.Config]()] = section
+	}
+	return known
 }
 
 func object(properties map[string]*jsonschema.Schema, required ...string) *jsonschema.Schema {

@@ -16,6 +16,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
 // The limits of a load.
@@ -140,7 +141,7 @@ func (p *program) newLoad(o loadOptions) (*load, error) {
 	l := &load{options: o, dial: new(net.Dialer).DialContext}
 	var proxy chat.Secret
 	defaults := func() *webchatservice.Config {
-		c := webchatservice.DefaultConfig()
+		c := webchatservice.DefaultConfig(wires.All()...)
 		if l.sim != nil {
 			pointTo(l.sim, o.transport, &c)
 		}

@@ -75,7 +75,7 @@ func (p *program) succeed(ctx context.Context, s *stack) (*stack, error) {
 func (p *program) buildStack(ctx context.Context, o stackOptions, out *outside) (*stack, error) {
 	s := &stack{outside: out, options: o, events: newWatch()}
 	defaults := func() *webchatservice.Config {
-		c := webchatservice.DefaultConfig()
+		c := webchatservice.DefaultConfig(wires.All()...)
 		if s.sim != nil {
 			s.embedded(&c)
 		}
@@ -150,11 +150,14 @@ func (s *stack) embedded(c *webchatservice.Config) {
 // pointTo points c to an embedded server.
 func pointTo(sim *chatsim.Server, transport string, c *webchatservice.Config) {
 	if transport == gmscometd.Name {
-		c.CometD.Enabled, c.CometD.CometURL, c.CometD.APIURL, c.CometD.Channel = true, cometdsim.URL(sim), cometdsim.FilesURL(sim), cometdsim.Channel(sim)
+		c.CometD.Enabled = true
+		c.Wire = webchatservice.NewWire(map[string]any{"cometD": map[string]any{
+			"cometURL": cometdsim.URL(sim), "apiURL": cometdsim.FilesURL(sim), "channel": cometdsim.Channel(sim),
+		}})
 		return
 	}
-	c.DataURL = gmssim.URL(sim)
-	c.PollRateMin, c.PollRateMax = 250, 1000 // nobody pays for requests in memory
+	// Nobody pays for requests in memory.
+	c.Wire = webchatservice.NewWire(map[string]any{"dataURL": gmssim.URL(sim), "pollRateMin": 250, "pollRateMax": 1000})
 }
 
 // reloads reads the configuration again at each SIGHUP, until the stack is closed. A refused one is told
@@ -227,7 +230,9 @@ func (s *stack) close(ctx context.Context) error {
 
 // hasAddress reports whether c names a chat server, or at least asks for a wire of its own.
 func hasAddress(c webchatservice.Config) bool {
-	return c.DataURL != "" || c.ServerURL != "" || c.CometD.Enabled || c.Transport.Type != ""
+	wire := c.Wire.Reveal()
+	set := func(option string) bool { return wire[option] != nil && wire[option] != "" }
+	return set("dataURL") || set("serverURL") || c.CometD.Enabled || c.Transport.Type != ""
 }
 
 // traced is a plugin whose starting and stopping is traced.

@@ -112,7 +112,8 @@ func TestNoStormOfAThousand(t *testing.T) {
 		for i := range visitors {
 			opts := onSim(sim)
 			opts.Dial, opts.HTTPClient = nil, client
-			opts.Config.DynamicPolling, opts.Config.PollRate = new(bool), 3000 // fewer polls to simulate
+			setWire(opts, "dynamicPolling", false)
+			setWire(opts, "pollRate", 3000) // fewer polls to simulate
 			v := visitor{bus: bus.New(nil)}
 			var err error
 			v.app, err = v.bus.Register("App")

@@ -31,12 +31,14 @@ const (
 
 // onCometD returns the options for a service that talks to sim over CometD.
 func onCometD(sim *chatsim.Server, carrier string) *webchatservice.Options {
-	websocket := carrier == websockets
 	return &webchatservice.Options{
 		Drivers: []chat.Factory{gmscometd.Factory()},
-		Config: &webchatservice.Config{CometD: webchatservice.CometD{
-			Enabled: true, CometURL: cometdsim.URL(sim), APIURL: cometdsim.FilesURL(sim), WebsocketEnabled: &websocket,
-		}},
+		Config: &webchatservice.Config{
+			CometD: webchatservice.CometD{Enabled: true},
+			Wire: webchatservice.NewWire(map[string]any{"cometD": map[string]any{
+				"cometURL": cometdsim.URL(sim), "apiURL": cometdsim.FilesURL(sim), "websocketEnabled": carrier == websockets,
+			}}),
+		},
 		Dial: sim.DialContext,
 	}
 }
@@ -496,7 +498,7 @@ func TestFilesOverCometD(t *testing.T) {
 func TestSecretsStaySecretOverCometD(t *testing.T) {
 	const canary = "CANARY-api-key"
 	overCometD(t, chatsim.Options{SilenceLimit: -1, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{APIKey: canary})}}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
-		opts.Config.APIKey = webchatservice.NewKey(canary)
+		setWire(opts, "apikey", canary)
 		var logged bytes.Buffer
 		r := &rig{t: t, bus: bus.New(&bus.Options{Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))})}
 		var err error

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +20,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
+	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
 // pasted is a configuration as sites have it, with options of all kinds.
@@ -45,17 +45,17 @@ const pasted = `{"webchat": {
 func TestPastedConfiguration(t *testing.T) {
 	c, err := busconfig.Load(&busconfig.Options{File: "pasted.json", Data: []byte(pasted), Environ: []string{}})
 	require.NoError(t, err)
-	cfg := webchatservice.DefaultConfig()
+	cfg := webchatservice.DefaultConfig(wires.All()...)
 	require.NoError(t, c.Section(webchatservice.Section).Decode(&cfg))
 	require.NoError(t, cfg.Validate())
-	assert.Equal(t, "12345", cfg.APIKey.Reveal())
-	assert.Equal(t, 5000, cfg.AjaxTimeout)
-	assert.Equal(t, 3000, cfg.PollRate, "what is not named keeps its default")
-	assert.True(t, *cfg.DynamicPolling)
+	assert.Equal(t, json.Number("12345"), cfg.Wire.Reveal()["apikey"])
+	assert.Equal(t, json.Number("5000"), cfg.Wire.Reveal()["ajaxTimeout"])
+	assert.NotContains(t, cfg.Wire.Reveal(), "pollRate", "what is not named keeps its default")
+	assert.Equal(t, 60000, cfg.RestoreTimeout, "what is not named keeps its default")
 	assert.Equal(t, map[string]any{"a": int64(1)}, cfg.UserData["CamelCase"])
 	assert.Equal(t, webchatservice.Intervals{}, cfg.AriaCharRemainingIntervals)
 	assert.Equal(t, webchatservice.Intervals{50, 10}, cfg.AriaIdleAlertIntervals)
-	assert.Equal(t, "CANARY-header", cfg.Transport.Headers["x-api-key"].Reveal())
+	assert.Equal(t, map[string]any{"x-api-key": "CANARY-header"}, cfg.Wire.Reveal()["transport"].(map[string]any)["headers"])
 	j, err := json.Marshal(cfg)
 	require.NoError(t, err)
 	for _, shown := range []string{fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg), string(j)} {
@@ -64,27 +64,42 @@ func TestPastedConfiguration(t *testing.T) {
 	}
 }
 
+// polling is a configuration with those options on polling that are not 0.
+func polling(shortest, longest, idle int, mult float64) webchatservice.Config {
+	w := map[string]any{}
+	for name, n := range map[string]float64{
+		"pollRateMin": float64(shortest), "pollRateMax": float64(longest), "pollIntervalIdle_ms": float64(idle), "pollRateMult": mult,
+	} {
+		if n != 0 {
+			w[name] = n
+		}
+	}
+	return webchatservice.Config{Wire: webchatservice.NewWire(w)}
+}
+
 func TestConfigIsValidated(t *testing.T) {
 	tests := map[string]struct {
 		cfg  webchatservice.Config
 		want string // "" for valid
 	}{
-		"zero":             {webchatservice.Config{}, ""},
-		"defaults":         {webchatservice.DefaultConfig(), ""},
-		"too fast":         {webchatservice.Config{PollRateMin: 100}, "webchat.pollRateMin: 100 is out of range, want 250 to 30000"},
-		"max below min":    {webchatservice.Config{PollRateMin: 2000, PollRateMax: 1000}, "webchat.pollRateMax: 1000 is out of range, want at least pollRateMin, which is 2000"},
-		"idle below min":   {webchatservice.Config{PollIntervalIdle: 300}, "webchat.pollIntervalIdle_ms: 300 is out of range, want at least pollRateMin, which is 500"},
-		"no growth":        {webchatservice.Config{PollRateMult: 1}, "webchat.pollRateMult: 1 is out of range, want 1.01 to 100"},
-		"no expression":    {webchatservice.Config{Masks: []string{"a", "("}}, "webchat.masks: entry 2: error parsing regexp"},
-		"negative":         {webchatservice.Config{AjaxTimeout: -1}, "webchat.ajaxTimeout: -1 is out of range"},
-		"no such clock":    {webchatservice.Config{Interface: webchatservice.Interface{TimeFormat: 13}}, "webchat.timeFormat: 13 is out of range, want 12 or 24"},
-		"nested":           {webchatservice.Config{CometD: webchatservice.CometD{LogLevel: "loud"}}, `webchat.cometD.logLevel: "loud" is none of the values allowed`},
+		"zero":           {webchatservice.Config{}, ""},
+		"defaults":       {webchatservice.DefaultConfig(), ""},
+		"too fast":       {polling(100, 0, 0, 0), "webchat.pollRateMin: 100 is out of range, want 250 to 30000"},
+		"max below min":  {polling(2000, 1000, 0, 0), "webchat.pollRateMax: 1000 is out of range, want at least pollRateMin, which is 2000"},
+		"idle below min": {polling(0, 0, 300, 0), "webchat.pollIntervalIdle_ms: 300 is out of range, want at least pollRateMin, which is 500"},
+		"no growth":      {polling(0, 0, 0, 1), "webchat.pollRateMult: 1 is out of range, want 1.01 to 100"},
+		"no expression":  {webchatservice.Config{Masks: []string{"a", "("}}, "webchat.masks: entry 2: error parsing regexp"},
+		"negative":       {webchatservice.Config{Wire: webchatservice.NewWire(map[string]any{"ajaxTimeout": -1})}, "webchat.ajaxTimeout: -1 is out of range"},
+		"no such clock":  {webchatservice.Config{Interface: webchatservice.Interface{TimeFormat: 13}}, "webchat.timeFormat: 13 is out of range, want 12 or 24"},
+		"nested": {webchatservice.Config{
+			CometD: webchatservice.CometD{Enabled: true}, Wire: webchatservice.NewWire(map[string]any{"cometD": map[string]any{"logLevel": "loud"}}),
+		}, `webchat.cometD.logLevel: "loud" is none of the values allowed`},
 		"transport":        {webchatservice.Config{Transport: webchatservice.Transport{Type: "pureconnect-v3-rest"}}, `webchat.transport.type: "pureconnect-v3-rest" is unknown`},
 		"negative seconds": {webchatservice.Config{Interface: webchatservice.Interface{AutoInvite: webchatservice.AutoInvite{TimeToInviteSeconds: -1}}}, "webchat.autoInvite.timeToInviteSeconds: -1 is out of range, want at least 0"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := tt.cfg.Validate()
+			err := tt.cfg.Validate(wires.All()...)
 			if tt.want == "" {
 				assert.NoError(t, err)
 				return
@@ -103,11 +118,11 @@ func TestWrongConfigurationFailsTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bus.New(&bus.Options{Configure: func(section string, into any) error {
 			assert.Equal(t, "webchat", section)
-			into.(*webchatservice.Config).PollRate = 1
+			into.(*webchatservice.Config).Wire = webchatservice.NewWire(map[string]any{"pollRate": 1})
 			return nil
 		}})
 		defer func() { require.NoError(t, b.Close(t.Context())) }()
-		err := b.Start(t.Context(), webchatservice.New(nil))
+		err := b.Start(t.Context(), webchatservice.New(&webchatservice.Options{Drivers: wires.All()}))
 		assert.ErrorIs(t, err, webchatservice.ErrInvalidConfig)
 		assert.ErrorContains(t, err, "webchat.pollRate: 1 is out of range")
 	})
@@ -115,8 +130,8 @@ func TestWrongConfigurationFailsTheStart(t *testing.T) {
 
 func TestOptionsHaveVariables(t *testing.T) {
 	// Describe panics when two options share a variable or a field cannot be an option.
-	fields := busconfig.Describe(webchatservice.Section, webchatservice.DefaultConfig())
-	assert.Greater(t, len(fields), 90)
+	fields := busconfig.Describe(webchatservice.Section, webchatservice.Schema(wires.All()))
+	assert.Greater(t, len(fields), 70)
 	for _, f := range fields {
 		assert.NotEmpty(t, f.Doc, f.Path)
 	}
@@ -182,12 +197,12 @@ func TestWholeObjectIsPasted(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			c, err := busconfig.Load(&busconfig.Options{File: file, Data: []byte(data), Environ: []string{}})
 			require.NoError(t, err)
-			cfg := webchatservice.DefaultConfig()
+			cfg := webchatservice.DefaultConfig(wires.All()...)
 			require.NoError(t, c.Section(webchatservice.Section).Decode(&cfg))
 			require.NoError(t, c.CheckUnknown(webchatservice.Section))
 			require.NoError(t, cfg.Validate())
-			assert.Equal(t, "CANARY-apikey", cfg.APIKey.Reveal())
-			assert.Equal(t, "CANARY-header", cfg.Transport.Headers["x-api-key"].Reveal())
+			assert.Equal(t, "CANARY-apikey", cfg.Wire.Reveal()["apikey"])
+			assert.Equal(t, "CANARY-header", cfg.Wire.Reveal()["transport"].(map[string]any)["headers"].(map[string]any)["x-api-key"])
 
 			out, err := json.Marshal(cfg)
 			require.NoError(t, err)
@@ -204,8 +219,11 @@ func TestWholeObjectIsPasted(t *testing.T) {
 	}
 
 	options := map[string]bool{}
-	for _, f := range busconfig.Describe(webchatservice.Section, webchatservice.DefaultConfig()) {
+	for _, f := range busconfig.Describe(webchatservice.Section, webchatservice.Schema(nil)) {
 		options[f.Path] = true
+	}
+	for _, name := range webchatservice.VendorOptions() {
+		options["webchat."+name] = true
 	}
 	var walk func(path string, v any)
 	walk = func(path string, v any) {
@@ -226,25 +244,21 @@ func TestWholeObjectIsPasted(t *testing.T) {
 	}
 }
 
-func TestOptionsOfOtherTransportsSaySo(t *testing.T) {
-	transport := reflect.TypeFor[webchatservice.Transport]()
-	named := 0
-	for i := range transport.NumField() {
-		f := transport.Field(i)
-		if of := f.Tag.Get("for"); of != "" && f.Type.Kind() != reflect.Struct {
-			named++
-			assert.True(t, strings.HasPrefix(f.Tag.Get("doc"), strings.ReplaceAll(of, ",", ", ")+": "), "the manual names the transports of %s", f.Name)
-		}
-	}
-	assert.Equal(t, 26, named)
+// engage has options of the transport pureengage-v3-rest.
+type engage struct {
+	DataURL string `json:"dataURL" group:"transport"`
+	Stream  string `json:"stream" group:"transport"`
+}
 
+func TestOptionsOfOtherTransportsSaySo(t *testing.T) {
 	for name, tt := range map[string]struct {
-		transport webchatservice.Transport
+		transport string
+		options   map[string]any
 		want      []string
 	}{
-		"none":    {webchatservice.Transport{}, nil},
-		"default": {webchatservice.Transport{DeploymentKey: "d", Headers: map[string]webchatservice.Key{"x-api-key": webchatservice.NewKey("CANARY-header")}}, []string{"webchat.transport.headers", "webchat.transport.deploymentKey"}},
-		"another": {webchatservice.Transport{Type: "pureengage-v3-rest", DataURL: "u", Stream: "s", Hosts: []string{"h"}}, []string{"webchat.transport.hosts"}},
+		"none":    {"", nil, nil},
+		"default": {"", map[string]any{"deploymentKey": "d", "headers": map[string]any{"x-api-key": "CANARY-header"}}, []string{"webchat.transport.headers", "webchat.transport.deploymentKey"}},
+		"another": {"pureengage-v3-rest", map[string]any{"dataURL": "u", "stream": "s", "hosts": []string{"h"}}, []string{"webchat.transport.hosts"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -252,11 +266,14 @@ func TestOptionsOfOtherTransportsSaySo(t *testing.T) {
 				b := bus.New(&bus.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 				m := chattest.NewMemory(nil)
 				require.NoError(t, b.Start(t.Context(), webchatservice.New(&webchatservice.Options{
-					Config: &webchatservice.Config{Transport: tt.transport},
-					Drivers: []chat.Factory{{
-						Name: "any", Matches: func(chat.Config) bool { return true },
-						New: func(chat.Config, chat.Options) (chat.Driver, error) { return m.Driver(), nil },
-					}},
+					Config: &webchatservice.Config{
+						Transport: webchatservice.Transport{Type: tt.transport}, Wire: webchatservice.NewWire(map[string]any{"transport": tt.options}),
+					},
+					Drivers: []chat.Factory{
+						chat.NewFactory("default", func(struct{}, *chat.Options) (chat.Driver, error) { return m.Driver(), nil }, chat.Selection{}),
+						chat.NewFactory("engage", func(engage, *chat.Options) (chat.Driver, error) { return m.Driver(), nil },
+							chat.Selection{Transport: "pureengage-v3-rest"}),
+					},
 				})))
 				require.NoError(t, b.Close(context.Background()))
 				if tt.want == nil {

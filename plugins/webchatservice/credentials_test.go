@@ -48,10 +48,7 @@ func TestCredentialsReachTheDriver(t *testing.T) {
 		visitor := &signIn{"Ada"}
 		opts := &webchatservice.Options{
 			Store: webchatservice.NewMemoryStore(), Credentials: visitor,
-			Drivers: []chat.Factory{{
-				Name: "doorkeeper", Matches: func(chat.Config) bool { return true },
-				New: func(chat.Config, chat.Options) (chat.Driver, error) { return d, nil },
-			}},
+			Driver: d,
 		}
 		r := newRig(t, opts)
 		r.begin()

@@ -4,12 +4,12 @@
 // same fields, same texts. It has no user interface and knows no wire: drivers of package chat, given
 // in [Options], carry the chat.
 //
+//	driver, err := gmsrest.New(gmsrest.Config{DataURL: "https://gms.example.net/genesys/2/chat/customer-support"}, nil)
+//	...
 //	b := bus.New(nil)
-//	svc := webchatservice.New(&webchatservice.Options{
-//		Drivers: wires.All(),
-//		Config:  &webchatservice.Config{DataURL: "https://gms.example.net/genesys/2/chat/customer-support"},
-//	})
-//	err := b.Start(ctx, svc)
+//	err = b.Start(ctx, webchatservice.New(&webchatservice.Options{Driver: driver}))
+//
+// A program whose users choose the wire gives Options.Drivers, and the configuration selects one and has its options.
 //
 // # What one can rely on
 //

@@ -41,13 +41,7 @@ func (d lateDriver) Open(ctx context.Context, r chat.Request) (chat.Conn, error)
 // request comes behind that, where nobody waits any more.
 func TestEndBeforeItsAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := chattest.NewMemory(nil).Factory()
-		open := f.New
-		f.New = func(c chat.Config, o chat.Options) (chat.Driver, error) {
-			d, err := open(c, o)
-			return lateDriver{d}, err
-		}
-		r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{f}})
+		r := newRig(t, &webchatservice.Options{Driver: lateDriver{chattest.NewMemory(nil).Driver()}})
 		defer r.stop()
 		r.begin()
 		_, err := call(r, webchatservice.EndChat, struct{}{})
@@ -265,11 +259,7 @@ func TestEndOnAConnectionThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := chattest.NewMemory(nil)
 		deaf := &deafDriver{m.Driver(), &deafConn{}}
-		r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{{
-			Name:    "deaf",
-			Matches: func(chat.Config) bool { return true },
-			New:     func(chat.Config, chat.Options) (chat.Driver, error) { return deaf, nil },
-		}}})
+		r := newRig(t, &webchatservice.Options{Driver: deaf})
 		defer r.stop()
 		r.begin()
 		begun := time.Now()

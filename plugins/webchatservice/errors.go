@@ -2,7 +2,6 @@ package webchatservice
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -137,24 +136,20 @@ func failure(sentinel *bus.Error, op string, err error, hint string) *bus.Error 
 	return &e
 }
 
-// hintFor says what to do about a failure of the wire, in the words of the configuration. It is empty
-// when the wire's own error says so already, or when there is nothing to say.
+// hintFor says what to do about a failure of the wire. It is empty when the wire's own error says so already, in the words of
+// the options that it has, or when there is nothing to say.
 func hintFor(err error) string {
 	var ce *chat.Error
-	if !errors.As(err, &ce) {
+	if !errors.As(err, &ce) || ce.Hint != "" {
 		return ""
 	}
-	if said := ce.Error(); strings.Contains(said, "webchat.dataURL") || strings.Contains(said, "webchat.cometD.") {
-		return ""
-	}
-	const address = "the address, webchat.dataURL or webchat.cometD.cometURL,"
 	switch ce.Code {
 	case chat.CodeNetwork, chat.CodeTimeout:
-		return "check that the server is up and can be reached, and " + address + " is right"
+		return "check that the server is up and can be reached, and that its address is right"
 	case chat.CodeNotFound, chat.CodeBadAnswer, chat.CodeRedirect:
-		return "check that " + address + " is that of a chat service"
+		return "check that the address is that of a chat service"
 	case chat.CodeUnauthorized, chat.CodeForbidden:
-		return "check webchat.apikey and the credentials"
+		return "check the credentials"
 	case chat.CodeUnavailable, chat.CodeTooMany:
 		return "try again later"
 	}

@@ -36,3 +36,6 @@ var ParseRecord = parseRecord
 
 // NewBackoff returns a source of waits.
 var NewBackoff = newBackoff
+
+// VendorOptions are the names that a configuration may have without a factory for them.
+func VendorOptions() []string { return vendorOptions() }

@@ -24,7 +24,7 @@ import (
 func onSim(sim *chatsim.Server) *webchatservice.Options {
 	return &webchatservice.Options{
 		Drivers: []chat.Factory{gmsrest.Factory()},
-		Config:  &webchatservice.Config{DataURL: gmssim.URL(sim)},
+		Config:  &webchatservice.Config{Wire: webchatservice.NewWire(map[string]any{"dataURL": gmssim.URL(sim)})},
 		Dial:    sim.DialContext,
 	}
 }
@@ -292,7 +292,7 @@ func TestNoDataURL(t *testing.T) {
 
 		sim := simulator.New(nil)
 		defer sim.Close()
-		_, err = call(r, webchatservice.Configure, webchatservice.Config{DataURL: gmssim.URL(sim)})
+		_, err = call(r, webchatservice.Configure, webchatservice.Config{Wire: webchatservice.NewWire(map[string]any{"dataURL": gmssim.URL(sim)})})
 		assert.NoError(t, err)
 	})
 }
@@ -308,7 +308,7 @@ func TestConfigureMovesToAnotherServer(t *testing.T) {
 		r := newRig(t, onSim(one))
 		defer r.stop()
 		r.begin()
-		_, err := call(r, webchatservice.Configure, webchatservice.Config{DataURL: gmssim.URL(two)})
+		_, err := call(r, webchatservice.Configure, webchatservice.Config{Wire: webchatservice.NewWire(map[string]any{"dataURL": gmssim.URL(two)})})
 		require.NoError(t, err)
 		_, err = call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "still here"})
 		require.NoError(t, err)
@@ -328,7 +328,7 @@ func TestWrongConfigurationChangesNothing(t *testing.T) {
 		defer sim.Close()
 		r := newRig(t, onSim(sim))
 		defer r.stop()
-		for _, wrong := range []webchatservice.Config{{}, {DataURL: gmssim.URL(sim), PollRateMin: 1}} {
+		for _, wrong := range []webchatservice.Config{{}, {Wire: webchatservice.NewWire(map[string]any{"dataURL": gmssim.URL(sim), "pollRateMin": 1})}} {
 			_, err := call(r, webchatservice.Configure, wrong)
 			require.ErrorIs(t, err, webchatservice.ErrInvalidConfig)
 			r.begin()
@@ -369,7 +369,7 @@ func TestSecretsStaySecret(t *testing.T) {
 		sim := simulator.New(&chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{APIKey: "CANARY-api-key"})}})
 		defer sim.Close()
 		opts := onSim(sim)
-		opts.Config.APIKey = webchatservice.NewKey("CANARY-api-key")
+		setWire(opts, "apikey", "CANARY-api-key")
 		r := newRig(t, opts)
 		defer r.stop()
 		_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})

@@ -60,10 +60,7 @@ func TestIdleAlertTellsSeconds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}
-				r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{{
-					Name: "lines", Matches: func(chat.Config) bool { return true },
-					New: func(chat.Config, chat.Options) (chat.Driver, error) { return fake, nil },
-				}}})
+				r := newRig(t, &webchatservice.Options{Driver: fake})
 				defer r.stop()
 				r.begin()
 				fake.lines <- chat.Event{

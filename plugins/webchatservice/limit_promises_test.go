@@ -32,7 +32,7 @@ func limitPromises() []promise {
 			defer two.Close()
 			r := newRig(t, onSim(one))
 			defer r.stop()
-			_, err := call(r, webchatservice.Configure, webchatservice.Config{DataURL: gmssim.URL(two)})
+			_, err := call(r, webchatservice.Configure, webchatservice.Config{Wire: webchatservice.NewWire(map[string]any{"dataURL": gmssim.URL(two)})})
 			require.NoError(t, err)
 			r.begin()
 			assert.Empty(t, one.Chats())

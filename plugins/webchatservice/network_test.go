@@ -252,7 +252,7 @@ func TestConfiguredMarks(t *testing.T) {
 			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			defer sim.Close()
 			opts := onSim(sim)
-			opts.Config.MarkLines = mark
+			setWire(opts, "markLines", mark)
 			r := newRig(t, opts)
 			defer r.stop()
 			r.begin()

@@ -52,11 +52,7 @@ func (c blackConn) Send(ctx context.Context, a chat.Action) (chat.Receipt, error
 func TestSendUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := chattest.NewMemory(nil)
-		r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{{
-			Name:    "black hole",
-			Matches: func(chat.Config) bool { return true },
-			New:     func(chat.Config, chat.Options) (chat.Driver, error) { return blackHole{m.Driver()}, nil },
-		}}})
+		r := newRig(t, &webchatservice.Options{Driver: blackHole{m.Driver()}})
 		defer r.stop()
 		r.begin()
 

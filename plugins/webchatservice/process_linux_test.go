@@ -92,7 +92,7 @@ func beVisitor(url, file string) (err error) {
 		return err
 	}
 	if err := b.Start(context.Background(), webchatservice.New(&webchatservice.Options{
-		Drivers: []chat.Factory{gmsrest.Factory()}, Config: &webchatservice.Config{DataURL: url}, Store: store, SessionKey: "Ada",
+		Drivers: []chat.Factory{gmsrest.Factory()}, Config: &webchatservice.Config{Wire: webchatservice.NewWire(map[string]any{"dataURL": url})}, Store: store, SessionKey: "Ada",
 	})); err != nil {
 		return err
 	}
@@ -408,7 +408,7 @@ func TestNothingIsLeft(t *testing.T) {
 		require.NoError(t, err)
 		app.Ready()
 		require.NoError(t, b.Start(t.Context(), webchatservice.New(&webchatservice.Options{
-			Drivers: []chat.Factory{gmsrest.Factory()}, Config: &webchatservice.Config{DataURL: url}, Store: store,
+			Drivers: []chat.Factory{gmsrest.Factory()}, Config: &webchatservice.Config{Wire: webchatservice.NewWire(map[string]any{"dataURL": url})}, Store: store,
 		})))
 		for _, c := range []struct {
 			name string

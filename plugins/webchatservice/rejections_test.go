@@ -51,8 +51,15 @@ func rejections(dir string) []rejection {
 	}
 	onBareCometD := func(command, options string) func(t *testing.T) error {
 		return func(t *testing.T) error {
-			cfg := &webchatservice.Config{CometD: webchatservice.CometD{Enabled: true, CometURL: "http://gms.test/cometd"}}
-			return bareRig(t, cfg).by(command, options)
+			bare := func(struct{}, *chat.Options) (chat.Driver, error) {
+				return &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}, nil
+			}
+			r := rigFor(t, &webchatservice.Options{
+				Config:  &webchatservice.Config{CometD: webchatservice.CometD{Enabled: true}},
+				Drivers: []chat.Factory{chat.NewFactory("bare", bare, chat.Selection{CometD: true})},
+			})
+			r.begin()
+			return r.by(command, options)
 		}
 	}
 	refused := func(command, options, op string) func(t *testing.T) error {
@@ -79,7 +86,7 @@ func rejections(dir string) []rejection {
 		noInput   = "Invalid value provided for the 'input' property. An HTML element reference to a textarea or text input is required."
 	)
 	list := []rejection{
-		{"configure", webchatservice.ErrInvalidConfig, "Invalid configuration", idle("configure", `{"pollRateMin": 1}`)},
+		{"configure", webchatservice.ErrInvalidConfig, "Invalid configuration", idle("configure", `{"maxMessageLength": -1}`)},
 		{"configure", webchatservice.ErrInvalidTransport, "Invalid transport configuration", idle("configure", `{"transport": {"type": "pureconnect-v3-rest"}}`)},
 		{"configure", webchatservice.ErrInvalidTransport, "Invalid transport configuration", func(t *testing.T) error {
 			r, _ := simRig(t, nil)
@@ -367,11 +374,7 @@ func sendRejections(command string) []rejection {
 		})},
 		{command, webchatservice.ErrSendUnknown, "send unknown", func(t *testing.T) error {
 			m := chattest.NewMemory(nil)
-			r := rigFor(t, &webchatservice.Options{Drivers: []chat.Factory{{
-				Name:    "black hole",
-				Matches: func(chat.Config) bool { return true },
-				New:     func(chat.Config, chat.Options) (chat.Driver, error) { return blackHole{m.Driver()}, nil },
-			}}})
+			r := rigFor(t, &webchatservice.Options{Driver: blackHole{m.Driver()}})
 			r.begin()
 			return ready(t, r, func() {})(t.Context())
 		}},
@@ -435,19 +438,13 @@ func restoreRejections(command string) []rejection {
 			opts.Store = contestedStore{opts.Store.(webchatservice.Claimer)}
 		})},
 		{command, webchatservice.ErrNoRestore, "Transport not supported", on(func(opts *webchatservice.Options, m *chattest.Memory) {
-			opts.Drivers = []chat.Factory{{
-				Name:    "bare",
-				Matches: func(chat.Config) bool { return true },
-				New: func(chat.Config, chat.Options) (chat.Driver, error) {
-					return &fakeLines{m.Driver(), nil}, nil
-				},
-			}}
+			opts.Driver = &fakeLines{m.Driver(), nil}
 		})},
 		{command, webchatservice.ErrStore, "store of sessions failed", on(func(opts *webchatservice.Options, _ *chattest.Memory) { opts.Store = brokenLoad{} })},
 		{command, webchatservice.ErrInvalidConfig, "Invalid configuration", on(func(opts *webchatservice.Options, _ *chattest.Memory) {
-			opts.Drivers = []chat.Factory{gmsrest.Factory()}
+			opts.Driver, opts.Drivers = nil, []chat.Factory{gmsrest.Factory()}
 		})},
-		{command, webchatservice.ErrInvalidTransport, "Invalid transport configuration", on(func(opts *webchatservice.Options, _ *chattest.Memory) { opts.Drivers = nil })},
+		{command, webchatservice.ErrInvalidTransport, "Invalid transport configuration", on(func(opts *webchatservice.Options, _ *chattest.Memory) { opts.Driver = nil })},
 	}
 }
 

@@ -118,8 +118,15 @@ func (r *rig) begin() {
 	r.take()
 }
 
+// setWire sets an option of the wire.
+func setWire(opts *webchatservice.Options, name string, value any) {
+	options := opts.Config.Wire.Reveal()
+	options[name] = value
+	opts.Config.Wire = webchatservice.NewWire(options)
+}
+
 func onMemory(m *chattest.Memory) *webchatservice.Options {
-	return &webchatservice.Options{Drivers: []chat.Factory{m.Factory()}}
+	return &webchatservice.Options{Driver: m.Driver()}
 }
 
 const id = "chat-1" // of the first chat of a Memory
@@ -166,11 +173,7 @@ func keysOf(d webchatservice.SessionData) *webchatservice.SessionKeys {
 func onLines(f func(t *testing.T, r *rig, say func(...chat.Message))) func(t *testing.T) {
 	return func(t *testing.T) {
 		fake := &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}
-		r := newRig(t, &webchatservice.Options{Drivers: []chat.Factory{{
-			Name:    "lines",
-			Matches: func(chat.Config) bool { return true },
-			New:     func(chat.Config, chat.Options) (chat.Driver, error) { return fake, nil },
-		}}})
+		r := newRig(t, &webchatservice.Options{Driver: fake})
 		defer r.stop()
 		r.begin()
 		f(t, r, func(lines ...chat.Message) {
@@ -296,11 +299,7 @@ func simRig(t *testing.T, opts *chatsim.Options) (*rig, *chatsim.Server) {
 func bareRig(t *testing.T, cfg *webchatservice.Config) *rig {
 	t.Helper()
 	fake := &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}
-	r := rigFor(t, &webchatservice.Options{Config: cfg, Drivers: []chat.Factory{{
-		Name:    "bare",
-		Matches: func(chat.Config) bool { return true },
-		New:     func(chat.Config, chat.Options) (chat.Driver, error) { return fake, nil },
-	}}})
+	r := rigFor(t, &webchatservice.Options{Config: cfg, Driver: fake})
 	r.begin()
 	return r
 }

@@ -101,7 +101,7 @@ func robustnessPromises() []promise {
 			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 			defer sim.Close()
 			opts := onSim(sim)
-			opts.Config.PollRateMin = 2000
+			setWire(opts, "pollRateMin", 2000)
 			r := newRig(t, opts)
 			defer r.stop()
 			r.begin()

@@ -72,7 +72,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1, Faces: []chatsim.Face{gmssim.New(&gmssim.Options{APIKey: apikey})}})
 		defer sim.Close()
 		opts := onSim(sim)
-		opts.Config.APIKey = webchatservice.NewKey(apikey)
+		setWire(opts, "apikey", apikey)
 		opts.Config.EnableCustomHeader = true
 		opts.Headers = map[string]chat.Secret{"X-Extra": chat.NewSecret(header), "Authorization": chat.NewSecret(token)}
 		opts.Masks = []*regexp.Regexp{regexp.MustCompile(`CANARY-card-\d+`)}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -20,8 +19,13 @@ const Section = "webchat"
 
 // Options is what a [Service] needs from the world. The zero value of each field is its default.
 type Options struct {
-	// Drivers are the wires at hand. The first one that matches the configuration is used.
+	// Drivers are the wires at hand, such as wires.All(): the one that the configuration selects is used.
 	Drivers []chat.Factory
+	// Driver is the wire, made by the program. The configuration then says nothing of wires: their options in it are named
+	// in a log record and have no effect. Drivers, HTTPClient, Dial, Headers, Authorization and the group network must be
+	// empty, or Start fails: the driver has all of that. Closing idle connections is its owner's business. Without Drivers
+	// and Driver no chat can start.
+	Driver chat.Driver
 	// Config is the webchat section. nil means that the bus is asked for it
 	// ([bus.Client.ConfigureFrom]), over the defaults. It is not changed.
 	Config *Config
@@ -43,7 +47,7 @@ type Options struct {
 	Masks []*regexp.Regexp
 
 	// Headers go with every request. Authorization needs webchat.enableCustomHeader, as in the
-	// vendor's service, where it comes from main.header.
+	// vendor's service, where it comes from main.header. What a server shows of their values is hidden.
 	Headers map[string]chat.Secret
 
 	// Authorization gives requests their header Authorization, and another one when the server
@@ -86,7 +90,8 @@ type Service struct {
 
 	mu       sync.Mutex // guards what follows
 	client   *bus.Client
-	cfg      Config       // with defaults
+	cfg      Config       // with defaults, and without Wire, which may hold secrets
+	wiring   wiring       // what was in Wire
 	http     *http.Client // for the configuration; nil: the driver's own
 	driver   chat.Driver
 	idle     []chat.IdleCloser // drivers made so far, with connections to be cleaned up
@@ -112,7 +117,10 @@ func (s *Service) Namespace() string { return Namespace }
 // Start implements [bus.Plugin]. It declares the events, registers the commands and takes the
 // configuration; a wrong one is an error that matches [ErrInvalidConfig] or [ErrInvalidTransport].
 func (s *Service) Start(_ context.Context, c *bus.Client) error {
-	cfg := DefaultConfig()
+	if err := s.opts.check(); err != nil {
+		return err
+	}
+	cfg := DefaultConfig(s.opts.Drivers...)
 	if s.opts.Config != nil {
 		cfg = *s.opts.Config
 	} else if err := c.ConfigureFrom(Section, &cfg); err != nil {
@@ -134,6 +142,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 		hooks: &hooks{},
 		caps:  &capabilities{},
 	}
+	s.driver = s.opts.Driver
 	if err := s.accept(cfg, false); err != nil {
 		return err
 	}
@@ -146,139 +155,6 @@ func or[N int | time.Duration](v, def N) N {
 		return def
 	}
 	return v
-}
-
-// accept makes cfg the configuration, from the next session on. whole says that it must do to begin one with: a missing
-// address is an error then. After an error all is as it was.
-func (s *Service) accept(cfg Config, whole bool) error {
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
-	cfg = cfg.withDefaults()
-	wire, err := cfg.wire()
-	if err != nil {
-		return err
-	}
-	if len(s.opts.Drivers) > 0 && s.factory(wire) == nil {
-		return s.noDriver(wire)
-	}
-	client, made, err := s.opts.network(&cfg)
-	if err != nil {
-		return err
-	}
-	masks, err := cfg.masks()
-	if err != nil {
-		return err // never: Validate has looked
-	}
-	var driver chat.Driver
-	if whole {
-		if driver, err = s.newDriver(&cfg, client); err != nil {
-			return err
-		}
-	}
-	s.deps.hooks.setMasks(append(masks, s.opts.Masks...))
-	if unused := cfg.unused(); len(unused) > 0 {
-		s.deps.log.Warn("options are set that are for another transport", "options", unused)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range s.idle {
-		c.CloseIdleConnections()
-	}
-	s.cfg, s.http = cfg, client
-	s.useLocked(driver) // nil: made when it is needed
-	if made != nil {
-		s.idle = append(s.idle, made)
-	}
-	s.deps.limits.inactivity = or(s.opts.InactivityLimit, ms(cfg.InactivityLimit))
-	s.deps.limits.offline = cfg.PollExceptionLimit
-	return nil
-}
-
-func (s *Service) factory(wire chat.Config) *chat.Factory {
-	for i := range s.opts.Drivers {
-		if f := &s.opts.Drivers[i]; f.Matches(wire) {
-			return f
-		}
-	}
-	return nil
-}
-
-func (s *Service) noDriver(wire chat.Config) error {
-	asked := "transport.type " + wire.Transport
-	switch {
-	case wire.CometD.Enabled:
-		asked = "cometD.enabled"
-	case wire.Transport == "":
-		asked = "the default transport"
-	}
-	return failure(ErrInvalidTransport, "", nil, "no driver at hand speaks "+asked)
-}
-
-// driverLocked returns the driver for the configuration.
-func (s *Service) driverLocked() (chat.Driver, error) {
-	if s.driver != nil {
-		return s.driver, nil
-	}
-	d, err := s.newDriver(&s.cfg, s.http)
-	if err != nil {
-		return nil, err
-	}
-	s.useLocked(d)
-	return d, nil
-}
-
-// useLocked makes d the driver for the configuration.
-func (s *Service) useLocked(d chat.Driver) {
-	s.driver = d
-	if c, ok := d.(chat.IdleCloser); ok {
-		s.idle = append(s.idle, c)
-	}
-}
-
-// newDriver makes a driver for cfg, which has its defaults.
-func (s *Service) newDriver(cfg *Config, client *http.Client) (chat.Driver, error) {
-	wire, err := cfg.wire()
-	if err != nil {
-		return nil, err
-	}
-	f := s.factory(wire)
-	if f == nil {
-		return nil, s.noDriver(wire)
-	}
-	if wire.Headers, err = s.headers(cfg, wire.Headers); err != nil {
-		return nil, err
-	}
-	d, err := f.New(wire, chat.Options{Client: client, Dial: s.opts.Dial, Authorization: s.opts.Authorization, Logger: s.deps.log.With("wire", f.Name)})
-	if err != nil {
-		hint := ""
-		if wire.DataURL == "" && wire.ServerURL == "" && !wire.CometD.Enabled {
-			hint = "set webchat.dataURL to the root of a chat service"
-		}
-		return nil, failure(ErrInvalidConfig, "", err, hint)
-	}
-	return d, nil
-}
-
-// headers adds the program's headers to those that cfg has.
-func (s *Service) headers(cfg *Config, configured map[string]chat.Secret) (map[string]chat.Secret, error) {
-	all := maps.Clone(configured)
-	given := false
-	for name, value := range s.opts.Headers {
-		if http.CanonicalHeaderKey(name) == "Authorization" {
-			if given = true; !cfg.EnableCustomHeader {
-				continue
-			}
-		}
-		if all == nil {
-			all = make(map[string]chat.Secret)
-		}
-		all[name] = value
-	}
-	if cfg.EnableCustomHeader && !given {
-		return nil, failure(ErrInvalidConfig, "", errors.New("webchat.enableCustomHeader: the program gives no header Authorization"), "leave the option out")
-	}
-	return all, nil
 }
 
 // Stop implements [bus.Stopper]. A session is ended on the server; or left to be restored, where there is

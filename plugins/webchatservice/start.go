@@ -71,10 +71,6 @@ type Answer struct {
 	Answer json.RawMessage `json:"answer,omitempty"`
 }
 
-func (s *Service) configure(_ context.Context, cfg Config) (none struct{}, err error) {
-	return none, s.accept(cfg, true)
-}
-
 func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error) {
 	if other := in.other(); len(other) > 0 {
 		return Answer{}, failure(ErrOtherTransport, "startChat", fmt.Errorf("for another transport: %s", strings.Join(other, ", ")), "leave the options out")

@@ -88,7 +88,7 @@ func TestStartFails(t *testing.T) {
 		m.Partition()
 		_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
 		assert.ErrorIs(t, err, webchatservice.ErrStartFailed)
-		assert.ErrorContains(t, err, "webchat.dataURL")
+		assert.ErrorContains(t, err, "check that the server is up and can be reached, and that its address is right", "the wire has no word of its own")
 		assert.Equal(t, []string{"error"}, r.told())
 		m.Heal()
 

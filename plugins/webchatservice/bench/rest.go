@@ -39,13 +39,12 @@ type replay struct {
 }
 
 func (r *replay) factory() []chat.Factory {
-	f := gmsrest.Factory()
-	f.New = func(c chat.Config, o chat.Options) (chat.Driver, error) {
+	driver := func(c gmsrest.Config, o *chat.Options) (chat.Driver, error) {
 		var err error
-		r.wire, err = gms.NewWire(c, o, "webchat.dataURL", c.DataURL, "")
+		r.wire, err = gms.NewWire(c.Config, o, "webchat.dataURL", c.DataURL, "")
 		return r, err
 	}
-	return []chat.Factory{f}
+	return []chat.Factory{chat.NewFactory(gmsrest.Name, driver, chat.Selection{})}
 }
 
 // Open implements [chat.Driver].
@@ -179,13 +178,12 @@ func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // hasty makes the driver poll without pause.
 func hasty() []chat.Factory {
-	f := gmsrest.Factory()
-	open := f.New
-	f.New = func(c chat.Config, o chat.Options) (chat.Driver, error) {
-		c.Poll = chat.Poll{Fixed: true, Rate: 1, Min: 1, Max: 1, Mult: 2}
-		return open(c, o)
+	driver := func(c gmsrest.Config, o *chat.Options) (*gmsrest.Driver, error) {
+		c.DynamicPolling = new(bool)
+		c.PollRate, c.PollRateMin, c.PollRateMax, c.PollRateMult = 1, 1, 1, 2
+		return gmsrest.New(c, o)
 	}
-	return []chat.Factory{f}
+	return []chat.Factory{chat.NewFactory(gmsrest.Name, driver, chat.Selection{})}
 }
 
 // warm lets n answers come before anything is measured, then n more.

@@ -53,20 +53,22 @@ type party struct {
 
 // newParty makes n visitors. drivers, if not nil, take the place of all those
 // there are.
-func newParty(ctx context.Context, n int, to peers, change func(*webchatservice.Config), drivers []chat.Factory, h received) (*party, error) {
+func newParty(ctx context.Context, n int, to peers, change func(c *webchatservice.Config, wire map[string]any), drivers []chat.Factory, h received) (*party, error) {
 	transport, err := chat.NewTransport(chat.TransportOptions{})
 	if err != nil {
 		return nil, err
 	}
 	p := &party{client: &http.Client{Transport: transport}}
 	cfg := webchatservice.DefaultConfig()
-	cfg.DataURL, cfg.CometD.CometURL = to.GMS, to.CometD
-	if cfg.DataURL == "" {
-		cfg.DataURL = "http://127.0.0.1:1/genesys/2/chat/customer-support" // nobody calls there
+	root := to.GMS
+	if root == "" {
+		root = "http://127.0.0.1:1/genesys/2/chat/customer-support" // nobody calls there
 	}
+	wire := map[string]any{"dataURL": root, "cometD": map[string]any{"cometURL": to.CometD}}
 	if change != nil {
-		change(&cfg)
+		change(&cfg, wire)
 	}
+	cfg.Wire = webchatservice.NewWire(wire)
 	if drivers == nil {
 		drivers = wires.All()
 	}

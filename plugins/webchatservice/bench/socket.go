@@ -36,9 +36,9 @@ func ask(ctx context.Context, to peers, what string) error {
 	return err
 }
 
-func onSocket(to *peers, address string) func(*webchatservice.Config) {
+func onSocket(to *peers, address string) func(*webchatservice.Config, map[string]any) {
 	to.CometD = address
-	return func(c *webchatservice.Config) { c.CometD.Enabled = true }
+	return func(c *webchatservice.Config, _ map[string]any) { c.CometD.Enabled = true }
 }
 
 // serviceFlood takes lines off a websocket as fast as they come.
@@ -241,8 +241,9 @@ func perSession(n int) int { return max(1, n/pollSessions) }
 func serviceLongPolling(ctx context.Context, m *meter, to peers, n int) (sample, error) {
 	each, who := perSession(n), visitors("service")
 	count := newTally(each * pollSessions)
-	noSocket := func(c *webchatservice.Config) {
-		c.CometD.Enabled, c.CometD.WebsocketEnabled = true, new(bool)
+	noSocket := func(c *webchatservice.Config, wire map[string]any) {
+		c.CometD.Enabled = true
+		wire["cometD"].(map[string]any)["websocketEnabled"] = false
 	}
 	p, err := newParty(ctx, pollSessions, to, noSocket, nil, func(d *webchatservice.MessageReceivedData) {
 		for i := range d.Messages {

@@ -98,16 +98,6 @@ func (m *Memory) capabilities() chat.Capabilities {
 // Driver returns a driver that talks to this server.
 func (m *Memory) Driver() chat.Driver { return &memoryDriver{m: m} }
 
-// Factory returns a factory named "memory" that makes drivers for this server, whatever the
-// configuration.
-func (m *Memory) Factory() chat.Factory {
-	return chat.Factory{
-		Name:    "memory",
-		Matches: func(chat.Config) bool { return true },
-		New:     func(chat.Config, chat.Options) (chat.Driver, error) { return m.Driver(), nil },
-	}
-}
-
 // wakeLocked tells all who wait that something changed.
 func (m *Memory) wakeLocked() {
 	close(m.changed)

@@ -12,7 +12,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,10 +21,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-const (
-	defaultTimeout   = 3 * time.Second // ajaxTimeout
-	defaultMaxAnswer = 8 << 20
-)
+const defaultMaxAnswer = 8 << 20
 
 // CancelIdle is the notice that stops the server's idle timer (wire-gms A.7.8).
 const CancelIdle = `{"purpose":"cancel-idle-timer"}`
@@ -51,7 +47,11 @@ type Wire struct {
 // NewWire returns a wire to the address that an option has, with everything else from c and o. It does not touch the
 // network. example shows what such an address looks like. Its error is a [*chat.Error] with code invalid that
 // names the option.
-func NewWire(c chat.Config, o chat.Options, option, address, example string) (*Wire, error) {
+func NewWire(c Config, o *chat.Options, option, address, example string) (*Wire, error) {
+	if o == nil {
+		o = &chat.Options{}
+	}
+	c = chat.WithDefaults(c)
 	invalid := func(text, hint string) error {
 		return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: "configure", Text: text, Hint: hint}
 	}
@@ -76,13 +76,13 @@ func NewWire(c chat.Config, o chat.Options, option, address, example string) (*W
 		Option: option, own: o.Client == nil, header: make(map[string]chat.Secret), auth: o.Authorization,
 		timeout: c.AjaxTimeout, fileTimeout: c.FileUploadTimeout, maxAnswer: c.MaxAnswer,
 	}
-	for name, value := range c.Headers {
+	for name, value := range o.Headers {
 		canonical := http.CanonicalHeaderKey(name)
 		if !validHeader(canonical, value.Reveal()) {
-			return nil, invalid(fmt.Sprintf("header %q of the webchat section cannot be sent", name), "names are of letters, digits and -, values have no control characters")
+			return nil, invalid(fmt.Sprintf("header %q cannot be sent", name), "names are of letters, digits and -, values have no control characters")
 		}
 		if strings.HasSuffix(canonical, "Idempotency-Key") { // net/http takes it as leave to repeat a POST
-			return nil, invalid(fmt.Sprintf("header %q of the webchat section cannot be sent", name), "it would let lines be sent twice")
+			return nil, invalid(fmt.Sprintf("header %q cannot be sent", name), "it would let lines be sent twice")
 		}
 		w.header[canonical] = value
 	}
@@ -104,15 +104,10 @@ func NewWire(c chat.Config, o chat.Options, option, address, example string) (*W
 	if w.auth != nil {
 		delete(w.header, "Authorization")
 	}
-	for name, value := range w.header {
-		if secretHeader(name) {
-			w.secrets = append(w.secrets, credentials(value)...)
-		}
+	for _, value := range w.header { // all of them are given as secrets, however harmless their names
+		w.secrets = append(w.secrets, credentials(value)...)
 	}
 	w.Address = strings.TrimRight(u.String(), "/")
-	if w.timeout == 0 {
-		w.timeout = defaultTimeout
-	}
 	if w.maxAnswer <= 0 {
 		w.maxAnswer = defaultMaxAnswer
 	}
@@ -122,7 +117,7 @@ func NewWire(c chat.Config, o chat.Options, option, address, example string) (*W
 
 // newClient returns a client that follows no redirects: a POST that is sent elsewhere would carry the
 // keys there, or lose its body.
-func newClient(c chat.Config, o chat.Options) (*http.Client, error) {
+func newClient(c Config, o *chat.Options) (*http.Client, error) {
 	var client http.Client
 	if o.Client != nil {
 		client = *o.Client
@@ -150,14 +145,6 @@ func credentials(value chat.Secret) []chat.Secret {
 		return []chat.Secret{value, chat.NewSecret(token)}
 	}
 	return []chat.Secret{value}
-}
-
-// secretHeader reports whether a header carries credentials, by its name.
-func secretHeader(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"auth", "key", "token", "secret", "password", "cookie"}, func(part string) bool {
-		return strings.Contains(name, part)
-	})
 }
 
 func validHeader(name, value string) bool {
@@ -443,7 +430,7 @@ func (a *attempt) broken(err error) *chat.Error {
 		e.Code, e.Text, e.Err = chat.CodeTimeout, fmt.Sprintf("nothing moved for %v", chat.TransferStall), errStalled
 		e.Hint = "check the network"
 	case a.limited.Err() != nil || errors.As(err, &timeout) && timeout.Timeout():
-		e.Code, e.Hint = chat.CodeTimeout, "check the network, or raise webchat.ajaxTimeout"
+		e.Code, e.Hint = chat.CodeTimeout, "check the network and "+a.w.Option+", or raise webchat.ajaxTimeout"
 		if a.stall != nil {
 			e.Hint = "check the network, or raise webchat.fileUploadTimeout"
 		}

@@ -205,39 +205,39 @@ func TestServersInTurn(t *testing.T) {
 }
 
 func TestConfiguration(t *testing.T) {
-	good := chat.CometD{Enabled: true, URL: "https://gms.example.net/genesys/cometd"}
+	good := gmscometd.Config{CometURL: "https://gms.example.net/genesys/cometd"}
 	for name, c := range map[string]struct {
-		change func(*chat.CometD)
+		change func(*gmscometd.Config)
 		says   string
 	}{
-		"no address":   {func(c *chat.CometD) { c.URL = "" }, "webchat.cometD.cometURL is missing"},
-		"no URL":       {func(c *chat.CometD) { c.URL = "http://[::1" }, "webchat.cometD.cometURL is not a URL"},
-		"files no URL": {func(c *chat.CometD) { c.APIURL = "ftp://x" }, "webchat.cometD.apiURL begins with"},
-		"channel":      {func(c *chat.CometD) { c.Channel = "chat" }, "webchat.cometD.channel is no channel"},
-		"meta channel": {func(c *chat.CometD) { c.Channel = "/meta/connect" }, "webchat.cometD.channel is no channel"},
-		"wildcard":     {func(c *chat.CometD) { c.Channel = "/service/**" }, "webchat.cometD.channel is no channel"},
+		"no address":   {func(c *gmscometd.Config) { c.CometURL = "" }, "webchat.cometD.cometURL is missing"},
+		"no URL":       {func(c *gmscometd.Config) { c.CometURL = "http://[::1" }, "webchat.cometD.cometURL is not a URL"},
+		"files no URL": {func(c *gmscometd.Config) { c.APIURL = "ftp://x" }, "webchat.cometD.apiURL begins with"},
+		"channel":      {func(c *gmscometd.Config) { c.Channel = "chat" }, "webchat.cometD.channel is no channel"},
+		"meta channel": {func(c *gmscometd.Config) { c.Channel = "/meta/connect" }, "webchat.cometD.channel is no channel"},
+		"wildcard":     {func(c *gmscometd.Config) { c.Channel = "/service/**" }, "webchat.cometD.channel is no channel"},
 	} {
 		changed := good
 		c.change(&changed)
-		_, err := gmscometd.Factory().New(chat.Config{CometD: changed}, chat.Options{})
+		_, err := gmscometd.Factory().New(&changed, nil)
 		var e *chat.Error
 		require.ErrorAs(t, err, &e, name)
 		assert.Equal(t, chat.CodeInvalid, e.Code)
 		assert.Contains(t, err.Error(), c.says)
 	}
-	d, err := gmscometd.Factory().New(chat.Config{CometD: good}, chat.Options{})
+	d, err := gmscometd.Factory().New(&good, nil)
 	require.NoError(t, err)
 	d.(chat.IdleCloser).CloseIdleConnections()
 
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		c := s.config()
-		c.CometD.APIURL, c.CometD.Channel = "", "/service/chatV2/nothing"
-		d, err := gmscometd.New(c, chat.Options{Client: s.client(), Dial: s.dial})
+		c.APIURL, c.Channel = "", "/service/chatV2/nothing"
+		d, err := gmscometd.New(c, &chat.Options{Client: s.client(), Dial: s.dial})
 		require.NoError(t, err)
 		_, err = d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.ErrorContains(t, err, "check the service name in webchat.cometD.channel")
-		c.CometD.Channel = ""
-		d, err = gmscometd.New(c, chat.Options{Client: s.client(), Dial: s.dial})
+		c.Channel = ""
+		d, err = gmscometd.New(c, &chat.Options{Client: s.client(), Dial: s.dial})
 		require.NoError(t, err)
 		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.NoError(t, err)

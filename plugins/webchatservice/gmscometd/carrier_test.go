@@ -82,7 +82,7 @@ type envelope struct {
 // watch makes a driver whose HTTP is noted.
 func watch(t *testing.T, s *server) (*gmscometd.Driver, *watched) {
 	w := &watched{next: s.Client().Transport}
-	d, err := gmscometd.New(s.config(), chat.Options{Client: &http.Client{Transport: w}, Dial: s.dial})
+	d, err := gmscometd.New(s.config(), &chat.Options{Client: &http.Client{Transport: w}, Dial: s.dial})
 	require.NoError(t, err)
 	return d, w
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 )
 
@@ -107,22 +108,23 @@ func newServer(t *testing.T, carrier string, opts *chatsim.Options) *server {
 	return &server{Server: simulator.New(opts), t: t, carrier: carrier, seats: make(map[string]*chatsim.Seat), gate: &gate{}}
 }
 
-func (s *server) config() chat.Config {
-	return chat.Config{
-		AjaxTimeout: chattest.Timeout, MarkLines: s.mark,
-		CometD: chat.CometD{Enabled: true, URL: cometdsim.URL(s.Server), APIURL: cometdsim.FilesURL(s.Server), NoWebsocket: s.carrier == longPolling},
+func (s *server) config() gmscometd.Config {
+	sockets := s.carrier != longPolling
+	return gmscometd.Config{
+		CometURL: cometdsim.URL(s.Server), APIURL: cometdsim.FilesURL(s.Server), WebsocketEnabled: &sockets,
+		Config: gms.Config{AjaxTimeout: chattest.Timeout, MarkLines: s.mark},
 	}
 }
 
 func (s *server) Driver() chat.Driver {
-	d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: s.dial})
+	d, err := gmscometd.New(s.config(), &chat.Options{Client: s.client(), Dial: s.dial})
 	require.NoError(s.t, err)
 	return d
 }
 
 // AuthorizedDriver implements chattest.AuthServer.
 func (s *server) AuthorizedDriver(a *chat.Authorization) chat.Driver {
-	d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: s.dial, Authorization: a})
+	d, err := gmscometd.New(s.config(), &chat.Options{Client: s.client(), Dial: s.dial, Authorization: a})
 	require.NoError(s.t, err)
 	return d
 }

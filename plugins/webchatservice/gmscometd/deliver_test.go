@@ -21,7 +21,7 @@ func FuzzDeliver(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	d, err := gmscometd.New(chat.Config{CometD: chat.CometD{URL: "https://gms.example.net/genesys/cometd"}}, chat.Options{})
+	d, err := gmscometd.New(gmscometd.Config{CometURL: "https://gms.example.net/genesys/cometd"}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}

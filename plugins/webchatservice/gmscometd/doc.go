@@ -17,7 +17,7 @@
 //
 // A request is settled by what the transcript shows, and not by having been written: a line by coming back itself, an
 // end by the end of the chat, a refusal by the delivery that says so. A line that Bayeux has taken, and of which nothing
-// shows within [chat.Config.AjaxTimeout], gives a receipt that is not confirmed. One request is under way at a time,
+// shows within Config.AjaxTimeout, gives a receipt that is not confirmed. One request is under way at a time,
 // since a delivery does not say which request it answers.
 //
 // # Losses
@@ -33,5 +33,5 @@
 // stops the reading until it is back.
 //
 // Several connections may share a chat. Each of them gets all of it. Then one's own line cannot be told from an equal
-// line that another connection sends in the same moment, unless lines are marked ([chat.Config.MarkLines]).
+// line that another connection sends in the same moment, unless lines are marked (Config.MarkLines).
 package gmscometd

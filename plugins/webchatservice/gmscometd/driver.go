@@ -13,30 +13,14 @@ import (
 // Name is the name of this wire.
 const Name = "gms-cometd"
 
-// defaultChannel is where chats are if the configuration does not say (webchatservice 2.2).
-const defaultChannel = "/service/chatV2/customer-support"
-
 // channelOption is the name of the option that names the service.
 const channelOption = "webchat.cometD.channel"
 
 // asyncMode is the user data that makes a chat a long-lived one (wire-gms A.7.1).
 const asyncMode = "GCTI_Chat_AsyncMode"
 
-// Factory returns the factory of this wire. It matches a configuration that selects no other transport and enables
-// CometD.
-func Factory() chat.Factory {
-	return chat.Factory{
-		Name:    Name,
-		Matches: func(c chat.Config) bool { return c.Transport == "" && c.CometD.Enabled },
-		New: func(c chat.Config, o chat.Options) (chat.Driver, error) {
-			d, err := New(c, o)
-			if err != nil {
-				return nil, err
-			}
-			return d, nil
-		},
-	}
-}
+// Factory returns the factory of this wire. A configuration that enables CometD and selects no other transport gets it.
+func Factory() chat.Factory { return chat.NewFactory(Name, New, chat.Selection{CometD: true}) }
 
 // Driver opens chats on one GMS chat service. It may be used from many goroutines at once.
 type Driver struct {
@@ -49,33 +33,34 @@ type Driver struct {
 	log      *slog.Logger
 }
 
-// New returns a driver for c. It does not touch the network. Its error is a [*chat.Error] with code
-// [chat.CodeInvalid] that names the option.
-func New(c chat.Config, o chat.Options) (*Driver, error) {
-	w, err := gms.NewWire(c, o, "webchat.cometD.cometURL", c.CometD.URL, "https://gms.example.net/genesys/cometd")
+// New returns a driver for c. nil options are the zero Options. It does not touch the network. Its error is a
+// [*chat.Error] with code [chat.CodeInvalid] that names the option.
+func New(c Config, o *chat.Options) (*Driver, error) {
+	c = chat.WithDefaults(c)
+	if o == nil {
+		o = &chat.Options{}
+	}
+	w, err := gms.NewWire(c.Config, o, "webchat.cometD.cometURL", c.CometURL, "https://gms.example.net/genesys/cometd")
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{wire: w, channel: c.CometD.Channel, endpoint: c.Endpoint, mark: c.MarkLines, log: o.Logger}
-	if d.channel == "" {
-		d.channel = defaultChannel
-	}
+	d := &Driver{wire: w, channel: c.Channel, endpoint: c.Endpoint, mark: c.MarkLines, log: o.Logger}
 	if !strings.HasPrefix(d.channel, "/") || strings.HasPrefix(d.channel, "/meta/") || strings.ContainsAny(d.channel, "*") {
 		return nil, &chat.Error{
 			Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: "configure", Text: channelOption + " is no channel",
-			Hint: "it looks like " + defaultChannel,
+			Hint: "it looks like " + chat.WithDefaults(Config{}).Channel,
 		}
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	if c.CometD.APIURL != "" {
-		d.files, err = gms.NewWire(c, o, "webchat.cometD.apiURL", c.CometD.APIURL, "https://gms.example.net/genesys/2/chat-ntf")
+	if c.APIURL != "" {
+		d.files, err = gms.NewWire(c.Config, o, "webchat.cometD.apiURL", c.APIURL, "https://gms.example.net/genesys/2/chat-ntf")
 		if err != nil {
 			return nil, err
 		}
 	}
-	if !c.CometD.NoWebsocket {
+	if *c.WebsocketEnabled {
 		d.dialer = bayeux.NewDialer(bayeux.DialerOptions{Address: w.Address, Transport: w.Transport(), Dial: o.Dial, MaxMessage: w.MaxAnswer()})
 	}
 	return d, nil

@@ -21,7 +21,7 @@ func TestEnvelopes(t *testing.T) {
 		c := s.config()
 		c.Endpoint, c.MarkLines = "support", true
 		_, w := watch(t, s)
-		d, err := gmscometd.New(c, chat.Options{Client: &http.Client{Transport: w}, Dial: s.dial})
+		d, err := gmscometd.New(c, &chat.Options{Client: &http.Client{Transport: w}, Dial: s.dial})
 		require.NoError(t, err)
 		conn, err := d.Open(t.Context(), chat.Request{
 			Nickname: "Ada", FirstName: "A", LastName: "B", Email: "a@example.net", Subject: "Bill", Async: true, UserData: map[string]any{"n": 1},

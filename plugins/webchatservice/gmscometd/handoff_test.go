@@ -78,7 +78,7 @@ func who(t *testing.T, s *server) (conn chat.Conn, id string) {
 
 // whoThrough is who over a websocket whose connection is wrapped.
 func whoThrough(t *testing.T, s *server, wrap func(net.Conn) net.Conn) (conn chat.Conn, id string) {
-	d, err := gmscometd.New(s.config(), chat.Options{Client: s.client(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+	d, err := gmscometd.New(s.config(), &chat.Options{Client: s.client(), Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := s.dial(ctx, network, address)
 		return wrap(conn), err
 	}})

@@ -38,9 +38,10 @@ func TestLoopback(t *testing.T) {
 			for name, url := range urls {
 				urls[name] = scheme + strings.TrimPrefix(url, "http:")
 			}
-			d, err := gmscometd.New(chat.Config{
-				CometD: chat.CometD{Enabled: true, URL: urls["cometd"], APIURL: urls["files"], NoWebsocket: carrier == longPolling},
-			}, chat.Options{Client: &http.Client{Transport: front.Client().Transport}})
+			sockets := carrier != longPolling
+			d, err := gmscometd.New(gmscometd.Config{
+				CometURL: urls["cometd"], APIURL: urls["files"], WebsocketEnabled: &sockets,
+			}, &chat.Options{Client: &http.Client{Transport: front.Client().Transport}})
 			require.NoError(t, err)
 			defer d.CloseIdleConnections()
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -35,8 +35,8 @@ func TestAwaitWhileStopping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 2000 {
 			var server refusing
-			d, err := gmscometd.New(chat.Config{CometD: chat.CometD{URL: "https://gms.example.net/genesys/cometd", NoWebsocket: true}},
-				chat.Options{Client: &http.Client{Transport: &server}})
+			d, err := gmscometd.New(gmscometd.Config{CometURL: "https://gms.example.net/genesys/cometd", WebsocketEnabled: new(bool)},
+				&chat.Options{Client: &http.Client{Transport: &server}})
 			require.NoError(t, err)
 			conn, err := d.Connect(t.Context())
 			require.NoError(t, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -190,7 +191,7 @@ func TestNoSuchHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, nil)
 		t.Cleanup(s.Close)
-		d, err := gmsrest.New(chat.Config{DataURL: "http://nowhere.test/2/chat/x"}, chat.Options{Dial: s.DialContext})
+		d, err := gmsrest.New(gmsrest.Config{DataURL: "http://nowhere.test/2/chat/x"}, &chat.Options{Dial: s.DialContext})
 		require.NoError(t, err)
 		_, err = d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		var e *chat.Error
@@ -203,27 +204,28 @@ func TestNoSuchHost(t *testing.T) {
 func TestConfigRefused(t *testing.T) {
 	good := "http://gms.example.net/genesys/2/chat/cs"
 	for name, c := range map[string]struct {
-		config chat.Config
-		text   string
+		config  gmsrest.Config
+		headers map[string]chat.Secret
+		text    string
 	}{
-		"no address":      {chat.Config{}, "webchat.dataURL is missing"},
-		"no URL":          {chat.Config{DataURL: "http://[::1"}, "webchat.dataURL is not a URL"},
-		"no scheme":       {chat.Config{DataURL: "gms.example.net/genesys"}, "neither http:// nor https://"},
-		"other scheme":    {chat.Config{DataURL: "ftp://gms.example.net/"}, "neither http:// nor https://"},
-		"no host":         {chat.Config{DataURL: "http:///genesys"}, "names no host"},
-		"query":           {chat.Config{DataURL: good + "?key=geheim"}, "query"},
-		"server URL":      {chat.Config{ServerURL: "x"}, "webchat.serverURL"},
-		"header name":     {chat.Config{DataURL: good, Headers: headers("a b", "x")}, `header "a b"`},
-		"header value":    {chat.Config{DataURL: good, Headers: headers("X-A", "x\ny")}, `header "X-A"`},
-		"repeats":         {chat.Config{DataURL: good, Headers: headers("x-idempotency-key", "1")}, "sent twice"},
-		"apikey":          {chat.Config{DataURL: good, APIKey: chat.NewSecret("geheim\x00")}, "webchat.apikey"},
-		"rates":           {chat.Config{DataURL: good, Poll: chat.Poll{Min: 2 * time.Second, Max: time.Second}}, "webchat.pollRateMax"},
-		"negative rate":   {chat.Config{DataURL: good, Poll: chat.Poll{Rate: -1}}, "negative"},
-		"standing still":  {chat.Config{DataURL: good, Poll: chat.Poll{Mult: 1}}, "webchat.pollRateMult"},
-		"password inside": {chat.Config{DataURL: "http://ada:geheim@/x"}, "names no host"},
+		"no address":      {gmsrest.Config{}, nil, "webchat.dataURL is missing"},
+		"no URL":          {gmsrest.Config{DataURL: "http://[::1"}, nil, "webchat.dataURL is not a URL"},
+		"no scheme":       {gmsrest.Config{DataURL: "gms.example.net/genesys"}, nil, "neither http:// nor https://"},
+		"other scheme":    {gmsrest.Config{DataURL: "ftp://gms.example.net/"}, nil, "neither http:// nor https://"},
+		"no host":         {gmsrest.Config{DataURL: "http:///genesys"}, nil, "names no host"},
+		"query":           {gmsrest.Config{DataURL: good + "?key=geheim"}, nil, "query"},
+		"server URL":      {gmsrest.Config{ServerURL: "x"}, nil, "webchat.serverURL"},
+		"header name":     {gmsrest.Config{DataURL: good}, headers("a b", "x"), `header "a b"`},
+		"header value":    {gmsrest.Config{DataURL: good}, headers("X-A", "x\ny"), `header "X-A"`},
+		"repeats":         {gmsrest.Config{DataURL: good}, headers("x-idempotency-key", "1"), "sent twice"},
+		"apikey":          {gmsrest.Config{DataURL: good, Config: gms.Config{APIKey: chat.NewSecret("geheim\x00")}}, nil, "webchat.apikey"},
+		"rates":           {gmsrest.Config{DataURL: good, PollRateMin: 2 * time.Second, PollRateMax: time.Second}, nil, "webchat.pollRateMax"},
+		"negative rate":   {gmsrest.Config{DataURL: good, PollRate: -1}, nil, "negative"},
+		"standing still":  {gmsrest.Config{DataURL: good, PollRateMult: 1}, nil, "webchat.pollRateMult"},
+		"password inside": {gmsrest.Config{DataURL: "http://ada:geheim@/x"}, nil, "names no host"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := gmsrest.New(c.config, chat.Options{})
+			d, err := gmsrest.New(c.config, &chat.Options{Headers: c.headers})
 			assert.Nil(t, d)
 			var e *chat.Error
 			require.ErrorAs(t, err, &e)

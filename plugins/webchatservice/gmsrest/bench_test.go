@@ -84,7 +84,7 @@ func BenchmarkPoll(b *testing.B) {
 		`"secureKey":"9f31c07a55e2d8b4","nextPosition":7,"chatEnded":false,"messages":[]}`
 	address := canned(b, answer)
 	b.Run("gmsrest", func(b *testing.B) {
-		d, err := gmsrest.New(chat.Config{DataURL: address}, chat.Options{})
+		d, err := gmsrest.New(gmsrest.Config{DataURL: address}, &chat.Options{})
 		require.NoError(b, err)
 		defer d.CloseIdleConnections()
 		conn, err := d.Open(b.Context(), chat.Request{Nickname: "Ada"})

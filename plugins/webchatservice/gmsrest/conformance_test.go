@@ -17,6 +17,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -79,19 +80,19 @@ func newServer(t *testing.T, opts *chatsim.Options) *server {
 	return &server{Server: simulator.New(opts), t: t, seats: make(map[string]*chatsim.Seat), gate: &gate{}}
 }
 
-func (s *server) config() chat.Config {
-	return chat.Config{DataURL: gmssim.URL(s.Server), AjaxTimeout: chattest.Timeout, MarkLines: s.mark}
+func (s *server) config() gmsrest.Config {
+	return gmsrest.Config{DataURL: gmssim.URL(s.Server), Config: gms.Config{AjaxTimeout: chattest.Timeout, MarkLines: s.mark}}
 }
 
 func (s *server) Driver() chat.Driver {
-	d, err := gmsrest.New(s.config(), chat.Options{Client: s.client()})
+	d, err := gmsrest.New(s.config(), &chat.Options{Client: s.client()})
 	require.NoError(s.t, err)
 	return d
 }
 
 // AuthorizedDriver implements chattest.AuthServer.
 func (s *server) AuthorizedDriver(a *chat.Authorization) chat.Driver {
-	d, err := gmsrest.New(s.config(), chat.Options{Client: s.client(), Authorization: a})
+	d, err := gmsrest.New(s.config(), &chat.Options{Client: s.client(), Authorization: a})
 	require.NoError(s.t, err)
 	return d
 }

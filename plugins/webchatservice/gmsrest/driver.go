@@ -23,42 +23,29 @@ import (
 // Name is the name of this wire.
 const Name = "gms"
 
-// Factory returns the factory of this wire. It matches a configuration that selects neither another
-// transport nor CometD.
-func Factory() chat.Factory {
-	return chat.Factory{
-		Name:    Name,
-		Matches: func(c chat.Config) bool { return c.Transport == "" && !c.CometD.Enabled },
-		New: func(c chat.Config, o chat.Options) (chat.Driver, error) {
-			d, err := New(c, o)
-			if err != nil {
-				return nil, err
-			}
-			return d, nil
-		},
-	}
-}
+// Factory returns the factory of this wire. A configuration that selects neither another transport nor CometD gets it.
+func Factory() chat.Factory { return chat.NewFactory(Name, New, chat.Selection{}) }
 
 // Driver opens chats on one GMS chat service. It may be used from many goroutines at once.
 type Driver struct {
 	wire     *wire
 	endpoint string
-	poll     chat.Poll
+	poll     poll
 	mark     bool // lines are sent with their ClientID
 }
 
-// New returns a driver for c. It does not touch the network. Its error is a [*chat.Error] with code
-// [chat.CodeInvalid] that names the option.
-func New(c chat.Config, o chat.Options) (*Driver, error) {
-	poll, err := pollDefaults(c.Poll)
-	if err != nil {
+// New returns a driver for c. nil options are the zero Options. It does not touch the network. Its error is a
+// [*chat.Error] with code [chat.CodeInvalid] that names the option.
+func New(c Config, o *chat.Options) (*Driver, error) {
+	c = chat.WithDefaults(c)
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	w, err := newWire(c, o)
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{wire: w, endpoint: c.Endpoint, poll: poll, mark: c.MarkLines}, nil
+	return &Driver{wire: w, endpoint: c.Endpoint, poll: c.poll(), mark: c.MarkLines}, nil
 }
 
 // Open implements [chat.Driver].

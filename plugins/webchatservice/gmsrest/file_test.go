@@ -161,7 +161,7 @@ func TestTransferTimes(t *testing.T) {
 
 		c := s.config()
 		c.FileUploadTimeout = 10 * time.Second
-		driver, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		driver, err := gmsrest.New(c, &chat.Options{Client: s.Client()})
 		require.NoError(t, err)
 		limited, err := driver.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.NoError(t, err)

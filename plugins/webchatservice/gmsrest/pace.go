@@ -1,44 +1,20 @@
 package gmsrest
 
-import (
-	"time"
+import "time"
 
-	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
-	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
-)
-
-// pollDefaults fills in and checks the pace (webchatservice 2.1, 5.4).
-func pollDefaults(p chat.Poll) (chat.Poll, error) {
-	set := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	set(&p.Rate, 3*time.Second)
-	set(&p.Min, 500*time.Millisecond)
-	set(&p.Max, max(3*time.Second, p.Min))
-	set(&p.Sleep, 30*time.Second)
-	if p.Mult == 0 {
-		p.Mult = 1.2
-	}
-	text := ""
-	switch {
-	case p.Rate < 0 || p.Min < 0 || p.Sleep < 0:
-		text = "a poll rate is negative"
-	case p.Max < p.Min:
-		text = "webchat.pollRateMax is less than webchat.pollRateMin"
-	case !(p.Mult > 1): // NaN, too
-		text = "webchat.pollRateMult is not more than 1"
-	}
-	if text != "" {
-		return p, gms.Invalid("configure", text)
-	}
-	return p, nil
+// poll is the pace of polling (webchatservice 5.4).
+type poll struct {
+	fixed    bool          // always poll at rate
+	rate     time.Duration // used when fixed, and right after waking
+	shortest time.Duration
+	longest  time.Duration
+	mult     float64 // growth, more than 1
+	sleep    time.Duration
 }
 
 // pace tells when to poll next. Its owner's mutex guards it.
 type pace struct {
-	poll   chat.Poll
+	poll   poll
 	rate   time.Duration
 	asleep bool
 	begun  time.Time // when the last poll, or polling, began
@@ -52,20 +28,20 @@ func (p *pace) start(now time.Time) {
 }
 
 // reset goes back to the shortest interval.
-func (p *pace) reset() { p.rate = p.poll.Min }
+func (p *pace) reset() { p.rate = p.poll.shortest }
 
 // polled counts a poll that began at begun and ended now.
 func (p *pace) polled(begun, now time.Time) {
 	p.begun, p.done = begun, now
 	// In whole milliseconds, truncated, as the reference client counts; never standing still.
-	next := time.Duration(float64(p.rate.Milliseconds())*p.poll.Mult) * time.Millisecond
-	p.rate = min(max(next, p.rate+time.Millisecond), p.poll.Max)
+	next := time.Duration(float64(p.rate.Milliseconds())*p.poll.mult) * time.Millisecond
+	p.rate = min(max(next, p.rate+time.Millisecond), p.poll.longest)
 }
 
 // sleep slows down or wakes up.
 func (p *pace) sleep(asleep bool) {
 	if p.asleep && !asleep {
-		p.rate = p.poll.Rate
+		p.rate = p.poll.rate
 	}
 	p.asleep = asleep
 }
@@ -74,9 +50,9 @@ func (p *pace) sleep(asleep bool) {
 func (p *pace) interval() time.Duration {
 	switch {
 	case p.asleep:
-		return p.poll.Sleep
-	case p.poll.Fixed:
-		return p.poll.Rate
+		return p.poll.sleep
+	case p.poll.fixed:
+		return p.poll.rate
 	}
 	return p.rate
 }
@@ -85,7 +61,7 @@ func (p *pace) interval() time.Duration {
 // answer to a slow one (the reference client looks each half of the shortest interval).
 func (p *pace) due() time.Time {
 	due := p.begun.Add(p.interval())
-	if late := p.done.Add(p.poll.Min / 2); late.After(due) {
+	if late := p.done.Add(p.poll.shortest / 2); late.After(due) {
 		return late
 	}
 	return due

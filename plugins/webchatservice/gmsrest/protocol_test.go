@@ -23,6 +23,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gms"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -113,8 +114,8 @@ func TestActivitySetsPaceBack(t *testing.T) {
 func TestFixedPaceAndSleep(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		c := s.config()
-		c.Poll = chat.Poll{Fixed: true, Rate: 2 * time.Second, Sleep: 20 * time.Second}
-		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		c.DynamicPolling, c.PollRate, c.PollRateSleep = new(bool), 2*time.Second, 20*time.Second
+		d, err := gmsrest.New(c, &chat.Options{Client: s.Client()})
 		require.NoError(t, err)
 		begin := time.Now()
 		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
@@ -191,8 +192,7 @@ func TestWhatIsSent(t *testing.T) {
 		c.DataURL += "//"
 		c.APIKey = chat.NewSecret("k-1")
 		c.Endpoint = "chat_ep"
-		c.Headers = headers("x-trace", "t-1")
-		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		d, err := gmsrest.New(c, &chat.Options{Client: s.Client(), Headers: headers("x-trace", "t-1")})
 		require.NoError(t, err)
 		conn, err := d.Open(t.Context(), chat.Request{
 			Nickname: "Ada", FirstName: "Ada", LastName: "Byron", Email: "ada@example.net", Subject: "Bill",
@@ -239,8 +239,8 @@ func TestWhatIsSent(t *testing.T) {
 func TestStartWithoutSlash(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		c := s.config()
-		c.NoTrailingSlash = true
-		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		c.EnableURLTrailingSlash = new(bool)
+		d, err := gmsrest.New(c, &chat.Options{Client: s.Client()})
 		require.NoError(t, err)
 		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.NoError(t, err)
@@ -256,7 +256,7 @@ func TestBasicAuthentication(t *testing.T) {
 		_, err := s.Driver().Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.ErrorContains(t, err, "HTTP 401")
 		c.DataURL = strings.Replace(c.DataURL, "http://", "http://ada:geheim@", 1)
-		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		d, err := gmsrest.New(c, &chat.Options{Client: s.Client()})
 		require.NoError(t, err)
 		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.NoError(t, err)
@@ -463,8 +463,7 @@ func TestAnswersShowNoCredentials(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		c := s.config()
 		c.APIKey = chat.NewSecret("CANARY-api-key")
-		c.Headers = headers("authorization", "Bearer CANARY-token")
-		d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+		d, err := gmsrest.New(c, &chat.Options{Client: s.Client(), Headers: headers("authorization", "Bearer CANARY-token")})
 		require.NoError(t, err)
 		s.Faults().Add(body(403, `{"errors":[{"code":"CANARY-api-key","advice":"Bearer CANARY-token, or CANARY-token"}]}`))
 		_, err = d.Open(t.Context(), chat.Request{Nickname: "Ada"})
@@ -482,7 +481,7 @@ func TestCredentials(t *testing.T) {
 			s.Faults().Add(chatsim.Fault{Op: "start", Header: http.Header{"Set-Cookie": {"route=n1"}}})
 			c := s.config()
 			c.WithCredentials = with
-			d, err := gmsrest.New(c, chat.Options{Client: s.Client()})
+			d, err := gmsrest.New(c, &chat.Options{Client: s.Client()})
 			require.NoError(t, err)
 			conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 			require.NoError(t, err)
@@ -499,9 +498,9 @@ func TestCredentials(t *testing.T) {
 func TestIdleConnections(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 		for _, own := range []bool{false, true} {
-			o := chat.Options{Client: s.Client()}
+			o := &chat.Options{Client: s.Client()}
 			if own {
-				o = chat.Options{Dial: s.DialContext}
+				o = &chat.Options{Dial: s.DialContext}
 			}
 			d, err := gmsrest.New(s.config(), o)
 			require.NoError(t, err)
@@ -522,7 +521,7 @@ func TestIdleConnections(t *testing.T) {
 func served(t *testing.T, handler http.Handler) chat.Conn {
 	listener := httptest.NewServer(handler)
 	t.Cleanup(listener.Close)
-	d, err := gmsrest.New(chat.Config{DataURL: listener.URL}, chat.Options{})
+	d, err := gmsrest.New(gmsrest.Config{DataURL: listener.URL}, nil)
 	require.NoError(t, err)
 	t.Cleanup(d.CloseIdleConnections)
 	conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
@@ -537,10 +536,9 @@ func TestLoopback(t *testing.T) {
 	defer sim.Close()
 	listener := httptest.NewServer(sim.Handler())
 	defer listener.Close()
-	d, err := gmsrest.Factory().New(chat.Config{
-		DataURL: sim.BaseURLs(listener.Listener.Addr().String())["gms"],
-		Poll:    chat.Poll{Min: 20 * time.Millisecond},
-	}, chat.Options{})
+	d, err := gmsrest.Factory().New(&gmsrest.Config{
+		DataURL: sim.BaseURLs(listener.Listener.Addr().String())["gms"], PollRateMin: 20 * time.Millisecond,
+	}, nil)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -586,7 +584,7 @@ func TestClosedIsNotEnded(t *testing.T) {
 			}()
 			return near, nil
 		}
-		d, err := gmsrest.New(chat.Config{DataURL: gmssim.URL(s.Server), AjaxTimeout: time.Second}, chat.Options{Dial: dial})
+		d, err := gmsrest.New(gmsrest.Config{DataURL: gmssim.URL(s.Server), Config: gms.Config{AjaxTimeout: time.Second}}, &chat.Options{Dial: dial})
 		require.NoError(t, err)
 		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
 		require.NoError(t, err)

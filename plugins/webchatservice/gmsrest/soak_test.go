@@ -251,7 +251,7 @@ func TestNothingIsLeft(t *testing.T) {
 		defer sim.Close()
 		listener := httptest.NewServer(sim.Handler())
 		defer listener.Close()
-		d, err := gmsrest.New(chat.Config{DataURL: sim.BaseURLs(listener.Listener.Addr().String())["gms"]}, chat.Options{})
+		d, err := gmsrest.New(gmsrest.Config{DataURL: sim.BaseURLs(listener.Listener.Addr().String())["gms"]}, &chat.Options{})
 		require.NoError(t, err)
 		defer d.CloseIdleConnections()
 		for range 5 {

@@ -14,17 +14,17 @@ type wire struct {
 }
 
 // newWire checks the configuration.
-func newWire(c chat.Config, o chat.Options) (*wire, error) {
+func newWire(c Config, o *chat.Options) (*wire, error) {
 	option, address := "webchat.dataURL", c.DataURL
 	if address == "" && c.ServerURL != "" {
 		option, address = "webchat.serverURL", c.ServerURL
 	}
-	w, err := gms.NewWire(c, o, option, address, "https://gms.example.net/genesys/2/chat/customer-support")
+	w, err := gms.NewWire(c.Config, o, option, address, "https://gms.example.net/genesys/2/chat/customer-support")
 	if err != nil {
 		return nil, err
 	}
 	start := w.Address + "/"
-	if c.NoTrailingSlash {
+	if !*c.EnableURLTrailingSlash {
 		start = w.Address
 	}
 	return &wire{w, start}, nil

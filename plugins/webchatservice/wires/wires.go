@@ -7,8 +7,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
-// All returns a new list of all factories. At most one of them matches a configuration; when none
-// does, the configuration asks for a wire that is not here.
+// All returns a new list of all factories. No two of them are selected by the same configuration; when none
+// is, the configuration asks for a wire that is not here.
 func All() []chat.Factory {
 	return []chat.Factory{gmsrest.Factory(), gmscometd.Factory()}
 }

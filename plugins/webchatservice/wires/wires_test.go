@@ -1,6 +1,7 @@
 package wires_test
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,11 +11,11 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
-// match returns the names of the factories that match c.
-func match(c chat.Config) []string {
+// selected returns the names of the factories that a configuration selects.
+func selected(s chat.Selection) []string {
 	var names []string
 	for _, f := range wires.All() {
-		if f.Matches(c) {
+		if f.Selects(s) {
 			names = append(names, f.Name)
 		}
 	}
@@ -23,16 +24,23 @@ func match(c chat.Config) []string {
 
 func TestAtMostOneMatches(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		config chat.Config
-		want   []string
+		name      string
+		selection chat.Selection
+		want      []string
 	}{
-		{"default transport", chat.Config{DataURL: "http://gms.example.net/genesys/2/chat/cs"}, []string{"gms"}},
-		{"nothing set, so that New can say what is missing", chat.Config{}, []string{"gms"}},
-		{"CometD", chat.Config{CometD: chat.CometD{Enabled: true}}, []string{"gms-cometd"}},
-		{"another transport", chat.Config{Transport: "purecloud-v2-sockets"}, nil},
+		{"nothing set, so that New can say what is missing", chat.Selection{}, []string{"gms"}},
+		{"CometD", chat.Selection{CometD: true}, []string{"gms-cometd"}},
+		{"another transport", chat.Selection{Transport: "purecloud-v2-sockets"}, nil},
 	} {
-		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, match(c.config)) })
+		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, selected(c.selection)) })
+	}
+	seen := map[chat.Selection]string{}
+	for _, f := range wires.All() {
+		require.NotEmpty(t, f.Selections(), f.Name)
+		for _, s := range f.Selections() {
+			assert.Empty(t, seen[s], "%v selects %s, too", s, f.Name)
+			seen[s] = f.Name
+		}
 	}
 }
 
@@ -42,10 +50,14 @@ func TestFactoriesAreComplete(t *testing.T) {
 		require.NotEmpty(t, f.Name)
 		require.False(t, seen[f.Name], "two factories named %q", f.Name)
 		seen[f.Name] = true
-		_, err := f.New(chat.Config{}, chat.Options{})
+		d, err := f.New(f.Config(), nil)
+		assert.Nil(t, d)
 		var e *chat.Error
 		require.ErrorAs(t, err, &e, "an empty configuration is no configuration")
 		assert.Equal(t, chat.CodeInvalid, e.Code)
+		for _, o := range chat.OptionsOf(reflect.TypeOf(f.Config()).Elem()) {
+			assert.NotEmpty(t, o.Field.Tag.Get("doc"), "%s: %s", f.Name, o.Path)
+		}
 	}
 	list := wires.All()
 	list[0].Name = "changed"

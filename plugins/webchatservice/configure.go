@@ -1,0 +1,188 @@
+package webchatservice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
+)
+
+func (s *Service) configure(_ context.Context, cfg Config) (none struct{}, err error) {
+	return none, s.accept(cfg, true)
+}
+
+// check says what is wrong with the way a program gives drivers.
+func (o *Options) check() error {
+	if o.Driver == nil {
+		return nil
+	}
+	var set []string
+	for name, is := range map[string]bool{
+		"Drivers": len(o.Drivers) > 0, "HTTPClient": o.HTTPClient != nil, "Dial": o.Dial != nil, "Headers": len(o.Headers) > 0,
+		"Authorization": o.Authorization != nil,
+	} {
+		if is {
+			set = append(set, name)
+		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	slices.Sort(set)
+	return failure(ErrInvalidConfig, "", fmt.Errorf("webchatservice.Options has a Driver, and also %s", strings.Join(set, ", ")),
+		"give these to the driver, in its chat.Options")
+}
+
+// accept makes cfg the configuration, from the next session on. whole says that it must do to begin one with: a missing
+// address is an error then. After an error all is as it was.
+func (s *Service) accept(cfg Config, whole bool) error {
+	w, err := cfg.judge(s.opts.Drivers)
+	if err != nil {
+		return err
+	}
+	cfg = cfg.withDefaults()
+	client, made, err := s.opts.network(&cfg)
+	if err != nil {
+		return err
+	}
+	masks, err := cfg.masks()
+	if err != nil {
+		return err // never: judge has looked
+	}
+	if _, err = s.headers(&cfg); err != nil {
+		return err
+	}
+	unused := "options are set that are for another transport"
+	if s.opts.Driver != nil {
+		unused = "options of wires are set, and the program has made the driver"
+		w.unused = append(w.unused, cfg.selecting()...)
+	}
+	cfg.Wire, cfg.files = Wire{}, nil
+	var driver chat.Driver
+	if whole && s.opts.Driver == nil {
+		if driver, err = s.newDriver(&cfg, w, client); err != nil {
+			return err
+		}
+	}
+	s.deps.hooks.setMasks(append(masks, s.opts.Masks...))
+	if len(w.unused) > 0 {
+		s.deps.log.Warn(unused, "options", w.unused)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.idle {
+		c.CloseIdleConnections()
+	}
+	s.cfg, s.wiring, s.http = cfg, w, client
+	if s.opts.Driver == nil {
+		s.useLocked(driver) // nil: made when it is needed
+	}
+	if made != nil {
+		s.idle = append(s.idle, made)
+	}
+	s.deps.limits.inactivity = or(s.opts.InactivityLimit, ms(cfg.InactivityLimit))
+	s.deps.limits.offline = cfg.PollExceptionLimit
+	return nil
+}
+
+// selecting returns those of the service's options that are set and only matter where the service makes the driver.
+func (c *Config) selecting() (names []string) {
+	if c.EnableCustomHeader {
+		names = append(names, "webchat.enableCustomHeader")
+	}
+	if c.CometD.Enabled {
+		names = append(names, "webchat.cometD.enabled")
+	}
+	if c.Transport.Type != "" {
+		names = append(names, "webchat.transport.type")
+	}
+	return names
+}
+
+// driverLocked returns the driver for the configuration.
+func (s *Service) driverLocked() (chat.Driver, error) {
+	if s.driver != nil {
+		return s.driver, nil
+	}
+	d, err := s.newDriver(&s.cfg, s.wiring, s.http)
+	if err != nil {
+		return nil, err
+	}
+	s.useLocked(d)
+	return d, nil
+}
+
+// useLocked makes d the driver for the configuration.
+func (s *Service) useLocked(d chat.Driver) {
+	s.driver = d
+	if c, ok := d.(chat.IdleCloser); ok {
+		s.idle = append(s.idle, c)
+	}
+}
+
+// newDriver makes a driver for cfg, which has its defaults, and what it says of the wire.
+func (s *Service) newDriver(cfg *Config, w wiring, client *http.Client) (chat.Driver, error) {
+	if w.factory == nil {
+		return nil, failure(ErrInvalidTransport, "", errors.New("there is no driver: webchatservice.Options has neither Drivers nor Driver"),
+			"set Drivers to wires.All(), of which the configuration selects one, or Driver to one that the program has made")
+	}
+	headers, err := s.headers(cfg)
+	if err != nil {
+		return nil, err // never: accept has looked
+	}
+	d, err := w.factory.New(w.config, &chat.Options{
+		Client: client, Dial: s.opts.Dial, Headers: headers, Authorization: s.opts.Authorization,
+		Logger: s.deps.log.With("wire", w.factory.Name),
+	})
+	if err != nil {
+		return nil, failure(ErrInvalidConfig, "", err, "")
+	}
+	return d, nil
+}
+
+// headers returns the program's headers that go with requests under cfg.
+func (s *Service) headers(cfg *Config) (map[string]chat.Secret, error) {
+	all := maps.Clone(s.opts.Headers)
+	given := s.opts.Authorization != nil || s.opts.Driver != nil
+	for name := range s.opts.Headers {
+		if http.CanonicalHeaderKey(name) == "Authorization" {
+			if given = true; !cfg.EnableCustomHeader {
+				delete(all, name)
+			}
+		}
+	}
+	if cfg.EnableCustomHeader && !given {
+		return nil, failure(ErrInvalidConfig, "", errors.New("webchat.enableCustomHeader: the program gives no header Authorization, which no configuration has"),
+			"set Options.Headers or Options.Authorization, or leave the option out")
+	}
+	return all, nil
+}
+
+// network returns the client that makes the requests for cfg; nil leaves that to the drivers. A transport that
+// it makes goes into made.
+func (o *Options) network(cfg *Config) (client *http.Client, made *http.Transport, err error) {
+	n := cfg.Network
+	switch {
+	case n == (Network{}):
+		return o.HTTPClient, nil, nil
+	case o.Driver != nil:
+		return nil, nil, failure(ErrInvalidConfig, "", errors.New("webchat.network: the program has made the driver, and its way out"),
+			"leave the group out, or give the driver a client with a chat.NewTransport")
+	case o.HTTPClient != nil:
+		return nil, nil, failure(ErrInvalidConfig, "", errors.New("webchat.network: the program has an HTTP client of its own"),
+			"leave the group out, or Options.HTTPClient")
+	}
+	made, err = chat.NewTransport(chat.TransportOptions{
+		Proxy: n.Proxy.Secret, CAFile: n.CAFile, CertFile: n.CertFile, KeyFile: n.KeyFile, ServerName: n.ServerName,
+		Dial: o.Dial, Prefix: "webchat.network.",
+	})
+	if err != nil {
+		return nil, nil, failure(ErrInvalidConfig, "", err, "")
+	}
+	return &http.Client{Transport: made}, made, nil
+}
