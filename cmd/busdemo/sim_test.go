@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
@@ -197,4 +198,30 @@ func TestSimServices(t *testing.T) {
 		assert.Equal(t, want, resp.StatusCode, name)
 	}
 	trial{}.run(t, "sim", "--service", "a/b").assertLine(t, exitUsage, "--service", "a/b")
+}
+
+// TestDeskSlowOrder: an order that never comes to its end keeps no connection.
+func TestDeskSlowOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
+		defer sim.Close() //nolint:errcheck // nothing to lose
+		d := newDesk(sim)
+		defer d.close()
+		l, err := sim.Network().Listen("127.0.0.1:80")
+		require.NoError(t, err)
+		server := &http.Server{Handler: d, ReadHeaderTimeout: time.Minute}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(l) }()
+		c, err := sim.DialContext(t.Context(), "tcp", "127.0.0.1:80")
+		require.NoError(t, err)
+		_, err = io.WriteString(c, "POST /desk/do HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+		require.NoError(t, err)
+		begin := time.Now()
+		answer, err := io.ReadAll(c) // to the end of the connection
+		require.NoError(t, err)
+		assert.Contains(t, string(answer), "cannot be read")
+		assert.LessOrEqual(t, time.Since(begin), deskBodyTimeout+time.Second)
+		require.NoError(t, server.Close())
+		assert.ErrorIs(t, <-served, http.ErrServerClosed)
+	})
 }

@@ -53,8 +53,8 @@ func (x *Exchange) TakeFault() {
 	}
 }
 
-// note logs what the exchange asked for.
-func (x *Exchange) note(status int) {
+// Note logs the exchange with the status of its answer. Send and what builds on it have done so already.
+func (x *Exchange) Note(status int) {
 	logs := x.Logs
 	if len(logs) == 0 {
 		logs = []Request{x.Log}
@@ -64,9 +64,6 @@ func (x *Exchange) note(status int) {
 		x.host.Log(r)
 	}
 }
-
-// Note logs an exchange that this type does not answer, with the status of its answer.
-func (x *Exchange) Note(status int) { x.note(status) }
 
 // Replace sends Status and Body of the fault.
 func (x *Exchange) Replace() { x.Send(x.Fault.Status, "text/html; charset=utf-8", x.Fault.Body) }
@@ -93,7 +90,7 @@ func (x *Exchange) Send(status int, contentType string, body []byte) {
 		body = body[:min(f.Truncate, len(body))]
 	}
 	h.Set("Content-Length", strconv.FormatInt(f.Pad+int64(len(body)), 10))
-	x.note(status) // before the client can know
+	x.Note(status) // before the client can know
 	x.W.WriteHeader(status)
 	if !x.pad(f.Pad) {
 		x.hangUp()
@@ -150,7 +147,7 @@ func (x *Exchange) Wait(d time.Duration) bool {
 
 // Abort ends the exchange, with a reset of the connection in place of an answer. It does not return.
 func (x *Exchange) Abort() {
-	x.note(0)
+	x.Note(0)
 	if c, ok := x.R.Context().Value(connKey{}).(net.Conn); ok {
 		Reset(c)
 	} else if c, _, err := http.NewResponseController(x.W).Hijack(); err == nil {

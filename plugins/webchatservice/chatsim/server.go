@@ -142,20 +142,6 @@ func New(opts *Options) *Server {
 	return s
 }
 
-// openFaces lets the faces register their handlers.
-func (s *Server) openFaces() http.Handler {
-	mux := http.NewServeMux()
-	names := map[string]bool{}
-	for _, f := range s.opts.Faces {
-		if names[f.Name()] {
-			panic("chatsim: two faces have the name " + f.Name())
-		}
-		names[f.Name()] = true
-		f.Open(&Host{s}, mux)
-	}
-	return oneSlash(s.limitBody(mux))
-}
-
 // Close ends the server: connections, scripts and requests under way. It
 // returns when they are gone. A second call does nothing.
 //

@@ -36,7 +36,7 @@ func (h *Face) knows(data json.RawMessage) bool {
 		}
 		user, password, _ = strings.Cut(string(plain), ":")
 	}
-	return h.gms.Knows(user, password)
+	return h.gms.CheckCredentials(user, password)
 }
 
 // operate carries out the operation of a publish. Everything it answers is a
@@ -56,7 +56,7 @@ func (h *Face) operate(b *session, in *incoming) {
 	var done func(tx *chatsim.Tx, out *gmssim.Outcome)
 	told := false
 	hooks := gmssim.Hooks{
-		After: func(tx *chatsim.Tx) { h.gms.Afflict(tx, fault) },
+		After: func(tx *chatsim.Tx) { h.gms.ApplyFault(tx, fault) },
 		Done: func(tx *chatsim.Tx, out *gmssim.Outcome) { // the chat is locked: nothing gets between
 			if done != nil {
 				done(tx, out)
@@ -128,7 +128,7 @@ func (h *Face) notify(tx *chatsim.Tx, f *gmssim.Form, after func(*chatsim.Tx), b
 	tx.Attach(f.UserData)
 	after(tx)
 	a := h.gms.Answer(tx)
-	h.gms.Carry(tx, a, events)
+	h.gms.AddEvents(tx, a, events)
 	h.attach(tx, b)
 	return gmssim.Outcome{Status: http.StatusOK, Answer: a}
 }
@@ -142,7 +142,7 @@ func (h *Face) catchUp(tx *chatsim.Tx, b *session, out *gmssim.Outcome) {
 		}
 		if out.Answer.Empty() {
 			if events := a.unseen(tx); len(events) > 0 {
-				h.gms.Carry(tx, out.Answer, events)
+				h.gms.AddEvents(tx, out.Answer, events)
 				h.gms.Answered(tx, out.Answer)
 			}
 		}

@@ -48,8 +48,8 @@ func addUserData(f *gmssim.Form, value json.RawMessage) *gmssim.Error {
 	for key, v := range fields {
 		text, ok := scalar(v)
 		if !ok {
-			// What is no text is attached as its JSON. No source says what servers do; they attach texts alone
-			// (wire-gms A.3), and refuse nothing.
+			// Attached data hold texts alone (wire-gms A.3), so what is no text becomes its JSON. No source says that a
+			// server refuses it.
 			text = compact(v)
 		}
 		f.UserData[key] = text

@@ -12,10 +12,7 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
-type (
-	reply   = gmsclient.Reply
-	visitor = gmsclient.Visitor
-)
+type reply = gmsclient.Reply
 
 const formType = gmsclient.FormType
 
@@ -24,14 +21,6 @@ func post(sim *chatsim.Server, url, contentType, body string) (reply, error) {
 }
 
 func values(pairs ...string) url.Values { return gmsclient.Values(pairs...) }
-
-// enter starts a chat.
-func enter(t testing.TB, sim *chatsim.Server, pairs ...string) *visitor {
-	t.Helper()
-	return gmsclient.Enter(t, sim, pairs...)
-}
-
-func said(v *visitor) []string { return v.Chat().Snapshot().Lines(chatsim.Client) }
 
 // bubble runs f in a synctest bubble with a server of its own: what sleeps in f sleeps in fake time.
 func bubble(t *testing.T, opts *chatsim.Options, f func(t *testing.T, sim *chatsim.Server)) {

@@ -84,7 +84,7 @@ func (h *Face) Changed(tx *chatsim.Tx) {
 			continue
 		}
 		answer := h.gms.Answer(tx)
-		h.gms.Carry(tx, answer, events)
+		h.gms.AddEvents(tx, answer, events)
 		h.push(a.session, tx, answer)
 	}
 	if tx.Ended() {

@@ -99,8 +99,8 @@ func (g *Face) answer(tx *chatsim.Tx, first bool) *Answer {
 	return a
 }
 
-// Carry puts events into an answer.
-func (g *Face) Carry(tx *chatsim.Tx, a *Answer, events []chatsim.Event) {
+// AddEvents puts events into an answer.
+func (g *Face) AddEvents(tx *chatsim.Tx, a *Answer, events []chatsim.Event) {
 	if len(events) == 0 {
 		return
 	}

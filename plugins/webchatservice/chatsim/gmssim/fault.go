@@ -51,8 +51,8 @@ func (g *Face) FaultAnswer(chatID string, f *chatsim.Fault) *Answer {
 	return a
 }
 
-// Afflict does what a fault does to the chat, between the operation and its answer.
-func (g *Face) Afflict(tx *chatsim.Tx, f *chatsim.Fault) {
+// ApplyFault does what a fault does to the chat, between the operation and its answer.
+func (g *Face) ApplyFault(tx *chatsim.Tx, f *chatsim.Fault) {
 	if alias := detailsOf(f).Alias; alias != 0 {
 		g.SetAlias(alias)
 	}

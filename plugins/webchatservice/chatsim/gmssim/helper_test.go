@@ -31,8 +31,6 @@ func enter(t testing.TB, sim *chatsim.Server, pairs ...string) *visitor {
 	return gmsclient.Enter(t, sim, pairs...)
 }
 
-func said(v *visitor) []string { return v.Chat().Snapshot().Lines(chatsim.Client) }
-
 // bubble runs f in a synctest bubble with a server of its own: what sleeps in f sleeps in fake time.
 func bubble(t *testing.T, opts *chatsim.Options, f func(t *testing.T, sim *chatsim.Server)) {
 	t.Helper()

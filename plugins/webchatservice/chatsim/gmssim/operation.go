@@ -90,7 +90,7 @@ func (g *Face) Start(service string, f *Form, h Hooks) Outcome {
 	c.Update(func(tx *chatsim.Tx) {
 		h.after(tx)
 		a := g.answer(tx, true)
-		g.Carry(tx, a, g.fromPosition(tx, 1))
+		g.AddEvents(tx, a, g.fromPosition(tx, 1))
 		s.answered = a
 		out = accepted(a)
 		h.done(tx, &out)
@@ -151,14 +151,14 @@ func (g *Face) perform(tx *chatsim.Tx, op, fileID string, f *Form, h *Hooks) Out
 	}
 	position, refusal := positionOf(op, f, g.opts.Quirks.SendReturnsAll)
 	if refusal == nil {
-		refusal = operations[op](visit{g, tx, f})
+		refusal = operations[op](request{g, tx, f})
 	}
 	if refusal != nil {
 		return refused(g.Refusal(chatID, tx.Ended(), *refusal))
 	}
 	h.after(tx)
 	a := g.Answer(tx)
-	g.Carry(tx, a, g.fromPosition(tx, position))
+	g.AddEvents(tx, a, g.fromPosition(tx, position))
 	out := accepted(a)
 	out.Repeat = s.answered
 	g.Answered(tx, a)

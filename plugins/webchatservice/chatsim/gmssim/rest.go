@@ -72,22 +72,22 @@ func (g *Face) serves(service string) bool {
 func (g *Face) Authorize(x *chatsim.Exchange) bool {
 	if g.opts.User != "" {
 		user, password, _ := x.R.BasicAuth()
-		if !g.Knows(user, password) {
+		if !g.CheckCredentials(user, password) {
 			x.W.Header().Set("WWW-Authenticate", `Basic realm="genesys"`)
 			x.Plain(http.StatusUnauthorized)
 			return false
 		}
 	}
-	return g.Keyed(x)
+	return g.CheckAPIKey(x)
 }
 
-// Knows reports whether these are the credentials that Options ask for.
-func (g *Face) Knows(user, password string) bool {
+// CheckCredentials reports whether these are the credentials that Options ask for.
+func (g *Face) CheckCredentials(user, password string) bool {
 	return equal(user, g.opts.User) && equal(password, g.opts.Password)
 }
 
-// Keyed checks the gateway's key alone.
-func (g *Face) Keyed(x *chatsim.Exchange) bool {
+// CheckAPIKey checks the gateway's key alone.
+func (g *Face) CheckAPIKey(x *chatsim.Exchange) bool {
 	key := g.opts.APIKey
 	if key == "" || equal(x.R.Header.Get("apikey"), key) || equal(x.R.Header.Get("x-api-key"), key) {
 		return true
@@ -122,7 +122,7 @@ func (g *Face) Run(x *chatsim.Exchange, service, fileID string, f *Form) {
 		x.Abort()
 	}
 	hooks := Hooks{
-		After: func(tx *chatsim.Tx) { g.Afflict(tx, fault) },
+		After: func(tx *chatsim.Tx) { g.ApplyFault(tx, fault) },
 		Done:  func(tx *chatsim.Tx, out *Outcome) { out.Answer = g.Overlap(tx, out.Answer, fault.Overlap) },
 	}
 	perform := func() Outcome {
