@@ -23,6 +23,7 @@ func (s *session) emitCapabilitiesLocked() {
 	c.known, c.last = true, now
 	c.mu.Unlock()
 	if news {
+		setData(s, DataCapabilities, now)
 		emit(s, CapabilitiesChanged, now)
 	}
 }

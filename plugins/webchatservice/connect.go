@@ -134,6 +134,10 @@ func (s *session) activateLocked(how State, first *chat.Event, l lines, gaps []T
 	} else {
 		emit(s, Started, s.infoLocked())
 	}
+	setData(s, DataSessionActive, true)
+	if s.async {
+		setData(s, DataMode, Mode{Async: true})
+	}
 	s.answeredLocked(first.Raw)
 	first.Raw = nil // published
 	if !restoring {

@@ -149,6 +149,14 @@ func (s *session) finishLocked(why EndReason, told bool) {
 	s.roster.seal()
 	s.emitAllLocked(left)
 	s.outbox.abortLocked(failure(ErrNoSession, "", nil, ""))
+	if s.polling.asleep {
+		setData(s, DataSleeping, false)
+	}
+	if s.async {
+		setData(s, DataMode, Mode{})
+	}
+	s.agentTypingLocked()
+	setData(s, DataSessionActive, false)
 	emit(s, Ended, EndedData{Reason: why, ServerTold: told})
 	s.becomeLocked(StateEnded)
 	s.laterLocked(s.deps.hooks.clearFilters, s.forget) // the store may take its time

@@ -78,6 +78,7 @@ func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
 		changes = s.roster.current(changes)
 	}
 	s.roster.seal()
+	s.agentTypingLocked()
 	s.emitAllLocked(changes)
 	s.timers.agentTypingLocked(s)
 	s.timers.agentsLocked(s.roster.agentsConnected)
@@ -91,5 +92,13 @@ func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
 		d.Messages = slices.Clip(d.Messages)
 		d.OriginalMessages = originals(d.Messages)
 		emit(s, MessageReceived, d)
+	}
+}
+
+// agentTypingLocked keeps the data store at whether anybody types.
+func (s *session) agentTypingLocked() {
+	if typing := len(s.roster.typing) > 0; typing != s.agentTyping {
+		s.agentTyping = typing
+		setData(s, DataAgentTyping, typing)
 	}
 }

@@ -20,6 +20,8 @@ var manifest = bus.NewManifest(Namespace,
 	ChatServerWentOffline, ChatServerBackOnline, ChatServerTimeout,
 	Sleeping, Waking, CapabilitiesChanged,
 	MessageStateChanged, IdleAlert, IdleCancelled, TranscriptGap,
+	DataSessionActive.Changed(), DataSleeping.Changed(), DataAgentTyping.Changed(), DataUserData.Changed(),
+	DataInteractionData.Changed(), DataCapabilities.Changed(), DataMode.Changed(),
 
 	bus.Method(Configure, (*Service).configure),
 	bus.Method(StartChat, (*Service).startChat),

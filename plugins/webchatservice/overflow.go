@@ -9,17 +9,26 @@ import (
 
 // publish hands an event to the bus. It never waits.
 func (s *Service) publish(ctx context.Context, p publication) {
+	if change, ok := p.payload.(dataChange); ok {
+		s.published(p, change(s.client))
+		return
+	}
 	publish := s.client.Publish
 	if p.event == AjaxResponse.Name() {
 		publish = s.client.PublishDirect // frequent, and of little interest (webchatservice 4.1)
 	}
 	err := publish(ctx, p.event[len(Namespace)+1:], p.payload)
+	if o := s.overflow; err == nil && o != nil { // who missed lines has room again
+		s.overflow = nil
+		s.publish(ctx, publicationOf(TranscriptGap, o.gap(p.payload)))
+	}
+	s.published(p, err)
+}
+
+// published takes in what became of a publication.
+func (s *Service) published(p publication, err error) {
 	switch {
 	case err == nil:
-		if o := s.overflow; o != nil { // who missed lines has room again
-			s.overflow = nil
-			s.publish(ctx, publicationOf(TranscriptGap, o.gap(p.payload)))
-		}
 		return
 	case errors.Is(err, bus.ErrStopped), errors.Is(err, bus.ErrClosed):
 		return

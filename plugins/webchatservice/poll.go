@@ -133,6 +133,7 @@ func (p *polling) setAsleep(on bool) bool {
 		return false
 	}
 	p.asleep = on
+	setData(p, DataSleeping, on)
 	if on {
 		emit(p, Sleeping, struct{}{})
 	} else {

@@ -59,13 +59,14 @@ func (r *rig) stop() {
 	require.NoError(r.t, r.bus.Close(ctx))
 }
 
-// told returns the short names of the events so far, without those of the outbox and of requests,
+// told returns the short names of the events so far, without those of the outbox, of requests and of the data store,
 // and forgets them.
 func (r *rig) told() []string {
 	var names []string
 	for _, e := range r.take() {
-		switch name := strings.TrimPrefix(e.Name(), "WebChatService."); name {
-		case "messageStateChanged", "ajaxResponse", "ready", "capabilitiesChanged":
+		switch name := strings.TrimPrefix(e.Name(), "WebChatService."); {
+		case strings.HasPrefix(name, "data."):
+		case name == "messageStateChanged", name == "ajaxResponse", name == "ready", name == "capabilitiesChanged":
 		default:
 			names = append(names, name)
 		}

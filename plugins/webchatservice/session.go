@@ -66,6 +66,8 @@ type session struct {
 	lastID   string        // id of the last of them, on wires that name lines
 	readMark readMark
 
+	agentTyping bool // what the data store says
+
 	heard     time.Time // when the server was last heard of
 	saved     time.Time
 	saveFails bool

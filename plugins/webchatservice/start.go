@@ -103,6 +103,7 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 		r.Async = *in.Async
 	}
 	s.userData = merged(s.userData, formData, data)
+	s.pushUserDataLocked()
 	r.UserData = merged(s.cfg.UserData, s.userData)
 	r.Interaction = merged(s.cfg.Transport.InteractionData, s.routing, r.Interaction)
 	r.Credentials = s.opts.Credentials
@@ -110,6 +111,7 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 	ses.async = r.Async
 	s.cur = ses
 	s.mu.Unlock()
+	s.deps.events.flush()
 
 	return ses.begin(ctx, StateStarting, func(ctx context.Context) (chat.Conn, error) { return driver.Open(ctx, r) })
 }

@@ -52,6 +52,7 @@ func (t *timers) agentTypingLocked(s *session) {
 		defer s.unlock()
 		var expired publications
 		s.roster.expireTyping(&expired)
+		s.agentTypingLocked()
 		s.emitAllLocked(expired)
 	})
 }

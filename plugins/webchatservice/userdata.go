@@ -48,9 +48,11 @@ func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out 
 			return out, err
 		}
 	}
+	defer s.deps.events.flush()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.userData = merged(s.userData, data)
+	s.pushUserDataLocked()
 	out.UserData = merged(s.cfg.UserData, s.userData)
 	return out, nil
 }
@@ -59,10 +61,13 @@ func (s *Service) updateInteractionData(_ context.Context, data map[string]any) 
 	if _, err := s.live("updateInteractionData"); err == nil {
 		return nil, failure(ErrNoInteractionData, "updateInteractionData", nil, "")
 	}
+	defer s.deps.events.flush()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.routing = merged(s.routing, data)
-	return merged(s.cfg.Transport.InteractionData, s.routing), nil
+	all := merged(s.cfg.Transport.InteractionData, s.routing)
+	s.deps.events.push(dataOf(DataInteractionData, s.deps.hooks.maskMap(all)))
+	return all, nil
 }
 
 func (s *Service) sendCustomNotice(ctx context.Context, in SendCustomNoticeIn) (Answer, error) {
@@ -104,4 +109,11 @@ func parseUserData(v any) (map[string]any, error) {
 		return m, nil
 	}
 	return nil, failure(ErrUserData, "startChat", fmt.Errorf("it is %T", v), "want an object, or the JSON of one")
+}
+
+// pushUserDataLocked queues what is attached for the data store, if there is any.
+func (s *Service) pushUserDataLocked() {
+	if all := merged(s.cfg.UserData, s.userData); len(all) > 0 {
+		s.deps.events.push(dataOf(DataUserData, s.deps.hooks.maskMap(all)))
+	}
 }
