@@ -8,7 +8,6 @@ import (
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
-	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
@@ -21,45 +20,20 @@ func talk(ctx context.Context, b *bus.Bus) error {
 	if err != nil {
 		return err
 	}
-	start, err := webchatservice.StartChat.Bind(app)
+	vera, err := webchatservice.Open(ctx, app, webchatservice.StartChatIn{Nickname: "Vera", Subject: "parcel"})
 	if err != nil {
 		return err
 	}
-	send, err := webchatservice.SendMessage.Bind(app)
-	if err != nil {
-		return err
-	}
-
-	// Handlers of one plugin run one at a time, in the order of the events: after the last line comes ended.
-	lines := make(chan webchatservice.Message, 16)
-	_, err = bus.Subscribe(app, webchatservice.MessageReceived, func(_ context.Context, e bus.Event[webchatservice.MessageReceivedData]) {
-		for _, m := range e.Data.Messages {
-			if m.Type == chat.KindMessage {
-				lines <- m
-			}
-		}
-	})
-	if err != nil {
-		return err
-	}
-	_, err = bus.Subscribe(app, webchatservice.Ended, func(context.Context, bus.Event[webchatservice.EndedData]) { close(lines) })
-	if err != nil {
-		return err
-	}
-
-	if _, err := start.Call(ctx, webchatservice.StartChatIn{Nickname: "Vera", Subject: "parcel"}); err != nil {
-		return err
-	}
-	for m := range lines {
+	for m := range vera.Lines(ctx) {
 		fmt.Println(m.From.Name+":", m.Text)
-		if strings.HasPrefix(m.Text, "Hello") {
-			// Call returns when the server has the message; if it was not sent, err says so.
-			if _, err := send.Call(ctx, webchatservice.SendMessageIn{Message: "bye"}); err != nil {
+		if !m.Own() && strings.HasPrefix(m.Text, "Hello") {
+			// Say returns when the server has the line; if it was not sent, err says so.
+			if err := vera.Say(ctx, "bye"); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return vera.Err()
 }
 
 func Example_chat() {

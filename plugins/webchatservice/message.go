@@ -37,6 +37,9 @@ type Message struct {
 	Original json.RawMessage `json:"original,omitempty"`
 }
 
+// Own reports whether the line is the visitor's.
+func (m Message) Own() bool { return m.From.Type == chat.RoleClient }
+
 // From is the sender of a line.
 type From struct {
 	ID   PartyID   `json:"id"`   // of the participant in this chat
