@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,6 +206,35 @@ func TestChatServerTimeoutOverCometD(t *testing.T) {
 		assert.Equal(t, []string{"disconnected", "chatServerTimeout", "ended"}, names)
 		sim.Network().Heal()
 	})
+}
+
+// A start and a message go through although the server fails for a moment, at the Bayeux handshake or at the request.
+func TestServerFailsForAMoment(t *testing.T) {
+	for _, status := range []int{408, 425, 500, 502, 503} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			overCometD(t, chatsim.Options{Script: chatsim.Nobody}, func(t *testing.T, sim *chatsim.Server, opts *webchatservice.Options) {
+				sim.Faults().Add(chatsim.Fault{Op: "upgrade", Status: 403, Times: -1}) // so that both come to the handshake by HTTP
+				sim.Faults().Add(chatsim.Fault{Op: "/meta/handshake", Status: status})
+				r := newRig(t, opts)
+				defer r.stop()
+				_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
+				require.NoError(t, err)
+				if status < 500 { // what is behind a server that failed may have taken the message
+					sim.Faults().Add(chatsim.Fault{Op: "sendMessage", Status: status})
+				}
+				_, err = call(r, webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "hello"})
+				require.NoError(t, err)
+				chat := only(t, sim)
+				said := 0
+				for _, e := range chat.Snapshot().Events {
+					if e.Text == "hello" {
+						said++
+					}
+				}
+				assert.Equal(t, 1, said)
+			})
+		})
+	}
 }
 
 // A Bayeux session that is forgotten is no loss: the chat goes on in another one, and nobody is told.

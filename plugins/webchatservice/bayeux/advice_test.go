@@ -22,6 +22,8 @@ func TestAdvice(t *testing.T) {
 		"wrong":      {[]string{`{"interval":{},"timeout":"soon","reconnect":5,"maxInterval":null,"hosts":7}`}, bayeux.Advice{Timeout: time.Minute}},
 		"NaN":        {[]string{`{"interval":"NaN","timeout":"Inf"}`}, bayeux.Advice{Timeout: 10 * time.Minute}},
 		"unknown":    {[]string{`{"reconnect":"perhaps"}`}, bayeux.Advice{Timeout: time.Minute}},
+		"several":    {[]string{`{"interval":5}`, `{"interval":2000,"multiple-clients":true}`}, bayeux.Advice{Interval: 2 * time.Second, Timeout: time.Minute, Multiple: true}},
+		"not now":    {[]string{`{"interval":5}`, `{"interval":2000,"multiple-clients":true}`, `{}`}, bayeux.Advice{Interval: 5 * time.Millisecond, Timeout: time.Minute}},
 		"no more":    {[]string{`{"interval":-1}`}, bayeux.Advice{Interval: -1, Timeout: time.Minute}},
 		"too much":   {[]string{`{"interval":1e300,"timeout":1e300,"maxInterval":1e300}`}, bayeux.Advice{Interval: time.Hour, Timeout: 10 * time.Minute, MaxInterval: time.Hour}},
 		"no object":  {[]string{`7`}, bayeux.Advice{Timeout: time.Minute}},

@@ -24,10 +24,8 @@ var (
 	readers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 )
 
-// DialerOptions are the options of a [Dialer].
+// DialerOptions are the options of a [Dialer]. The zero value works.
 type DialerOptions struct {
-	// Address is the URL of the Bayeux server, as HTTP has it.
-	Address string
 	// Transport says how HTTP requests reach the network, if it is an [*http.Transport]: its proxy, its TLS
 	// configuration and its dial function are used for websockets, too.
 	Transport http.RoundTripper
@@ -44,9 +42,13 @@ type Dialer struct {
 	maxMessage int64
 }
 
-// NewDialer returns a dialer. It does not touch the network.
-func NewDialer(o DialerOptions) *Dialer {
-	d := &Dialer{address: "ws" + strings.TrimPrefix(o.Address, "http"), maxMessage: o.MaxMessage}
+// NewDialer returns a dialer for the Bayeux server at address, which is the URL that HTTP requests go to. It does not touch
+// the network.
+func NewDialer(address string, o *DialerOptions) *Dialer {
+	if o == nil {
+		o = new(DialerOptions)
+	}
+	d := &Dialer{address: "ws" + strings.TrimPrefix(address, "http"), maxMessage: o.MaxMessage}
 	if d.maxMessage <= 0 {
 		d.maxMessage = 8 << 20
 	}

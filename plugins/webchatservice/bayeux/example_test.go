@@ -80,7 +80,7 @@ func Example() {
 	requests := plainHTTP{cometdsim.URL(sim), &http.Client{Transport: sim.Client().Transport, Jar: jar}}
 	handler := printing{make(chan struct{}), make(chan []byte, 10)}
 	client := bayeux.New(requests, handler, &bayeux.Options{
-		Dialer: bayeux.NewDialer(bayeux.DialerOptions{Address: cometdsim.URL(sim), Dial: sim.DialContext}),
+		Dialer: bayeux.NewDialer(cometdsim.URL(sim), &bayeux.DialerOptions{Dial: sim.DialContext}),
 		Jar:    jar,
 	})
 	client.Start()

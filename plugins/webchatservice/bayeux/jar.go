@@ -31,7 +31,7 @@ func NewJar() *Jar {
 
 // Forget makes the jar keep the cookie of the session that there was to itself, until a server sets another one. A
 // handshake with that cookie would make the server take the new session and the old one, which may hold a connect still,
-// for two of the same browser (wire-gms D.4).
+// for two of the same browser (wire-gms D.3).
 func (j *Jar) Forget() {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -83,7 +83,7 @@ func run(t *testing.T, websockets bool, f func(t *testing.T, s *server, c *clien
 		c := &client{server: s}
 		o := &bayeux.Options{Jar: jar, Timeout: 3 * time.Second, Logger: slog.New(slog.DiscardHandler), Names: bayeux.Names{Timeout: "timeout"}}
 		if websockets {
-			o.Dialer = bayeux.NewDialer(bayeux.DialerOptions{Address: "http://bayeux.test/cometd", Dial: s.network.DialContext})
+			o.Dialer = bayeux.NewDialer("http://bayeux.test/cometd", &bayeux.DialerOptions{Dial: s.network.DialContext})
 		}
 		c.Client = bayeux.New(plainHTTP{"http://bayeux.test/cometd", &http.Client{Transport: transport, Jar: jar}}, c, o)
 		t.Cleanup(func() {

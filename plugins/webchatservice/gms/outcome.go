@@ -93,10 +93,6 @@ func (w *Wire) failure(e *chat.Error, r *Response) {
 	case r.Status == http.StatusServiceUnavailable:
 		e.Code, e.Text = chat.CodeUnavailable, "the service is unavailable (HTTP 503)"
 		e.Hint = wait(e)
-	case r.Status == http.StatusRequestTimeout, r.Status == http.StatusTooEarly:
-		// The server did not take the request in, and invites to repeat it (RFC 9110 15.5.9, RFC 8470 5.2).
-		e.Code, e.Text = chat.CodeUnavailable, fmt.Sprintf("the server wants the request once more (HTTP %d)", r.Status)
-		e.Hint = wait(e)
 	case r.Status == http.StatusRequestEntityTooLarge:
 		e.Code, e.Text = chat.CodeRefused, "the request is larger than the server takes (HTTP 413)"
 	case len(e.Errors) > 0:

@@ -61,7 +61,7 @@ func New(c Config, o *chat.Options) (*Driver, error) {
 		}
 	}
 	if *c.WebsocketEnabled {
-		d.dialer = bayeux.NewDialer(bayeux.DialerOptions{Address: w.Address, Transport: w.Transport(), Dial: o.Dial, MaxMessage: w.MaxAnswer()})
+		d.dialer = bayeux.NewDialer(w.Address, &bayeux.DialerOptions{Transport: w.Transport(), Dial: o.Dial, MaxMessage: w.MaxAnswer()})
 	}
 	return d, nil
 }
