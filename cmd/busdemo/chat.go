@@ -50,7 +50,7 @@ func (p *program) chatCommand() *cobra.Command {
 			return p.chat(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&o.config, "config", "", "talk to the service that this `FILE` names in its section webchat")
+	configFlag(cmd.Flags(), &o.config)
 	transportFlag(cmd.Flags(), &o.transport)
 	cmd.Flags().StringVar(&o.nickname, "name", "Visitor", "your `NAME` in the chat")
 	return cmd

@@ -45,7 +45,7 @@ func (p *program) demoFlags(cmd *cobra.Command) {
 	var o demoOptions
 	flags := cmd.Flags()
 	flags.BoolVar(&o.json, "json", false, "print one JSON object per line: time, kind, name, by, data, error")
-	flags.StringVar(&o.config, "config", "", "talk to the service that this `FILE` names in its section webchat")
+	configFlag(flags, &o.config)
 	transportFlag(flags, &o.transport)
 	flags.StringArrayVar(&o.say, "say", nil, "say this `TEXT`, in place of all that the demo does (repeatable)")
 	flags.DurationVar(&o.patience, "patience", 30*time.Second, "how long to wait for an agent to come, or to answer")
@@ -57,10 +57,44 @@ func (p *program) demoFlags(cmd *cobra.Command) {
 	}
 }
 
+// configFlag gives a command the choice of the chat service.
+func configFlag(flags *pflag.FlagSet, to *string) {
+	flags.Var(&givenText{to, "want the name of a file, or leave the flag out for the embedded simulator"}, "config",
+		"talk to the service that this `FILE` names in its section webchat")
+}
+
 // transportFlag gives a command that can use the embedded simulator the choice of the wire.
 func transportFlag(flags *pflag.FlagSet, to *string) {
-	flags.StringVar(to, "transport", "", "talk to the embedded simulator over this `WIRE`: gms (default), or gms-cometd")
+	flags.Var(&givenText{to, "want gms or gms-cometd, or leave the flag out"}, "transport",
+		"talk to the embedded simulator over this `WIRE`: gms (default), or gms-cometd")
 }
+
+// givenText is the value of a flag that may be absent and, if it is there, not empty: an empty text is mostly a variable of a
+// shell script that was not set.
+type givenText struct {
+	to   *string
+	want string
+}
+
+// Set implements [pflag.Value].
+func (g *givenText) Set(text string) error {
+	if text == "" {
+		return errors.New(g.want)
+	}
+	*g.to = text
+	return nil
+}
+
+// String implements [pflag.Value].
+func (g *givenText) String() string {
+	if g.to == nil {
+		return ""
+	}
+	return *g.to
+}
+
+// Type implements [pflag.Value].
+func (g *givenText) Type() string { return "string" }
 
 // checkTransport judges what transportFlag gave, beside the flag config.
 func checkTransport(transport, config string) error {

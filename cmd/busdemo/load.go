@@ -61,7 +61,7 @@ func (p *program) loadCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.config, "config", "", "talk to the service that this `FILE` names in its section webchat")
+	configFlag(flags, &o.config)
 	transportFlag(flags, &o.transport)
 	flags.IntVar(&o.sessions, "sessions", 10, "hold `N` chats at once")
 	flags.Float64Var(&o.rate, "rate", 10, "send `R` messages a second, in all chats together; 0 sends none")
@@ -95,6 +95,7 @@ type load struct {
 	sim       *chatsim.Server // nil when the chat server is another
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	transport *http.Transport
+	headers   map[string]chat.Secret
 	watches   stopwatches
 	chats     []*loadChat
 	took      time.Duration // of the sending
@@ -138,7 +139,7 @@ func (p *program) load(ctx context.Context, o loadOptions) error {
 }
 
 func (p *program) newLoad(o loadOptions) (*load, error) {
-	l := &load{options: o, dial: new(net.Dialer).DialContext}
+	l := &load{options: o, dial: new(net.Dialer).DialContext, headers: p.headers()}
 	var proxy chat.Secret
 	defaults := func() *webchatservice.Config {
 		c := webchatservice.DefaultConfig(wires.All()...)
@@ -147,7 +148,7 @@ func (p *program) newLoad(o loadOptions) (*load, error) {
 		}
 		return &c
 	}
-	cfg, addressed, err := settings(o.config, defaults)
+	cfg, addressed, err := p.settings(o.config, defaults)
 	if err != nil {
 		return nil, err
 	}

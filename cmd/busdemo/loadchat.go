@@ -29,6 +29,7 @@ func (l *load) newChat(ctx context.Context) (*loadChat, error) {
 	c := &loadChat{bus: bus.New(nil), ledger: newLedger(&l.watches)}
 	err := c.bus.Start(ctx, webchatservice.New(&webchatservice.Options{
 		Drivers: wires.All(), Config: &l.config, HTTPClient: &http.Client{Transport: l.transport}, Dial: l.dial,
+		Headers: l.headers,
 	}))
 	if err == nil {
 		c.client, err = c.bus.Register("Load")

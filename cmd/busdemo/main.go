@@ -19,9 +19,14 @@ import (
 	"time"
 
 	"github.com/cxbus/cxbus/bus/busconfig"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
+
+// authorizationVariable is the environment variable with the header Authorization, for webchat.enableCustomHeader: a
+// command line can be seen by everybody on the machine.
+const authorizationVariable = "BUSDEMO_AUTHORIZATION"
 
 // The exit statuses.
 const (
@@ -47,7 +52,10 @@ func main() {
 // run is the program: it carries out args and returns the exit status. The end of ctx is Ctrl-C. A signal
 // from hangUp, which may be nil, makes it read its configuration again; a command that has none ends in order.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, hangUp <-chan os.Signal) int {
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, newSim: simulator.New, hangUp: hangUp}
+	p := &program{
+		stdin: stdin, stdout: stdout, stderr: stderr, newSim: simulator.New, hangUp: hangUp,
+		authorization: chat.NewSecret(os.Getenv(authorizationVariable)),
+	}
 	return p.run(ctx, args)
 }
 
@@ -58,6 +66,7 @@ type program struct {
 	newSim         func(*chatsim.Options) *chatsim.Server // makes the embedded server
 	hangUp         <-chan os.Signal                       // asks for the configuration to be read again
 	interrupt      context.CancelFunc                     // does what Ctrl-C does
+	authorization  chat.Secret                            // the header of that name; zero for none
 }
 
 func (p *program) run(ctx context.Context, args []string) int {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
@@ -62,6 +63,8 @@ type trial struct {
 	// hangUp is the output at which SIGHUP comes, after change was called; "" for never.
 	hangUp string
 	change func()
+	// authorization is the header of that name.
+	authorization string
 }
 
 func (tr trial) run(t *testing.T, args ...string) outcome {
@@ -88,7 +91,7 @@ func (tr trial) run(t *testing.T, args ...string) outcome {
 	if tr.interruptErr != "" {
 		stderr.call = cancel
 	}
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, hangUp: signals, newSim: func(o *chatsim.Options) *chatsim.Server {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, hangUp: signals, authorization: chat.NewSecret(tr.authorization), newSim: func(o *chatsim.Options) *chatsim.Server {
 		got.sim = simulator.New(o)
 		if tr.prepare != nil {
 			tr.prepare(got.sim)
@@ -163,6 +166,13 @@ func TestCommandLine(t *testing.T) {
 		{"demo --transport gms --config x.yaml", exitUsage, []string{"--transport", "--config"}},
 		{"chat --transport avian", exitUsage, []string{"--transport"}},
 		{"chat --name=", exitUsage, []string{"--name"}},
+		{"demo --config=", exitUsage, []string{"--config", "want the name of a file, or leave the flag out"}},
+		{"--config=", exitUsage, []string{"--config", "want the name of a file"}},
+		{"chat --config=", exitUsage, []string{"--config", "want the name of a file"}},
+		{"load --config=", exitUsage, []string{"--config", "want the name of a file"}},
+		{"demo --transport=", exitUsage, []string{"--transport", "want gms or gms-cometd"}},
+		{"chat --transport=", exitUsage, []string{"--transport", "want gms or gms-cometd"}},
+		{"load --transport=", exitUsage, []string{"--transport", "want gms or gms-cometd"}},
 		{"load --sessions 0", exitUsage, []string{"--sessions 0 is out of range", "1 to 100000"}},
 		{"load --sessions many", exitUsage, []string{"--sessions", "many"}},
 		{"load --rate -1", exitUsage, []string{"--rate -1 is out of range"}},
@@ -181,7 +191,9 @@ func TestCommandLine(t *testing.T) {
 		{"sim --faults -1s", exitUsage, []string{"--faults -1s is out of range"}},
 		{"sim --seed x", exitUsage, []string{"--seed", "x"}},
 		{"sim --listen nowhere", exitUsage, []string{`--listen "nowhere"`, "127.0.0.1:8080"}},
-		{"sim --listen 127.0.0.1:99999", exitFailure, []string{"--listen 127.0.0.1:99999"}},
+		{"sim --listen 127.0.0.1:99999", exitFailure, []string{"--listen 127.0.0.1:99999", "a port is a number from 0 to 65535"}},
+		{"sim --listen=", exitUsage, []string{`--listen ""`, "127.0.0.1:8080"}},
+		{"sim --listen 192.0.2.1:0", exitFailure, []string{"--listen 192.0.2.1:0", "this machine has no such address"}},
 		{"demo --config missing.yaml", exitFailure, []string{"missing.yaml", "no such"}},
 		{"chat --config missing.yaml", exitFailure, []string{"missing.yaml", "no such"}},
 	}

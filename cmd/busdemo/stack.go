@@ -81,7 +81,7 @@ func (p *program) buildStack(ctx context.Context, o stackOptions, out *outside) 
 		}
 		return &c
 	}
-	cfg, addressed, err := settings(o.file, defaults)
+	cfg, addressed, err := p.settings(o.file, defaults)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +98,7 @@ func (p *program) buildStack(ctx context.Context, o stackOptions, out *outside) 
 	}
 	service := &webchatservice.Options{
 		Drivers: wires.All(), HTTPClient: &http.Client{Transport: s.transport}, Dial: s.cable.DialContext, Store: s.store,
+		Headers: p.headers(),
 	}
 	s.bus = bus.New(&bus.Options{Configure: func(section string, into any) error {
 		if c, ok := into.(*webchatservice.Config); ok && s.sim != nil {
@@ -114,7 +115,7 @@ func (p *program) buildStack(ctx context.Context, o stackOptions, out *outside) 
 
 // settings reads the configuration, over defaults. addressed reports that it names a chat server, which a file
 // must.
-func settings(file string, defaults func() *webchatservice.Config) (cfg *config.Plugin, addressed bool, err error) {
+func (p *program) settings(file string, defaults func() *webchatservice.Config) (cfg *config.Plugin, addressed bool, err error) {
 	load := func() (*busconfig.Config, error) { return busconfig.Load(&busconfig.Options{File: file}) }
 	cfg, err = config.New(load, config.Section{
 		Name: webchatservice.Section, Configure: webchatservice.Configure.Name(),
@@ -132,7 +133,19 @@ func settings(file string, defaults func() *webchatservice.Config) (cfg *config.
 		return nil, false, fmt.Errorf("%s: webchat.dataURL: is missing; set it to the root of a chat service, "+
 			"such as http://127.0.0.1:8080/genesys/2/chat/customer-support, or leave --config out for the embedded one", file)
 	}
+	if webchat.EnableCustomHeader && p.authorization.IsZero() {
+		return nil, false, fmt.Errorf("webchat.enableCustomHeader: set the environment variable %s to the value of the header "+
+			`Authorization, such as "Bearer abc", or leave the option out`, authorizationVariable)
+	}
 	return cfg, addressed, nil
+}
+
+// headers returns what the program adds to requests where webchat.enableCustomHeader is set.
+func (p *program) headers() map[string]chat.Secret {
+	if p.authorization.IsZero() {
+		return nil
+	}
+	return map[string]chat.Secret{"Authorization": p.authorization}
 }
 
 // connect puts a cable to dial, and a transport for all requests over it.
