@@ -64,7 +64,7 @@ func (s *Subscription) info() SubscriptionInfo {
 func (mb *mailbox) info(p *PluginInfo) {
 	mb.mu.Lock()
 	defer mb.mu.Unlock()
-	p.Waiting, p.Refused = mb.waiting+mb.taken-int(mb.pos.Load()), mb.dropped
+	p.Waiting, p.Refused = mb.leftLocked(), mb.dropped
 	if s := mb.currentLocked(); s != nil {
 		p.Running, p.RunningFor = s.String(), mb.stuckFor
 	}

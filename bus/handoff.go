@@ -100,7 +100,7 @@ func (h *handoff) take(mb *mailbox) {
 	}
 	h.mu.Unlock()
 	if !kept && mb.claim(h) {
-		go mb.run()
+		mb.start()
 	}
 }
 
@@ -110,7 +110,7 @@ func (h *handoff) start() {
 		return
 	}
 	if mb := h.release(false); mb != nil {
-		go mb.run()
+		mb.start()
 	}
 }
 
@@ -123,7 +123,7 @@ func (h *handoff) end(returned bool) {
 		waitingScope(h.Context) // an outer handoff must not wait for these handlers
 		mb.run()
 	default:
-		go mb.run()
+		mb.start()
 	}
 }
 
@@ -147,8 +147,8 @@ func (mb *mailbox) claim(h *handoff) bool {
 	if mb.handoff != h {
 		return false
 	}
-	mb.handoff = nil
 	mb.late.Stop()
+	mb.workLocked()
 	return true
 }
 
@@ -167,7 +167,9 @@ func (mb *mailbox) waitLocked(h *handoff) {
 func (mb *mailbox) runLate() {
 	mb.mu.Lock()
 	waits := mb.handoff != nil
-	mb.handoff = nil
+	if waits {
+		mb.workLocked()
+	}
 	mb.mu.Unlock()
 	if waits {
 		mb.run()

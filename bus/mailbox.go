@@ -7,60 +7,104 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 )
 
 // A mailbox queues the events of one plugin and runs its handlers one after
 // the other. Publishers append to one slice while the consumer works through
 // the other. The consumer is a goroutine that starts with the first event and
 // ends when nothing is left, so an idle mailbox holds none.
+//
+// The fields are in the order of who uses them: a publisher that queues an event writes to the first cache line alone,
+// and to the payload's place. What the consumer writes for each call is in a line of its own.
 type mailbox struct {
-	client     *Client
-	handlers   bool // of a subscription made with OwnMailbox
-	soft, hard int  // events that may wait, besides the batch in work
+	mu       sync.Mutex // guards what follows
+	counted  int        // events in fill, and in the open run, that the limits count
+	soft     int        // how many of them may wait, besides the batch in work, before publishers wait; does not change
+	open     *laneHead  // the lane of the open run: the events that were queued last; nil if there is none
+	openMeta *meta      // what these events carry besides their payloads
+	openLen  int        // how many they are
+	handoff  *handoff   // what the consumer waits for; nil if it works
+	running  bool       // a consumer works, or will: what is queued needs no other
 
-	mu        sync.Mutex // guards what follows
-	fill      []run
-	lastLane  unsafe.Pointer // the lane of the last run in fill
-	work      []run          // the batch in work; the consumer alone moves through it
-	lanes     []batchLane    // with something in fill
-	counted   int            // events in fill that the limits count
-	waiting   int            // events in fill
-	taken     int            // events in work
-	running   bool           // a consumer works, or will: what is queued needs no other
-	handoff   *handoff       // what the consumer waits for; nil if it works
-	late      *time.Timer    // starts the consumer when it has waited for too long; nil before the first handoff
-	forgotten bool           // to be forgotten once nothing runs
-	space     chan struct{}  // closed when the consumer has taken a batch; nil while nobody waits
-	dropped   uint64         // counts overflows
-	batch     uint64         // counts batches
-	seen      [2]uint64      // batch and position at the watchdog's last look
-	stuckFor  time.Duration  // how long the handler has been seen running
-	reported  bool           // it was reported
+	forgotten bool // to be forgotten once nothing runs
+	reported  bool // the handler that runs was reported by the watchdog
+	handlers  bool // of a subscription made with OwnMailbox; does not change
+	client    *Client
+	runs      func()        // run
+	hard      int           // how many events may wait at most; does not change
+	uncounted int           // events that wait and that the limits do not count
+	fill      []run         // in front of the open run
+	work      []run         // the batch in work; only the consumer moves through it
+	taken     int           // events in work
+	lanes     []*laneHead   // with something in fill
+	late      *time.Timer   // starts the consumer when it has waited for too long; nil before the first handoff
+	space     chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
+	dropped   uint64        // counts overflows
+	batch     uint64        // counts batches
+	seen      [2]uint64     // batch and position at the watchdog's last look
+	stuckFor  time.Duration // how long the handler has been seen running
 
+	_              [cacheLine]byte
 	pos            atomic.Int64 // number of the call in work that runs, from 1
 	at             atomic.Int64 // run in work that it belongs to, and behind 32 bits the calls before that run
 	overflowLogged atomic.Bool  // an overflow was logged since the mailbox was last empty
+	_              [cacheLine - 24]byte
 }
+
+// cacheLine is how many bytes a core fetches, and keeps others from writing to, at a time.
+const cacheLine = 64
 
 // run is a number of events in a row for one lane, where the payloads wait.
 type run struct {
 	lane deliverer
 	m    *meta
-	n    int // the consumer counts it down
+	n    int
 }
 
 type deliverer interface {
-	// deliver calls the handlers for the events of r one after the other.
+	// deliver calls the handlers for the events of r one after the other, from the one that doneInRun tells on.
 	deliver(mb *mailbox, r *run)
 	// subscription returns the one whose handler gets call number n of a run.
 	subscription(n int) *Subscription
 }
 
+// openRun begins a run of events for another lane, or with another meta. mu is held.
+func (mb *mailbox) openRun(l *laneHead, m *meta) {
+	mb.closeRun()
+	if !l.dirty {
+		l.dirty = true
+		mb.lanes = append(mb.lanes, l)
+	}
+	mb.open, mb.openMeta = l, m
+}
+
+// closeRun puts the open run into fill. mu is held.
+func (mb *mailbox) closeRun() {
+	if mb.openLen > 0 {
+		if mb.fill == nil {
+			mb.fill = make([]run, 0, 2) // a cache line
+		}
+		mb.fill = append(mb.fill, run{mb.open.self, mb.openMeta, mb.openLen})
+		mb.open.filled += mb.openLen
+		mb.openLen = 0
+	}
+	mb.open, mb.openMeta = nil, nil
+}
+
+// waitingLocked returns how many events wait, besides the batch in work.
+func (mb *mailbox) waitingLocked() int { return mb.counted + mb.uncounted }
+
+// leftLocked returns how many events wait, or are in the batch in work and have not been handled.
+func (mb *mailbox) leftLocked() int { return mb.waitingLocked() + mb.taken - int(mb.pos.Load()) }
+
+// doneInRun returns how many calls of the run in work were made: 0, unless a handler has panicked. Only the consumer
+// calls it.
+func (mb *mailbox) doneInRun() int { return int(mb.pos.Load() - mb.at.Load()>>32) }
+
 // queued unlocks mu after something was queued, and wakes the mailbox if it does not work. h is the handoff of the
 // publisher, or nil.
 func (mb *mailbox) queued(h *handoff) {
-	if len(mb.fill) > 0 && mb.sleepsLocked() {
+	if len(mb.fill)+mb.openLen > 0 && mb.sleepsLocked() {
 		mb.wake(h)
 		return
 	}
@@ -77,14 +121,15 @@ func (mb *mailbox) wake(h *handoff) {
 	case mb.running && mb.handoff == h: // it waits for this publisher already
 		mb.mu.Unlock()
 	case mb.running: // it waits for another one, whom this publisher need not wait for
-		mb.handoff = nil
 		mb.late.Stop()
+		mb.workLocked()
 		mb.mu.Unlock()
-		go mb.run()
+		mb.start()
 	case h == nil:
 		mb.running = true
+		mb.workLocked()
 		mb.mu.Unlock()
-		go mb.run()
+		mb.start()
 	default:
 		mb.running = true
 		mb.waitLocked(h)
@@ -181,6 +226,10 @@ func (mb *mailbox) busyLocked() string {
 	return "nothing"
 }
 
+// currentLocked returns the subscription whose handler runs, or nil. mu is held.
+//
+// Nobody's call is missed who asks after ending its subscription: the consumer stores the position before it looks
+// whether the subscription has ended.
 func (mb *mailbox) currentLocked() *Subscription {
 	for mb.running {
 		at := mb.at.Load()
@@ -188,18 +237,27 @@ func (mb *mailbox) currentLocked() *Subscription {
 		if mb.at.Load() != at {
 			continue // it went on to the next run
 		}
-		if i := int(int32(at)); i < len(mb.work) {
-			return mb.work[i].lane.subscription(max(int(call)-1, 0))
+		if i := int(int32(at)); i < len(mb.work) && call > 0 {
+			return mb.work[i].lane.subscription(int(call) - 1)
 		}
 		break
 	}
 	return nil
 }
 
-// run works until nothing is left. It is the consumer.
+// start starts the consumer, for which there is work. The function that the goroutine runs is made once: it would be
+// allocated for each goroutine.
+func (mb *mailbox) start() {
+	if mb.runs == nil {
+		mb.runs = mb.run
+	}
+	go mb.runs()
+}
+
+// run is the consumer: it works through the batch that it has been given, and further ones until nothing is left.
 func (mb *mailbox) run() {
 	mb.client.bus.watchdog.arm()
-	for mb.next() {
+	for more := true; more; more = mb.next() {
 		for i, n := 0, len(mb.work); i < n; {
 			i = mb.runFrom(i)
 		}
@@ -211,48 +269,52 @@ func (mb *mailbox) resume(i int) {
 	for n := len(mb.work); i < n; {
 		i = mb.runFrom(i)
 	}
-	mb.run()
+	if mb.next() {
+		mb.run()
+	}
 }
 
-// next takes the next batch.
+// next takes the next batch. It returns false if there is none: then the mailbox sleeps.
 func (mb *mailbox) next() bool {
-	more, retired := mb.take()
-	if retired {
-		mb.client.dropMailbox(mb)
-	}
-	if !more {
-		mb.client.signalRecheck()
-	}
-	return more
-}
-
-func (mb *mailbox) take() (more, retired bool) {
 	mb.mu.Lock()
-	defer mb.mu.Unlock()
 	clear(mb.work)
+	mb.work = mb.work[:0]
 	mb.at.Store(0)
 	mb.pos.Store(0)
 	mb.taken = 0
-	if len(mb.fill) == 0 {
-		mb.work = mb.work[:0]
-		mb.running = false
-		mb.overflowLogged.Store(false)
-		return false, mb.forgotten
+	if len(mb.fill)+mb.openLen > 0 {
+		mb.workLocked()
+		mb.mu.Unlock()
+		return true
 	}
+	mb.running = false
+	mb.overflowLogged.Store(false)
+	forgotten := mb.forgotten
+	mb.mu.Unlock()
+	if forgotten {
+		mb.client.dropMailbox(mb)
+	}
+	mb.client.signalRecheck()
+	return false
+}
+
+// workLocked makes what waits the batch in work, for a consumer that has none. mu is held. Whoever wakes a mailbox does
+// this for the consumer, which needs not take the mutex before the first handler then.
+func (mb *mailbox) workLocked() {
+	mb.handoff = nil
+	mb.closeRun()
 	mb.fill, mb.work = mb.work[:0], mb.fill
 	for i, l := range mb.lanes {
-		l.swap()
+		l.self.swap()
 		mb.lanes[i] = nil
 	}
 	mb.lanes = mb.lanes[:0]
-	mb.lastLane = nil
-	mb.taken, mb.waiting, mb.counted = mb.waiting, 0, 0
+	mb.taken, mb.counted, mb.uncounted = mb.waitingLocked(), 0, 0
 	mb.batch++
 	if mb.space != nil {
 		close(mb.space)
 		mb.space = nil
 	}
-	return true, false
 }
 
 // runFrom runs the handlers from run i on and returns where to go on: at the
@@ -264,7 +326,7 @@ func (mb *mailbox) runFrom(i int) (next int) {
 			return
 		}
 		if p := recover(); p != nil {
-			work[at].lane.subscription(int(mb.pos.Load()-mb.at.Load()>>32) - 1).panicked(p)
+			work[at].lane.subscription(mb.doneInRun() - 1).panicked(p)
 			next = at
 			return
 		}
@@ -289,12 +351,7 @@ type flushMarker struct {
 	done chan struct{}
 }
 
-func (k flushMarker) deliver(_ *mailbox, r *run) {
-	if r.n > 0 {
-		r.n = 0
-		close(k.done)
-	}
-}
+func (k flushMarker) deliver(*mailbox, *run)         { close(k.done) }
 func (k flushMarker) subscription(int) *Subscription { return k.sub }
 
 // flush waits until everything queued so far was handled.
@@ -305,8 +362,8 @@ func (mb *mailbox) flush(ctx context.Context) error {
 		return nil
 	}
 	k := flushMarker{&Subscription{client: mb.client, name: "flush"}, make(chan struct{})}
+	mb.closeRun()
 	mb.fill = append(mb.fill, run{k, nil, 1})
-	mb.lastLane = nil
 	mb.queued(nil)
 	select {
 	case <-k.done:

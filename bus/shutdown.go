@@ -280,7 +280,7 @@ func stillRunning(clients []*Client, me self, ctx context.Context) error {
 		for _, mb := range c.allMailboxes() {
 			mb.mu.Lock()
 			if mb.running && !me.mailboxes[mb] {
-				list = append(list, fmt.Sprintf("subscriber %s with %d more events waiting", mb.busyLocked(), mb.waiting+mb.taken-int(mb.pos.Load())))
+				list = append(list, fmt.Sprintf("subscriber %s with %d more events waiting", mb.busyLocked(), mb.leftLocked()))
 			}
 			mb.mu.Unlock()
 		}

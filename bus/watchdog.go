@@ -26,7 +26,7 @@ func (w *watchdog) arm() {
 	if b.opts.SlowAfter <= 0 {
 		return
 	}
-	if w.armed.CompareAndSwap(false, true) {
+	if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		w.interval = w.shortInterval()
@@ -150,7 +150,7 @@ func (mb *mailbox) look(interval, limit time.Duration) (state int, in *Incident)
 	}
 	if !mb.reported {
 		mb.reported = true
-		in = &Incident{Plugin: mb.client.namespace, Name: s.name, Subscriber: s.place(), Depth: mb.waiting + mb.taken - int(mb.pos.Load()), Running: mb.stuckFor,
+		in = &Incident{Plugin: mb.client.namespace, Name: s.name, Subscriber: s.place(), Depth: mb.leftLocked(), Running: mb.stuckFor,
 			Text: "slow event handler"}
 	}
 	return mailboxStuck, in

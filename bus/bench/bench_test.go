@@ -25,7 +25,7 @@ func TestDelivery(t *testing.T) {
 		"cow-handle": newCowHandle, "cow-map": newCowMap, "token": inlineToken, "name": inlineName,
 		"chan": newChanQueues, "batch": newBatchQueues, "mailbox": mailboxes(3), "one mailbox": mailboxes(1),
 		"EventBus": newEventBus, "EventBus async": newEventBusAsync, "watermill": newGoChannel, "watermill async": newGoChannelAsync,
-		"libp2p": newLibp2p, "ro": newSubjects,
+		"libp2p": newLibp2p, "ro": newSubjects, "kelindar": newDispatcher, "cskr": newChannels, "tailscale": newTailscale, "geth": newFeed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			const messages = 500
@@ -122,7 +122,7 @@ func TestRows(t *testing.T) {
 	}
 	for _, r := range rows() {
 		assert.True(t, names[r.job], "no job %q", r.job)
-		_, ok := f[r.job+"/"+r.base]
+		_, ok := f[r.baseline()]
 		assert.True(t, ok, "no baseline %q in %q", r.base, r.job)
 		_, ok = r.fill([]figures{f})
 		assert.True(t, ok, "no bus %q in %q", r.bus, r.job)

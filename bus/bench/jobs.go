@@ -18,6 +18,7 @@ func jobs() []job {
 		producers(), manyTopics(), seenName(), newName(), churn(), command(),
 		endToEnd(1, 1), endToEnd(2, 1), endToEnd(1, 10),
 		latency("yield", runtime.Gosched), latency("spin", func() {}),
+		subscriptions(1_000), subscriptions(10_000),
 	}
 	return append(list, payloads()...)
 }
@@ -229,6 +230,35 @@ func churn() job {
 	return j
 }
 
+// subscriptions makes n subscriptions of one event, publishes it once to all of them, and ends them in the order in which
+// they were made; ns is for one of them.
+func subscriptions(n int) job {
+	j := job{name: fmt.Sprintf("subscriptions %d", n)}
+	add := func(name string, open func([]string) pubsub) {
+		j.entries = append(j.entries, entry{name: name, n: n, start: func() (func(int) sample, func()) {
+			m := &msg{N: 1}
+			return func(n int) sample {
+				b := open(topics(1))
+				defer b.close()
+				cancels := make([]func(), n)
+				start := time.Now()
+				for i := range cancels {
+					cancels[i] = b.subscribe(0, nop())
+				}
+				b.publish(0, m)
+				for _, cancel := range cancels {
+					cancel()
+				}
+				return per(start, n)
+			}, func() {}
+		}})
+	}
+	add("inline", inlineToken)
+	add("mailbox", mailboxes(1))
+	add("plugins", mailboxes(n))
+	return j
+}
+
 // command calls a command and takes its result.
 func command() job {
 	j := job{name: "command"}
@@ -305,13 +335,11 @@ func endToEnd(workers, consumers int) job {
 	add("chan", newChanQueues)
 	add("batch", newBatchQueues)
 	add("mailbox", mailboxes(consumers))
-	switch {
-	case consumers > 1:
+	if consumers > 1 {
 		add("one mailbox", mailboxes(1))
-	case workers == 1:
-		add("EventBus", newEventBusAsync)
-		add("watermill", newGoChannelAsync)
-		add("libp2p", newLibp2p)
+	}
+	for _, p := range queuePeers() {
+		add(p.name, p.open)
 	}
 	return j
 }
@@ -366,6 +394,10 @@ func latency(pace string, pause func()) job {
 	add("chan", newChanQueues)
 	add("batch", newBatchQueues)
 	add("mailbox", mailboxes(1))
-	add("libp2p", newLibp2p)
+	for _, p := range queuePeers() {
+		if p.name != "EventBus" && p.name != "watermill" { // they take longer than the time between two messages
+			add(p.name, p.open)
+		}
+	}
 	return j
 }

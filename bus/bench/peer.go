@@ -14,6 +14,20 @@ import (
 	"github.com/samber/ro"
 )
 
+// peer is another bus at the jobs that hand messages over to other goroutines.
+type peer struct {
+	name string
+	open func(names []string) pubsub
+}
+
+// queuePeers returns those that can do these jobs.
+func queuePeers() []peer {
+	return []peer{
+		{"EventBus", newEventBusAsync}, {"watermill", newGoChannelAsync}, {"libp2p", newLibp2p}, {"kelindar", newDispatcher},
+		{"cskr", newChannels}, {"tailscale", newTailscale}, {"geth", newFeed},
+	}
+}
+
 // eventBus is asaskevich/EventBus: topics by name, handlers by reflection.
 type eventBus struct {
 	bus   EventBus.Bus

@@ -11,7 +11,7 @@ import (
 type row struct {
 	text      string
 	job       string
-	bus, base string  // entries of the job
+	bus, base string  // entries of the job; base may be one of another job, "job/entry"
 	must, aim float64 // times the baseline; 0: no limit
 	// alone, if set, are bus and base with one producer: must and aim are then
 	// for the ratio divided by the ratio of these two.
@@ -32,6 +32,10 @@ func rows() []row {
 	two := func(text, bus, base, kind string) row {
 		return row{"two producers, " + kind + " topic, " + text + ", to one producer", "producers", bus + " " + kind, base + " " + kind, 1.3, 1.1,
 			[2]string{bus + " 1", base + " 1"}, 0}
+	}
+	many := func(text, entry string) row {
+		return row{"10,000 subscriptions of one event, " + text + ": one of them, to one of 1,000", "subscriptions 10000", entry, "subscriptions 1000/" + entry,
+			2, 1.5, [2]string{}, -1}
 	}
 	return []row{
 		token(0, 2, 1.2), name(0, 1.5, 1.2),
@@ -56,6 +60,7 @@ func rows() []row {
 		{"mailbox 1 to 10 subscribers of one plugin", "mailbox 1 to 10", "one mailbox", "batch", 1.5, 0.7, [2]string{}, 0},
 		{"mailbox latency, producer yields", "latency yield", "mailbox", "chan", 1.5, 1.2, [2]string{}, -1},
 		{"mailbox latency, producer spins", "latency spin", "mailbox", "chan", 1.5, 1.2, [2]string{}, -1},
+		many("inline, of one plugin", "inline"), many("of one plugin", "mailbox"), many("of as many plugins", "plugins"),
 	}
 }
 
@@ -83,26 +88,37 @@ type line struct {
 	result         string
 }
 
+// baseline is the baseline as figures have it, "job/entry".
+func (r row) baseline() string {
+	if strings.Contains(r.base, "/") {
+		return r.base
+	}
+	return r.job + "/" + r.base
+}
+
 // fill takes the ratio inside each round and the median over the rounds. It
 // reports false if the job was not run.
 func (r row) fill(rounds []figures) (line, bool) {
 	l := line{row: r}
-	var bus, base []sample
+	var ours, theirs []sample
 	var ratios []float64
 	for _, f := range rounds {
 		b, ok := f[r.job+"/"+r.bus]
 		if !ok {
 			return l, false
 		}
-		o := f[r.job+"/"+r.base]
+		o, ok := f[r.baseline()]
+		if !ok {
+			return l, false
+		}
 		ratio := b.ns / o.ns
 		if r.alone[0] != "" {
 			ratio /= f[r.job+"/"+r.alone[0]].ns / f[r.job+"/"+r.alone[1]].ns
 		}
-		bus, base, ratios = append(bus, b), append(base, o), append(ratios, ratio)
+		ours, theirs, ratios = append(ours, b), append(theirs, o), append(ratios, ratio)
 	}
 	l.ratio = median(ratios, func(v float64) float64 { return v })
-	l.ours, l.baseline = typical(bus), typical(base)
+	l.ours, l.baseline = typical(ours), typical(theirs)
 	l.result = l.verdict()
 	return l, true
 }
@@ -149,6 +165,9 @@ func printRows(w io.Writer, rounds []figures) {
 			ours += fmt.Sprintf(", %d B in %d", l.ours.bytes, l.ours.allocs)
 		}
 		base := "base-" + l.base + " " + nanos(l.baseline.ns)
+		if strings.Contains(l.base, "/") {
+			base = "of 1,000 " + nanos(l.baseline.ns)
+		}
 		if l.ours.p99 > 0 {
 			ours += ", p99 " + nanos(l.ours.p99)
 			base += ", p99 " + nanos(l.baseline.p99)
@@ -183,9 +202,10 @@ func within(must, aim bool) string {
 func printPeers(w io.Writer, rounds []figures) {
 	fmt.Fprintln(w, "| job | bus | its time, allocations | cxbus | ratio |\n|---|---|---|---|---|")
 	for _, p := range []struct{ job, ours string }{
-		{"publish 1", "name"}, {"publish 10", "name"}, {"command", "name"}, {"mailbox 1 to 1", "mailbox"}, {"latency yield", "mailbox"},
+		{"publish 1", "name"}, {"publish 10", "name"}, {"command", "name"}, {"mailbox 1 to 1", "mailbox"}, {"mailbox 2 to 1", "mailbox"},
+		{"mailbox 1 to 10", "mailbox"}, {"latency yield", "mailbox"}, {"latency spin", "mailbox"},
 	} {
-		for _, peer := range []string{"EventBus", "watermill", "libp2p", "ro"} {
+		for _, peer := range []string{"EventBus", "watermill", "ro", "libp2p", "kelindar", "cskr", "tailscale", "geth"} {
 			r := row{job: p.job, bus: peer, base: p.ours, allocs: -1}
 			if l, ok := r.fill(rounds); ok {
 				fmt.Fprintf(w, "| %s | %s | %s, %d | %s | %.1f |\n", p.job, peer, nanos(l.ours.ns), l.ours.allocs, nanos(l.baseline.ns), l.ratio)
