@@ -198,3 +198,8 @@ func advice(list []chat.ServerError, option string) string {
 	}
 	return ""
 }
+
+// Invalid is the error of a request that makes no sense.
+func Invalid(op, text string) *chat.Error {
+	return &chat.Error{Outcome: chat.NotSent, Code: chat.CodeInvalid, Op: op, Text: text}
+}

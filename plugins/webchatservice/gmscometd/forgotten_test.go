@@ -101,3 +101,46 @@ func TestDeliveryOfAnotherChat(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// A 402 to a request makes another session. Whether the server did what it was asked is seen in the transcript.
+func TestForgottenWhilePublishing(t *testing.T) {
+	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		l := listen(t, conn)
+		cometdsim.Of(s.Server).ForgetClients()
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
+		_, err := conn.Send(t.Context(), chat.Action{Text: "one"})
+		if err != nil { // else the session was made anew before
+			var e *chat.Error
+			require.ErrorAs(t, err, &e)
+			assert.True(t, e.Retryable(), err)
+			_, err = conn.Send(t.Context(), chat.Action{Text: "one"})
+			require.NoError(t, err)
+		}
+		s.Faults().Clear()
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Accept: true, Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
+		r, err := conn.Send(t.Context(), chat.Action{Text: "two"})
+		require.NoError(t, err, "the transcript has it")
+		assert.True(t, r.Confirmed)
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{"one", "two"}, l.texts())
+		assert.Equal(t, []string{"one", "two"}, s.VisitorLines(conn.Session().ID))
+	})
+}
+
+// A request that waits for another session does not hurry the client while there is none to be had.
+func TestForgottenWhileDown(t *testing.T) {
+	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		listen(t, conn)
+		s.Faults().Add(always(chatsim.Fault{Op: handshake, Drop: chatsim.DropBefore}))
+		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
+		_, err := conn.Send(t.Context(), chat.Action{Text: "one"})
+		require.Error(t, err)
+		assert.Less(t, s.ops()[handshake], 10)
+		s.Faults().Clear()
+		time.Sleep(10 * time.Second)
+		_, err = conn.Send(t.Context(), chat.Action{Text: "two"})
+		require.NoError(t, err)
+	})
+}

@@ -237,67 +237,6 @@ func TestHalfOpen(t *testing.T) {
 	})
 }
 
-// The server's advice is followed: interval, timeout, several clients, and another handshake.
-func TestAdviceIsFollowed(t *testing.T) {
-	bubble(t, chatsim.Options{Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{Timeout: 10 * time.Second, Interval: 5 * time.Second})}}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		id := conn.Session().ID
-		s.AgentJoin(id, "Ann")
-		l := listen(t, conn)
-		time.Sleep(150 * time.Second)
-		assert.InDelta(t, 10, s.ops()[connect], 2, "held for 10 s, 5 s between")
-		s.AgentSay(id, "Ann", "x")
-		time.Sleep(6 * time.Second)
-		assert.Equal(t, []string{"x"}, l.texts())
-		assert.Zero(t, l.failures())
-	})
-	bubbleOn(t, longPolling, chatsim.Options{Faces: []chatsim.Face{cometdsim.New(&cometdsim.Options{SessionsPerBrowser: -1})}}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		listen(t, conn)
-		s.Faults().Add(chatsim.Fault{Op: connect, Times: 1, Details: cometdsim.Fault{Advice: `{"multiple-clients":true,"reconnect":"retry","interval":20000}`}})
-		s.AgentJoin(conn.Session().ID, "Ann") // ends the connect that is held
-		time.Sleep(time.Second)
-		s.AgentSay(conn.Session().ID, "Ann", "x")
-		before := s.ops()[connect]
-		time.Sleep(15 * time.Second)
-		assert.LessOrEqual(t, s.ops()[connect], before+1)
-	})
-	// Each connection has cookies of its own, and so none is taken for a second window of another.
-	bubbleOn(t, longPolling, chatsim.Options{}, func(t *testing.T, s *server) {
-		d := s.Driver()
-		for range 3 {
-			conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
-			require.NoError(t, err)
-			listen(t, conn)
-			t.Cleanup(func() { require.NoError(t, conn.Close()) })
-		}
-		time.Sleep(10*time.Minute + time.Second)
-		assert.Len(t, s.connected(), 3)
-		assert.InDelta(t, 60, s.ops()[connect], 10)
-	})
-}
-
-// A client that was told to stop stops; who receives makes it begin anew.
-func TestAdviceNone(t *testing.T) {
-	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		_, err := conn.Receive(t.Context())
-		require.NoError(t, err)
-		s.Faults().Add(chatsim.Fault{Op: connect, Details: cometdsim.Fault{Unsuccessful: "403::no", Advice: `{"reconnect":"none"}`}})
-		_, err = conn.Receive(t.Context())
-		require.ErrorContains(t, err, "wants no other")
-		assert.Equal(t, "disconnected", gmscometd.StateOf(conn))
-		before := s.ops()[handshake]
-		time.Sleep(time.Minute)
-		assert.Equal(t, before, s.ops()[handshake])
-		_, err = conn.Receive(t.Context())
-		require.NoError(t, err)
-		assert.Equal(t, before+1, s.ops()[handshake])
-		_, err = conn.Send(t.Context(), chat.Action{Text: "back"})
-		require.NoError(t, err)
-	})
-}
-
 // While the server is away attempts are 8 s apart at most, and not much closer; a session that is away for longer than
 // the server keeps it is not asked for, and the chat goes on in another one.
 func TestOutage(t *testing.T) {
@@ -360,49 +299,6 @@ func TestBatch(t *testing.T) {
 	})
 }
 
-// A 402 to a request makes another session. Whether the server did what it was asked is seen in the transcript.
-func TestForgottenWhilePublishing(t *testing.T) {
-	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		l := listen(t, conn)
-		cometdsim.Of(s.Server).ForgetClients()
-		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
-		_, err := conn.Send(t.Context(), chat.Action{Text: "one"})
-		if err != nil { // else the session was made anew before
-			var e *chat.Error
-			require.ErrorAs(t, err, &e)
-			assert.True(t, e.Retryable(), err)
-			_, err = conn.Send(t.Context(), chat.Action{Text: "one"})
-			require.NoError(t, err)
-		}
-		s.Faults().Clear()
-		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Accept: true, Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
-		r, err := conn.Send(t.Context(), chat.Action{Text: "two"})
-		require.NoError(t, err, "the transcript has it")
-		assert.True(t, r.Confirmed)
-		time.Sleep(time.Second)
-		assert.Equal(t, []string{"one", "two"}, l.texts())
-		assert.Equal(t, []string{"one", "two"}, s.VisitorLines(conn.Session().ID))
-	})
-}
-
-// A request that waits for another session does not hurry the client while there is none to be had.
-func TestForgottenWhileDown(t *testing.T) {
-	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		listen(t, conn)
-		s.Faults().Add(always(chatsim.Fault{Op: handshake, Drop: chatsim.DropBefore}))
-		s.Faults().Add(chatsim.Fault{Op: "sendMessage", Details: cometdsim.Fault{Unsuccessful: "402::Unknown client"}})
-		_, err := conn.Send(t.Context(), chat.Action{Text: "one"})
-		require.Error(t, err)
-		assert.Less(t, s.ops()[handshake], 10)
-		s.Faults().Clear()
-		time.Sleep(10 * time.Second)
-		_, err = conn.Send(t.Context(), chat.Action{Text: "two"})
-		require.NoError(t, err)
-	})
-}
-
 // A line that Bayeux took and that the transcript does not show is not confirmed. A refusal that comes late is not
 // taken for that of the next line.
 func TestNotConfirmed(t *testing.T) {
@@ -443,32 +339,5 @@ func TestGoroutines(t *testing.T) {
 		}
 		assert.LessOrEqual(t, mine, len(conns), "one for each chat")
 		assert.Positive(t, mine)
-	})
-}
-
-// A receiver that stays away does not make memory grow without end: the reading stops, and goes on with it.
-func TestReceiverStaysAway(t *testing.T) {
-	t.Parallel()
-	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		id := conn.Session().ID
-		s.AgentJoin(id, "Ann")
-		const lines = gmscometd.MaxQueue + 100
-		for n := range lines {
-			s.AgentSay(id, "Ann", "x")
-			if n%32 == 0 {
-				synctest.Wait()
-			}
-		}
-		l := listen(t, conn)
-		time.Sleep(time.Minute)
-		assert.Len(t, l.texts(), lines)
-		last := int64(0)
-		for _, ev := range l.events {
-			for _, m := range ev.Messages {
-				require.Greater(t, m.Index, last)
-				last = m.Index
-			}
-		}
 	})
 }

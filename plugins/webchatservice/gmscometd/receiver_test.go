@@ -101,3 +101,30 @@ func TestReceiverComesBack(t *testing.T) {
 		assert.Len(t, l.texts(), gmscometd.MaxQueue+101)
 	})
 }
+
+// A receiver that stays away does not make memory grow without end: the reading stops, and goes on with it.
+func TestReceiverStaysAway(t *testing.T) {
+	t.Parallel()
+	bubble(t, chatsim.Options{SilenceLimit: -1}, func(t *testing.T, s *server) {
+		conn := s.open(t.Context())
+		id := conn.Session().ID
+		s.AgentJoin(id, "Ann")
+		const lines = gmscometd.MaxQueue + 100
+		for n := range lines {
+			s.AgentSay(id, "Ann", "x")
+			if n%32 == 0 {
+				synctest.Wait()
+			}
+		}
+		l := listen(t, conn)
+		time.Sleep(time.Minute)
+		assert.Len(t, l.texts(), lines)
+		last := int64(0)
+		for _, ev := range l.events {
+			for _, m := range ev.Messages {
+				require.Greater(t, m.Index, last)
+				last = m.Index
+			}
+		}
+	})
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -77,114 +76,6 @@ func gaps(at []time.Duration) []int64 {
 	return out
 }
 
-// The pace is that of webchatservice 5.4, to the millisecond.
-func TestPollPace(t *testing.T) {
-	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-		begin := time.Now()
-		conn := s.open(t.Context())
-		listen(t, conn, 21*time.Second)
-		assert.Equal(t, []int64{500, 600, 720, 864, 1036, 1243, 1491, 1789, 2146, 2575, 3000, 3000}, gaps(s.polls(begin)))
-	})
-}
-
-// A line sent sets the pace back, and so does one that comes; a poll with nothing new does not.
-func TestActivitySetsPaceBack(t *testing.T) {
-	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		id := conn.Session().ID
-		listen(t, conn, 20*time.Second)
-		begin := time.Now()
-		before := len(s.polls(begin))
-		_, err := conn.Send(t.Context(), chat.Action{Text: "Hello"})
-		require.NoError(t, err)
-		listen(t, conn, 2*time.Second)
-		after := gaps(s.polls(begin)[before:])
-		assert.LessOrEqual(t, after[0], int64(500), "after a line sent")
-		assert.Equal(t, []int64{600, 720}, after[1:])
-
-		listen(t, conn, 18*time.Second)
-		s.AgentJoin(id, "Ann")
-		before = len(s.polls(begin))
-		listen(t, conn, 6*time.Second)
-		after = gaps(s.polls(begin)[before:])
-		assert.Equal(t, []int64{500, 600, 720}, after[1:4], "after the poll that brought a line")
-	})
-}
-
-func TestFixedPaceAndSleep(t *testing.T) {
-	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-		c := s.config()
-		c.DynamicPolling, c.PollRate, c.PollRateSleep = new(bool), 2*time.Second, 20*time.Second
-		d, err := gmsrest.New(c, &chat.Options{Client: s.Client()})
-		require.NoError(t, err)
-		begin := time.Now()
-		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
-		require.NoError(t, err)
-		defer conn.Close()
-		listen(t, conn, 5*time.Second)
-		assert.Equal(t, []int64{2000, 2000}, gaps(s.polls(begin)))
-		conn.(chat.Poller).Sleep(true)
-		listen(t, conn, 25*time.Second)
-		assert.Equal(t, []int64{2000, 2000, 20000}, gaps(s.polls(begin)))
-		conn.(chat.Poller).Sleep(false)
-		listen(t, conn, time.Second)
-		assert.Len(t, s.polls(begin), 4, "awake, a poll was due")
-	})
-}
-
-// A slow server is asked again only after it has answered, and not at once. A failed poll keeps the
-// position and the pace.
-func TestOnePollInFlight(t *testing.T) {
-	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-		s.Faults().Add(chatsim.Fault{Op: "refresh", Times: -1, Delay: 2 * time.Second})
-		begin := time.Now()
-		conn := s.open(t.Context())
-		listen(t, conn, 4*time.Second)
-		assert.Equal(t, []int64{500, 2250}, gaps(s.polls(begin)))
-		s.Faults().Clear()
-
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		slow := s.Faults().Add(chatsim.Fault{Op: "refresh", Delay: time.Second})
-		done := make(chan error, 1)
-		go func() {
-			_, err := conn.Receive(ctx)
-			done <- err
-		}()
-		for slow.Hits() == 0 {
-			time.Sleep(10 * time.Millisecond)
-		}
-		_, err := conn.(chat.Poller).Poll(t.Context())
-		var e *chat.Error
-		require.ErrorAs(t, err, &e)
-		assert.Equal(t, chat.CodeBusy, e.Code)
-		assert.Equal(t, "chat: poll: previous poll has not finished", err.Error())
-		require.NoError(t, <-done)
-	})
-}
-
-// What the visitor has typed travels with each poll; one that the server finds too long is left out
-// until the text changes, and costs no event.
-func TestPreview(t *testing.T) {
-	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{MaxMessage: 10})}}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		id := conn.Session().ID
-		text := "Hel"
-		conn.(chat.Poller).Preview(func() string { return text })
-		listen(t, conn, 600*time.Millisecond)
-		assert.Equal(t, "Hel", s.chat(id).Snapshot().Preview)
-		text = strings.Repeat("x", 20)
-		s.AgentJoin(id, "Ann")
-		for _, ev := range listen(t, conn, 5*time.Second) {
-			assert.Empty(t, ev.Errors)
-		}
-		assert.Equal(t, int64(3), conn.Position().Index, "the agent's join came in spite of it")
-		text = "Hello"
-		listen(t, conn, 5*time.Second)
-		assert.Equal(t, "Hello", s.chat(id).Snapshot().Preview)
-	})
-}
-
 // What a start carries, and what every later request does (wire-gms A.1, A.2, A.7).
 func TestWhatIsSent(t *testing.T) {
 	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{APIKey: "k-1"})}}, func(t *testing.T, s *server) {
@@ -249,25 +140,6 @@ func TestStartWithoutSlash(t *testing.T) {
 	})
 }
 
-// Credentials in the address go into a header, and are in no error.
-func TestBasicAuthentication(t *testing.T) {
-	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{User: "ada", Password: "geheim"})}}, func(t *testing.T, s *server) {
-		c := s.config()
-		_, err := s.Driver().Open(t.Context(), chat.Request{Nickname: "Ada"})
-		require.ErrorContains(t, err, "HTTP 401")
-		c.DataURL = strings.Replace(c.DataURL, "http://", "http://ada:geheim@", 1)
-		d, err := gmsrest.New(c, &chat.Options{Client: s.Client()})
-		require.NoError(t, err)
-		conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
-		require.NoError(t, err)
-		defer conn.Close()
-		s.Partition()
-		_, err = conn.Send(t.Context(), chat.Action{Text: "x"})
-		require.Error(t, err)
-		assert.NotContains(t, err.Error(), "geheim")
-	})
-}
-
 // A change of the alias is told with an event, and used from then on (wire-gms A.2).
 func TestAliasChange(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
@@ -289,69 +161,6 @@ func TestAliasChange(t *testing.T) {
 		require.NoError(t, err)
 		all := s.Requests()
 		assert.Equal(t, "777", all[len(all)-1].Params["alias"])
-	})
-}
-
-// Answers repeat, shuffle and hold back lines; each comes out once, and a batch is in order.
-func TestOverlapsAndDisorder(t *testing.T) {
-	for name, f := range map[string]chatsim.Fault{
-		"Overlap": {Overlap: 3}, "Double": {Double: true}, "Shuffle": {Shuffle: true}, "Both": {Double: true, Shuffle: true, Overlap: 9},
-	} {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-				f.Times = -1
-				s.Faults().Add(f)
-				conn := s.open(t.Context())
-				id := conn.Session().ID
-				s.AgentJoin(id, "Ann")
-				var want []int64
-				for i := range int64(14) {
-					want = append(want, i+1)
-				}
-				var got []int64
-				for i := range 6 {
-					s.AgentSay(id, "Ann", "a")
-					_, err := conn.Send(t.Context(), chat.Action{Text: "b"})
-					require.NoError(t, err)
-					if i%2 == 0 {
-						for _, ev := range listen(t, conn, 2*time.Second) {
-							for _, m := range ev.Messages {
-								got = append(got, m.Index)
-							}
-						}
-					}
-				}
-				for _, ev := range listen(t, conn, 2*time.Second) {
-					for _, m := range ev.Messages {
-						got = append(got, m.Index)
-					}
-				}
-				assert.Equal(t, want, got)
-			})
-		})
-	}
-}
-
-// Lines without an index are never taken for doubles.
-func TestLinesWithoutIndex(t *testing.T) {
-	bubble(t, chatsim.Options{Faces: []chatsim.Face{gmssim.New(&gmssim.Options{Quirks: gmssim.Quirks{TypingUnnumbered: true}})}}, func(t *testing.T, s *server) {
-		conn := s.open(t.Context())
-		id := conn.Session().ID
-		s.AgentJoin(id, "Ann")
-		count := 0
-		for range 3 {
-			s.AgentTyping(id, "Ann", true)
-			s.AgentTyping(id, "Ann", false)
-			for _, ev := range listen(t, conn, 2*time.Second) {
-				for _, m := range ev.Messages {
-					if m.Kind == chat.KindTypingStarted || m.Kind == chat.KindTypingStopped {
-						count++
-						assert.Zero(t, m.Index)
-					}
-				}
-			}
-		}
-		assert.Equal(t, 6, count)
 	})
 }
 
@@ -421,18 +230,6 @@ func TestLastLinesBeforeEnd(t *testing.T) {
 	})
 }
 
-// A wrong key is the end: the server will never take the chat's requests again.
-func TestWrongKey(t *testing.T) {
-	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-		session := s.open(t.Context()).Session()
-		session.SecureKey = chat.NewSecret("0123456789abcdef")
-		_, err := s.Driver().(chat.Resumer).Resume(t.Context(), chat.ResumeRequest{Session: session})
-		require.Error(t, err)
-		assert.NotContains(t, err.Error(), "0123456789abcdef")
-		assert.NotEqual(t, chat.Unknown, chat.OutcomeOf(err))
-	})
-}
-
 // Resumed while the chat server behind GMS is away: the session lives (wire-gms A.9).
 func TestResumeOffline(t *testing.T) {
 	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
@@ -456,41 +253,6 @@ func TestResumeOffline(t *testing.T) {
 			assert.Equal(t, chat.Rejected, chat.OutcomeOf(err), "not gone: it may pass")
 		}
 	})
-}
-
-// A gateway that repeats a credential in its answer does not get it shown.
-func TestAnswersShowNoCredentials(t *testing.T) {
-	bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-		c := s.config()
-		c.APIKey = chat.NewSecret("CANARY-api-key")
-		d, err := gmsrest.New(c, &chat.Options{Client: s.Client(), Headers: headers("authorization", "Bearer CANARY-token")})
-		require.NoError(t, err)
-		s.Faults().Add(body(403, `{"errors":[{"code":"CANARY-api-key","advice":"Bearer CANARY-token, or CANARY-token"}]}`))
-		_, err = d.Open(t.Context(), chat.Request{Nickname: "Ada"})
-		var e *chat.Error
-		require.ErrorAs(t, err, &e)
-		assert.NotContains(t, fmt.Sprintf("%v %+v %#v %s", err, e, e, e.Answer), "CANARY-")
-		assert.Len(t, e.Errors, 1)
-	})
-}
-
-// Cookies are kept when the configuration asks for it, and only then.
-func TestCredentials(t *testing.T) {
-	for _, with := range []bool{false, true} {
-		bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
-			s.Faults().Add(chatsim.Fault{Op: "start", Header: http.Header{"Set-Cookie": {"route=n1"}}})
-			c := s.config()
-			c.WithCredentials = with
-			d, err := gmsrest.New(c, &chat.Options{Client: s.Client()})
-			require.NoError(t, err)
-			conn, err := d.Open(t.Context(), chat.Request{Nickname: "Ada"})
-			require.NoError(t, err)
-			defer conn.Close()
-			_, err = conn.Send(t.Context(), chat.Action{Text: "x"})
-			require.NoError(t, err)
-			assert.Equal(t, with, s.Requests()[1].Header.Get("Cookie") != "")
-		})
-	}
 }
 
 // Connections that the driver keeps for later are closed on request; those of a client that was given
