@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -54,7 +55,7 @@ func (s *Service) accept(cfg Config, whole bool) error {
 	if err != nil {
 		return err // never: judge has looked
 	}
-	if _, err = s.headers(&cfg); err != nil {
+	if _, err = s.opts.headers(&cfg); err != nil {
 		return err
 	}
 	unused := "options are set that are for another transport"
@@ -65,7 +66,7 @@ func (s *Service) accept(cfg Config, whole bool) error {
 	cfg.Wire, cfg.files = Wire{}, nil
 	var driver chat.Driver
 	if whole && s.opts.Driver == nil {
-		if driver, err = s.newDriver(&cfg, w, client); err != nil {
+		if driver, err = s.drivers.make(&cfg, w, client); err != nil {
 			return err
 		}
 	}
@@ -75,17 +76,18 @@ func (s *Service) accept(cfg Config, whole bool) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.idle {
+	for _, c := range s.drivers.idle {
 		c.CloseIdleConnections()
 	}
-	s.cfg, s.wiring, s.http = cfg, w, client
+	s.cfg, s.drivers.wiring, s.drivers.client = cfg, w, client
 	if s.opts.Driver == nil {
-		s.useLocked(driver) // nil: made when it is needed
+		s.drivers.useLocked(driver)
 	}
 	if made != nil {
-		s.idle = append(s.idle, made)
+		s.drivers.idle = append(s.drivers.idle, made)
 	}
 	s.deps.limits.inactivity = or(s.opts.InactivityLimit, ms(cfg.InactivityLimit))
+	s.deps.maxText.Store(int64(cfg.MaxMessageLength))
 	s.deps.limits.offline = cfg.PollExceptionLimit
 	return nil
 }
@@ -104,52 +106,62 @@ func (c *Config) selecting() (names []string) {
 	return names
 }
 
-// driverLocked returns the driver for the configuration.
-func (s *Service) driverLocked() (chat.Driver, error) {
-	if s.driver != nil {
-		return s.driver, nil
-	}
-	d, err := s.newDriver(&s.cfg, s.wiring, s.http)
-	if err != nil {
-		return nil, err
-	}
-	s.useLocked(d)
-	return d, nil
+// drivers makes the driver of a service, anew for each configuration. The service's mu guards the fields but opts and log.
+type drivers struct {
+	opts *Options
+	log  *slog.Logger
+
+	wiring  wiring       // what the configuration says of the wire
+	client  *http.Client // for the configuration; nil: the driver's own
+	current chat.Driver
+	idle    []chat.IdleCloser // drivers made so far, with connections to be cleaned up
 }
 
-// useLocked makes d the driver for the configuration.
-func (s *Service) useLocked(d chat.Driver) {
-	s.driver = d
-	if c, ok := d.(chat.IdleCloser); ok {
-		s.idle = append(s.idle, c)
+// getLocked returns the driver for the configuration cfg.
+func (d *drivers) getLocked(cfg *Config) (chat.Driver, error) {
+	if d.current == nil {
+		made, err := d.make(cfg, d.wiring, d.client)
+		if err != nil {
+			return nil, err
+		}
+		d.useLocked(made)
+	}
+	return d.current, nil
+}
+
+// useLocked makes driver the one for the configuration; nil: one is made when it is needed.
+func (d *drivers) useLocked(driver chat.Driver) {
+	d.current = driver
+	if c, ok := driver.(chat.IdleCloser); ok {
+		d.idle = append(d.idle, c)
 	}
 }
 
-// newDriver makes a driver for cfg, which has its defaults, and what it says of the wire.
-func (s *Service) newDriver(cfg *Config, w wiring, client *http.Client) (chat.Driver, error) {
+// make makes a driver for cfg, which has its defaults, and what it says of the wire.
+func (d *drivers) make(cfg *Config, w wiring, client *http.Client) (chat.Driver, error) {
 	if w.factory == nil {
 		return nil, failure(ErrInvalidTransport, "", errors.New("there is no driver: webchatservice.Options has neither Drivers nor Driver"),
 			"set Drivers to wires.All(), of which the configuration selects one, or Driver to one that the program has made")
 	}
-	headers, err := s.headers(cfg)
+	headers, err := d.opts.headers(cfg)
 	if err != nil {
 		return nil, err // never: accept has looked
 	}
-	d, err := w.factory.New(w.config, &chat.Options{
-		Client: client, Dial: s.opts.Dial, Headers: headers, Authorization: s.opts.Authorization,
-		Logger: s.deps.log.With("wire", w.factory.Name),
+	made, err := w.factory.New(w.config, &chat.Options{
+		Client: client, Dial: d.opts.Dial, Headers: headers, Authorization: d.opts.Authorization,
+		Logger: d.log.With("wire", w.factory.Name),
 	})
 	if err != nil {
 		return nil, failure(ErrInvalidConfig, "", err, "")
 	}
-	return d, nil
+	return made, nil
 }
 
 // headers returns the program's headers that go with requests under cfg.
-func (s *Service) headers(cfg *Config) (map[string]chat.Secret, error) {
-	all := maps.Clone(s.opts.Headers)
-	given := s.opts.Authorization != nil || s.opts.Driver != nil
-	for name := range s.opts.Headers {
+func (o *Options) headers(cfg *Config) (map[string]chat.Secret, error) {
+	all := maps.Clone(o.Headers)
+	given := o.Authorization != nil || o.Driver != nil
+	for name := range o.Headers {
 		if http.CanonicalHeaderKey(name) == "Authorization" {
 			if given = true; !cfg.EnableCustomHeader {
 				delete(all, name)

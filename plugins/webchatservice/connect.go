@@ -14,20 +14,26 @@ const startTries = 3
 // dialer opens the connection of a session: one attempt.
 type dialer func(ctx context.Context) (chat.Conn, error)
 
+// connecting is a session that begins. how is StateStarting or StateRestoring.
+type connecting struct {
+	*session
+	how State
+}
+
 // begin opens the session, and returns once the server has it or not. When ctx ends first, the session
 // is ended as soon as it has begun: nobody is left with a chat that he does not know of.
-func (s *session) begin(ctx context.Context, how State, dial dialer) (Answer, error) {
+func (c connecting) begin(ctx context.Context, dial dialer) (Answer, error) {
 	type outcome struct {
 		answer Answer
 		err    error
 	}
 	result := make(chan outcome, 1)
-	s.lock()
-	started := s.spawnLocked(func() {
-		answer, err := s.connect(how, dial)
+	c.lock()
+	started := c.spawnLocked(func() {
+		answer, err := c.connect(dial)
 		result <- outcome{answer, err}
 	})
-	s.unlock()
+	c.unlock()
 	if !started {
 		return Answer{}, bus.ErrStopped
 	}
@@ -35,17 +41,17 @@ func (s *session) begin(ctx context.Context, how State, dial dialer) (Answer, er
 	case r := <-result:
 		return r.answer, r.err
 	case <-ctx.Done():
-		s.lock()
-		opening := s.state == how || s.state == StateEnding
+		c.lock()
+		opening := c.state == c.how || c.state == StateEnding
 		if opening {
-			s.becomeLocked(StateEnding) // connect sees to the rest
+			c.becomeLocked(StateEnding) // connect sees to the rest
 		}
-		s.unlock()
+		c.unlock()
 		if !opening { // it has begun or failed by now, and connect is about to say so
 			r := <-result
 			return r.answer, r.err
 		}
-		return Answer{}, failure(ErrStartEnded, commandOf(how), context.Cause(ctx), "the server is told as soon as it has answered")
+		return Answer{}, failure(ErrStartEnded, commandOf(c.how), context.Cause(ctx), "the server is told as soon as it has answered")
 	}
 }
 
@@ -58,140 +64,140 @@ func commandOf(how State) string {
 }
 
 // connect opens the connection and brings the session to life.
-func (s *session) connect(how State, dial dialer) (Answer, error) {
-	conn, err := s.dial(dial)
+func (c connecting) connect(dial dialer) (Answer, error) {
+	conn, err := c.dial(dial)
 	if err != nil {
-		return Answer{}, s.failed(how, err)
+		return Answer{}, c.failed(err)
 	}
-	s.lock()
-	s.conn, s.info = conn, conn.Session()
-	if s.state == StateEnding { // given up meanwhile
-		s.unlock()
-		return Answer{}, s.undo(how)
+	c.lock()
+	c.conn, c.info = conn, conn.Session()
+	if c.state == StateEnding { // given up meanwhile
+		c.unlock()
+		return Answer{}, c.undo()
 	}
-	s.unlock()
+	c.unlock()
 	base := conn.Position()
-	first, err := conn.Receive(s.ctx) // returns at once, with the answer
+	first, err := conn.Receive(c.ctx) // returns at once, with the answer
 	if err != nil {
-		first = chat.Event{Position: s.place}
+		first = chat.Event{Position: c.place}
 	}
-	gaps, err := receiver{s}.fill(&first, base)
+	gaps, err := receiver{c.session}.fill(&first, base)
 	if err != nil {
-		s.deps.log.Debug("missing lines could not be asked for", "error", err)
+		c.deps.log.Debug("missing lines could not be asked for", "error", err)
 	}
-	l := s.deps.hooks.prepare(s.deps.log, first.Messages, how == StateRestoring)
+	l := c.deps.hooks.prepare(c.deps.log, first.Messages, c.how == StateRestoring)
 	polls := false
 	if p, ok := poller(conn); ok {
-		p.Preview(s.typing.preview)
+		p.Preview(c.typing.preview)
 		polls = p.Polling()
 	}
 
-	s.lock()
-	if s.state == StateEnding {
-		s.unlock()
-		return Answer{}, s.undo(how)
+	c.lock()
+	if c.state == StateEnding {
+		c.unlock()
+		return Answer{}, c.undo()
 	}
-	s.deps.store.adopt(s)
+	c.deps.store.adopt(c.session)
 	raw := first.Raw
-	save := s.activateLocked(how, &first, l, gaps, polls)
-	s.unlock()
+	save := c.activateLocked(&first, l, gaps, polls)
+	c.unlock()
 	if save {
-		_ = s.save(s.ctx, false) // a failure is told by an event
+		_ = c.save(c.ctx, false) // a failure is told by an event
 	}
-	return s.answer(raw), nil
+	return c.answer(raw), nil
 }
 
 // dial opens the connection. What surely did not reach the server is tried again.
-func (s *session) dial(dial dialer) (chat.Conn, error) {
+func (c connecting) dial(dial dialer) (chat.Conn, error) {
 	wait := newBackoff(300 * time.Millisecond)
 	for try := 1; ; try++ {
-		conn, err := dial(s.ctx)
+		conn, err := dial(c.ctx)
 		if err == nil {
 			return conn, nil
 		}
 		e := wireError(err)
-		if !e.Retryable() || try == startTries || s.current() == StateEnding {
+		if !e.Retryable() || try == startTries || c.current() == StateEnding {
 			return nil, err
 		}
-		s.lock()
-		changed := s.changed
-		s.unlock()
-		if !pause(s.ctx, wait(e.RetryAfter), changed) {
+		c.lock()
+		changed := c.changed
+		c.unlock()
+		if !pause(c.ctx, wait(e.RetryAfter), changed) {
 			return nil, err
 		}
 	}
 }
 
-// activateLocked makes the session active, publishes that, takes in what the server's answer brought, and starts to receive. It
-// reports whether the session should be saved.
-func (s *session) activateLocked(how State, first *chat.Event, l lines, gaps []TranscriptGapData, polls bool) (save bool) {
-	restoring := how == StateRestoring
-	s.becomeLocked(StateActive)
-	s.heard = time.Now()
+// activateLocked makes the session active, publishes that, takes in what the server's answer brought, and starts to
+// receive. It reports whether the session should be saved.
+func (c connecting) activateLocked(first *chat.Event, l lines, gaps []TranscriptGapData, polls bool) (save bool) {
+	restoring := c.how == StateRestoring
+	c.becomeLocked(StateActive)
+	c.heard = time.Now()
 	if restoring {
-		s.readMark = readMarkOf(first.Messages)
-		emit(s, Restored, RestoredData{Async: s.async, ReadMark: s.readMark.index, ReadMarkID: s.readMark.id})
+		c.readMark = readMarkOf(first.Messages)
+		emit(c.session, Restored, RestoredData{Async: c.async, ReadMark: c.readMark.index, ReadMarkID: c.readMark.id})
 	} else {
-		emit(s, Started, s.infoLocked())
+		emit(c.session, Started, c.infoLocked())
 	}
-	setData(s, DataSessionActive, true)
-	if s.async {
-		setData(s, DataMode, Mode{Async: true})
+	setData(c.session, DataSessionActive, true)
+	if c.async {
+		setData(c.session, DataMode, Mode{Async: true})
 	}
-	s.answeredLocked(first.Raw)
+	c.answeredLocked(first.Raw)
 	first.Raw = nil // published
 	if !restoring {
-		s.polling.setLocked(polls)
+		c.polling.setLocked(polls)
 	}
-	s.emitCapabilitiesLocked()
-	save = s.applyLocked(first, l, gaps, restoring)
+	c.emitCapabilitiesLocked()
+	save = c.applyLocked(first, l, gaps, restoring)
 	if restoring { // behind the lines (webchatservice 4.7)
-		s.polling.setLocked(polls)
+		c.polling.setLocked(polls)
 	}
-	s.timers.activityLocked(true)
+	c.timers.activityLocked(true)
 	if restoring {
-		s.resumeOutboxLocked()
+		c.resumeOutboxLocked()
 	}
-	s.spawnLocked(receiver{s}.receive)
+	c.spawnLocked(receiver{c.session}.receive)
 	return save
 }
 
 // failed ends a session that never came to be.
-func (s *session) failed(how State, err error) error {
-	s.lock()
-	given := s.state == StateEnding
+func (c connecting) failed(err error) error {
+	c.lock()
+	given := c.state == StateEnding
 	var out error
 	switch {
 	case given:
-		out = failure(ErrStartEnded, commandOf(how), err, "")
-	case how == StateRestoring:
+		out = failure(ErrStartEnded, commandOf(c.how), err, "")
+	case c.how == StateRestoring:
 		out = err // the service tells what it means
 	default:
-		s.reportLocked(err)
+		c.reportLocked(err)
 		sentinel := ErrStartFailed
 		if chat.OutcomeOf(err) == chat.Unknown {
 			sentinel = ErrStartUnknown
 		}
-		out = failure(sentinel, commandOf(how), err, "")
+		out = failure(sentinel, commandOf(c.how), err, "")
 	}
-	s.becomeLocked(StateFailed)
+	c.becomeLocked(StateFailed)
 	if given {
-		close(s.ending.done)
+		close(c.ending.done)
 	}
-	s.unlock()
+	c.unlock()
 	return out
 }
 
 // undo ends a chat that was given up while it began.
-func (s *session) undo(how State) error {
-	answer, told, err := s.tellEnd()
-	s.lock()
-	s.ending.answer = answer
+func (c connecting) undo() error {
+	answer, told, err := c.tellEnd()
+	c.lock()
+	c.ending.answer = answer
 	if !told {
-		s.ending.err = failure(ErrServerNotTold, "endChat", err, "")
+		c.ending.err = failure(ErrServerNotTold, "endChat", err, "")
 	}
-	s.becomeLocked(StateFailed)
-	close(s.ending.done)
-	s.unlock()
-	return failure(ErrStartEnded, commandOf(how), nil, "")
+	c.becomeLocked(StateFailed)
+	close(c.ending.done)
+	c.unlock()
+	return failure(ErrStartEnded, commandOf(c.how), nil, "")
 }

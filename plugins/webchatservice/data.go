@@ -3,8 +3,8 @@ package webchatservice
 import "github.com/cxbus/cxbus/bus"
 
 // The values of the service's data store, by the vendor's keys (webchatservice 1). They change in order with the
-// events, next to those that tell of the same; nothing comes behind ended. A value is there from its first change on. The vendor's key
-// sessionData is left out: it holds secureKey.
+// events, next to those that tell of the same; nothing comes behind ended. A value is there from its first change on.
+// The vendor's key sessionData is left out: it holds secureKey.
 var (
 	DataSessionActive = bus.NewData[bool](Namespace+".sessionActive",
 		"There is a session that the server knows.")

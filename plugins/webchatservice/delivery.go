@@ -8,8 +8,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// restoreSettle is how long messages wait, after a restore, of which the record does not say for sure that they were not
-// sent. Meanwhile the transcript shows those that were, also one whose request was still on its way.
+// restoreSettle is how long messages wait, after a restore, of which the record does not say for sure that they were
+// not sent. Meanwhile the transcript shows those that were, also one whose request was still on its way.
 const restoreSettle = 2 * time.Second
 
 // sendLocked sees to it that a goroutine sends what is in the queue.
@@ -136,8 +136,8 @@ const (
 	conclusiveLook  = 2 * time.Second // for what a look has brought to be taken in
 )
 
-// evidence is what can show that a message is not in the transcript: answers to polls, or what the server says when it is
-// asked for what is new. The zero evidence is none.
+// evidence is what can show that a message is not in the transcript: answers to polls, or what the server says when it
+// is asked for what is new. The zero evidence is none.
 type evidence struct {
 	polls bool
 	look  chat.Refetcher
@@ -147,8 +147,9 @@ type evidence struct {
 
 func (v evidence) possible() bool { return v.polls || v.look != nil }
 
-// evidence says what can show that a message which failed with e is not there. There is none of one that broke on its way,
-// and may arrive yet: whoever answers has done with a request, but for a gateway that gave up waiting (HTTP 502, 504).
+// evidence says what can show that a message which failed with e is not there. There is none of one that broke on its
+// way, and may arrive yet: whoever answers has done with a request, but for a gateway that gave up waiting (HTTP 502,
+// 504).
 func (b *outbox) evidence(e *chat.Error) (v evidence) {
 	unknown := e.Outcome == chat.Unknown && e.Status != 0 && e.Status != 502 && e.Status != 504
 	behind := e.Retryable() && e.ServerStatus != 0 // what is behind the one who answers may have taken it
@@ -172,8 +173,8 @@ func (b *outbox) polledLocked() {
 	}
 }
 
-// lookLocked asks the server for what is new, which is received as usual, and reports whether it has answered. It lets go of
-// the lock meanwhile.
+// lookLocked asks the server for what is new, which is received as usual, and reports whether it has answered. It lets
+// go of the lock meanwhile.
 func (b *outbox) lookLocked(wire chat.Refetcher) bool {
 	b.unlock()
 	_, err := wire.Refetch(b.ctx, b.conn.Position(), chat.Position{})
@@ -181,9 +182,9 @@ func (b *outbox) lookLocked(wire chat.Refetcher) bool {
 	return err == nil
 }
 
-// awaitEchoLocked waits for the transcript to show a message, and returns, with the lock held, when that is
-// decided: the line came, or time is up, or the session is over. Nothing else is sent meanwhile. It reports absent when there
-// is evidence that the line is not there; then the message is not settled.
+// awaitEchoLocked waits for the transcript to show a message, and returns, with the lock held, when that is decided:
+// the line came, or time is up, or the session is over. Nothing else is sent meanwhile. It reports absent when there is
+// evidence that the line is not there; then the message is not settled.
 func (b *outbox) awaitEchoLocked(m *outgoing, v evidence) (absent bool) {
 	m.settleSince = time.Now()
 	since := m.settleSince // of the connection, as it is now; zero while it is interrupted

@@ -136,8 +136,8 @@ func failure(sentinel *bus.Error, op string, err error, hint string) *bus.Error 
 	return &e
 }
 
-// hintFor says what to do about a failure of the wire. It is empty when the wire's own error says so already, in the words of
-// the options that it has, or when there is nothing to say.
+// hintFor says what to do about a failure of the wire. It is empty when the wire's own error says so already, in the
+// words of the options that it has, or when there is nothing to say.
 func hintFor(err error) string {
 	var ce *chat.Error
 	if !errors.As(err, &ce) || ce.Hint != "" {

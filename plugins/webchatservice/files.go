@@ -178,7 +178,7 @@ func (s *session) sendFile(ctx context.Context, files chat.Filer, in SendFileIn,
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 
-	limits, err := chat.FileLimits{}, error(nil)
+	var limits chat.FileLimits
 	if told := s.conn.Capabilities().FileLimits; told != nil {
 		limits = *told
 	} else {
@@ -350,7 +350,8 @@ func (s *Service) getFileLimits(ctx context.Context, _ struct{}) (FileLimitsOut,
 	return FileLimitsOut{Answer: answer, UserData: limits.UserData, Limits: limits}, nil
 }
 
-// limitNames gives limits the names that user interfaces of WebChat read (webchatservice 4.6), for wires without such names.
+// limitNames gives limits the names that user interfaces of WebChat read (webchatservice 4.6), for wires without such
+// names.
 func limitNames(l chat.FileLimits) map[string]any {
 	names := map[string]any{"upload-need-agent": strconv.FormatBool(l.NeedAgent)}
 	if l.Types != nil {

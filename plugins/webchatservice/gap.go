@@ -31,9 +31,9 @@ const (
 )
 
 // fill looks for holes that the driver has found before and between the lines of ev, and asks the server for what is
-// missing, which goes into ev. It returns the ranges that the server does not have either. base is where the lines before ev
-// end. An error means that the server could not be asked, so that ev has to wait. Only the receiving goroutine calls
-// it, so nothing is published meanwhile and the order holds.
+// missing, which goes into ev. It returns the ranges that the server does not have either. base is where the lines
+// before ev end. An error means that the server could not be asked, so that ev has to wait. Only the receiving
+// goroutine calls it, so nothing is published meanwhile and the order holds.
 func (r receiver) fill(ev *chat.Event, base chat.Position) ([]TranscriptGapData, error) {
 	from, to, holes := hole(ev.Messages, base)
 	if !holes { // as almost always
@@ -108,8 +108,8 @@ func (r receiver) gaps(lines []chat.Message) (all []TranscriptGapData) {
 	return all
 }
 
-// merge puts lines that were asked for among those that came, each behind the line that the driver names. What the driver
-// says now about what is missing counts.
+// merge puts lines that were asked for among those that came, each behind the line that the driver names. What the
+// driver says now about what is missing counts.
 func merge(lines, got []chat.Message) []chat.Message {
 	if len(got) == 0 {
 		return lines

@@ -18,7 +18,8 @@ type IdleAlertData struct {
 // idleAlert follows the server's idle timer. What is to be published goes to a list.
 type idleAlert struct{ on bool }
 
-// apply takes in a line and adds what changed to out. alert is what the line tells of the server's timer; nil for nothing.
+// apply takes in a line and adds what changed to out. alert is what the line tells of the server's timer; nil for
+// nothing.
 func (a *idleAlert) apply(m *Message, alert *chat.IdleAlert, out *publications) {
 	switch m.Type {
 	case chat.KindIdleAlert:

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -87,34 +86,14 @@ func (s *Service) sendMessage(ctx context.Context, in SendMessageIn, d *bus.Defe
 		d.Reject(failure(ErrNoText, "sendMessage", nil, ""))
 		return
 	}
-	if err := s.checkLength(in.Message); err != nil {
+	if err := ses.deps.checkText(in.Message); err != nil {
 		d.Reject(err)
 		return
 	}
 	ses.wakeSoon()
-	err = ses.send(ctx, in, func(out SendMessageOut, err error) {
-		if err != nil {
-			d.Reject(err)
-			return
-		}
-		d.Resolve(out)
-	})
-	if err != nil {
+	if err := ses.send(ctx, in, settling(d)); err != nil {
 		d.Reject(err)
 	}
-}
-
-// checkLength holds a message to the configured length.
-func (s *Service) checkLength(text string) error {
-	s.mu.Lock()
-	limit := s.cfg.MaxMessageLength
-	s.mu.Unlock()
-	if limit <= 0 || utf8.RuneCountInString(text) <= limit {
-		return nil
-	}
-	e := failure(ErrTooLong, "sendMessage", nil, "")
-	e.Text = fmt.Sprintf("Message length exceeds configured threshold of (%d) characters", limit)
-	return e
 }
 
 func (s *Service) resend(ctx context.Context, in MessageIn, d *bus.Deferred[SendMessageOut]) {
@@ -124,15 +103,19 @@ func (s *Service) resend(ctx context.Context, in MessageIn, d *bus.Deferred[Send
 		return
 	}
 	ses.wakeSoon()
-	err = ses.resend(ctx, in.MessageID, s.checkLength, func(out SendMessageOut, err error) {
+	if err := ses.resend(ctx, in.MessageID, settling(d)); err != nil {
+		d.Reject(err)
+	}
+}
+
+// settling returns a function that settles d.
+func settling[Out any](d *bus.Deferred[Out]) func(Out, error) {
+	return func(out Out, err error) {
 		if err != nil {
 			d.Reject(err)
 			return
 		}
 		d.Resolve(out)
-	})
-	if err != nil {
-		d.Reject(err)
 	}
 }
 
@@ -164,8 +147,8 @@ type outgoing struct {
 	lastErr     error                             // of the last try
 }
 
-// outbox holds the messages of a session, in order. One message is under way at a time, so that the transcript can settle
-// what became of it by text and order. The session's monitor guards it.
+// outbox holds the messages of a session, in order. One message is under way at a time, so that the transcript can
+// settle what became of it by text and order. The session's monitor guards it.
 type outbox struct {
 	*link
 	recorder recorder
@@ -197,6 +180,10 @@ const maxAwaitingEcho = 256
 func (s *session) send(ctx context.Context, in SendMessageIn, settle func(SendMessageOut, error)) error {
 	s.lock()
 	defer s.unlock()
+	return s.sendLocked(ctx, in, settle)
+}
+
+func (s *session) sendLocked(ctx context.Context, in SendMessageIn, settle func(SendMessageOut, error)) error {
 	if !s.state.live() {
 		return failure(ErrNoSession, "sendMessage", nil, "")
 	}
@@ -211,26 +198,24 @@ func (s *session) send(ctx context.Context, in SendMessageIn, settle func(SendMe
 	return nil
 }
 
-// resend sends a message again, under a new id, that has failed or whose fate is unknown. Where it cannot be taken in it
-// stays what it was. check says whether its text may be sent now.
-func (s *session) resend(ctx context.Context, id string, check func(string) error, settle func(SendMessageOut, error)) error {
+// resend sends a message again, under a new id, that has failed or whose fate is unknown. Where it cannot be taken in
+// it stays what it was.
+func (s *session) resend(ctx context.Context, id string, settle func(SendMessageOut, error)) error {
 	s.lock()
+	defer s.unlock()
 	m := s.outbox.takeUnsentLocked(id)
-	s.unlock()
 	if m == nil {
 		return failure(ErrUnknownID, "resend", nil, "only messages that have failed or whose fate is unknown can be sent again")
 	}
 	a := m.action
-	err := check(a.Text) // takes a lock of its own
+	err := s.deps.checkText(a.Text)
 	if err == nil {
-		err = s.send(ctx, SendMessageIn{Message: a.Text, Type: a.MessageType, ParentMessageID: LineID(a.ParentID)}, settle)
+		err = s.sendLocked(ctx, SendMessageIn{Message: a.Text, Type: a.MessageType, ParentMessageID: LineID(a.ParentID)}, settle)
 	}
-	s.lock()
-	defer s.unlock()
-	s.outboxChangedLocked()
-	if err != nil && m.state != MessageSent { // it may have shown up meanwhile
+	if err != nil {
 		s.outbox.unsent = append(s.outbox.unsent, m)
 	}
+	s.outboxChangedLocked()
 	return err
 }
 

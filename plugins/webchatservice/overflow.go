@@ -3,39 +3,47 @@ package webchatservice
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/cxbus/cxbus/bus"
 )
 
+// publisher hands events to the bus, one at a time.
+type publisher struct {
+	client   *bus.Client
+	log      *slog.Logger
+	overflow *overflow // lines that somebody was too slow for
+}
+
 // publish hands an event to the bus. It never waits.
-func (s *Service) publish(ctx context.Context, p publication) {
+func (h *publisher) publish(ctx context.Context, p publication) {
 	if change, ok := p.payload.(dataChange); ok {
-		s.published(p, change(s.client))
+		h.published(p, change(h.client))
 		return
 	}
-	publish := s.client.Publish
+	publish := h.client.Publish
 	if p.event == AjaxResponse.Name() {
-		publish = s.client.PublishDirect // frequent, and of little interest (webchatservice 4.1)
+		publish = h.client.PublishDirect // frequent, and of little interest (webchatservice 4.1)
 	}
 	err := publish(ctx, p.event[len(Namespace)+1:], p.payload)
-	if o := s.overflow; err == nil && o != nil { // who missed lines has room again
-		s.overflow = nil
-		s.publish(ctx, publicationOf(TranscriptGap, o.gap(p.payload)))
+	if o := h.overflow; err == nil && o != nil { // who missed lines has room again
+		h.overflow = nil
+		h.publish(ctx, publicationOf(TranscriptGap, o.gap(p.payload)))
 	}
-	s.published(p, err)
+	h.published(p, err)
 }
 
 // published takes in what became of a publication.
-func (s *Service) published(p publication, err error) {
+func (h *publisher) published(p publication, err error) {
 	switch {
 	case err == nil:
 		return
 	case errors.Is(err, bus.ErrStopped), errors.Is(err, bus.ErrClosed):
 		return
 	case errors.Is(err, bus.ErrOverflow):
-		s.overflow = s.overflow.add(p.payload)
+		h.overflow = h.overflow.add(p.payload)
 	}
-	s.deps.log.Error("event was not delivered to everybody", "event", p.event, "error", err)
+	h.log.Error("event was not delivered to everybody", "event", p.event, "error", err)
 }
 
 // overflow is the range of lines that a subscriber had no room for. The nil overflow has none.

@@ -21,31 +21,28 @@ var (
 		"Forgets the answers with statusCode 1 so far.")
 )
 
-// poller returns the session and its ability to poll.
-func (s *Service) poller(op string) (*session, chat.Poller, error) {
-	s.mu.Lock()
-	comet := s.cfg.CometD.Enabled
-	s.mu.Unlock()
-	ses, err := s.live(op)
-	if err != nil {
-		return nil, nil, err
+// poller returns the ability to poll, for the command op.
+func (s *session) poller(op string) (chat.Poller, error) {
+	p, ok := poller(s.conn)
+	if ok {
+		return p, nil
 	}
-	p, ok := poller(ses.conn)
-	if !ok {
-		e := failure(ErrNoPolling, op, nil, "")
-		if comet {
-			e.Text = "Polling is not supported when using CometD"
-		}
-		return nil, nil, e
+	e := failure(ErrNoPolling, op, nil, "")
+	if s.deps.cometD {
+		e.Text = "Polling is not supported when using CometD"
 	}
-	return ses, p, nil
+	return nil, e
 }
 
 func (s *Service) poll(ctx context.Context, _ struct{}) (Answer, error) {
 	if bus.Commander(ctx) != Namespace {
 		return Answer{}, failure(ErrPrivate, "poll", nil, "use startPoll")
 	}
-	ses, p, err := s.poller("poll")
+	ses, err := s.live("poll")
+	if err != nil {
+		return Answer{}, err
+	}
+	p, err := ses.poller("poll")
 	if err != nil {
 		return Answer{}, err
 	}
@@ -57,7 +54,11 @@ func (s *Service) poll(ctx context.Context, _ struct{}) (Answer, error) {
 }
 
 func (s *Service) startPoll(context.Context, struct{}) (none struct{}, err error) {
-	ses, p, err := s.poller("startPoll")
+	ses, err := s.live("startPoll")
+	if err != nil {
+		return none, err
+	}
+	p, err := ses.poller("startPoll")
 	if err == nil && p.StartPoll() {
 		ses.polling.set(true)
 	}
@@ -65,7 +66,11 @@ func (s *Service) startPoll(context.Context, struct{}) (none struct{}, err error
 }
 
 func (s *Service) stopPoll(context.Context, struct{}) (none struct{}, err error) {
-	ses, p, err := s.poller("stopPoll")
+	ses, err := s.live("stopPoll")
+	if err != nil {
+		return none, err
+	}
+	p, err := ses.poller("stopPoll")
 	if err != nil {
 		return none, err
 	}
@@ -77,7 +82,11 @@ func (s *Service) stopPoll(context.Context, struct{}) (none struct{}, err error)
 }
 
 func (s *Service) pausePoll(context.Context, struct{}) (none struct{}, err error) {
-	ses, p, err := s.poller("pausePoll")
+	ses, err := s.live("pausePoll")
+	if err != nil {
+		return none, err
+	}
+	p, err := ses.poller("pausePoll")
 	if err != nil {
 		return none, err
 	}
@@ -148,8 +157,8 @@ type serverStatus struct {
 	offline  bool
 }
 
-// apply takes in what an answer says of it (webchatservice 5.1). The server counts as offline after more than limit answers in a
-// row that say so.
+// apply takes in what an answer says of it (webchatservice 5.1). The server counts as offline after more than limit
+// answers in a row that say so.
 func (c *serverStatus) apply(unavailable bool, limit int, to emitter) {
 	if !unavailable {
 		c.refusals = 0

@@ -111,7 +111,7 @@ func (s *Service) getSessionData(context.Context, struct{}) (SessionData, error)
 
 func (s *Service) verifySession(ctx context.Context, _ struct{}) (VerifySessionOut, error) {
 	s.mu.Lock()
-	running, cur := s.restore, s.cur
+	running, cur, limit := s.restore, s.cur, ms(s.cfg.RestoreTimeout)
 	s.mu.Unlock()
 	if running != nil {
 		select {
@@ -125,6 +125,6 @@ func (s *Service) verifySession(ctx context.Context, _ struct{}) (VerifySessionO
 		return VerifySessionOut{true}, nil
 	}
 	defer s.deps.events.flush()
-	r, err := s.stored(ctx, "verifySession")
+	r, err := s.deps.stored(ctx, "verifySession", limit)
 	return VerifySessionOut{r != nil}, err
 }

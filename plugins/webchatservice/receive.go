@@ -55,8 +55,8 @@ func (r receiver) receiveElsewhere() {
 }
 
 // loop receives one event after the other. Lines that are missing before those of an event are asked for first. While
-// they cannot be asked for the event is held back, so that the order of the lines holds. A goroutine that was woken takes
-// in the first event only: it goes on as the goroutine of the handlers that this event has woken.
+// they cannot be asked for the event is held back, so that the order of the lines holds. A goroutine that was woken
+// takes in the first event only: it goes on as the goroutine of the handlers that this event has woken.
 func (r receiver) loop(ctx context.Context, woken bool) {
 	var held *chat.Event // received, and waiting for lines before it
 	ev := new(chat.Event)
@@ -95,8 +95,8 @@ func (r receiver) loop(ctx context.Context, woken bool) {
 	}
 }
 
-// connectionWaits reports whether the connection takes over the waiting. This goroutine may end then: the connection starts
-// another one when there is something to receive.
+// connectionWaits reports whether the connection takes over the waiting. This goroutine may end then: the connection
+// starts another one when there is something to receive.
 func (r receiver) connectionWaits() bool {
 	w, ok := r.conn.(chat.Waker)
 	return ok && w.Await(r.wakeUp)

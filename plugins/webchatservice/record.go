@@ -189,8 +189,8 @@ func (s *session) saveOutbox() {
 	}
 }
 
-// reload takes in the messages of a stored session, before it is taken up again. What waited waits. What was under way is
-// unknown until the transcript shows it.
+// reload takes in the messages of a stored session, before it is taken up again. What waited waits. What was under way
+// is unknown until the transcript shows it.
 func (s *session) reload(r *record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

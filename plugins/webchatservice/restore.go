@@ -57,6 +57,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	}
 	running := &restoring{make(chan struct{})}
 	s.restore = running
+	limit := ms(s.cfg.RestoreTimeout)
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
@@ -68,7 +69,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 
 	r, err := in.record(), error(nil)
 	if r == nil {
-		r, err = s.stored(ctx, "restore")
+		r, err = s.deps.stored(ctx, "restore", limit)
 	}
 	if err != nil {
 		return Answer{}, err
@@ -77,7 +78,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 		return Answer{}, failure(ErrNothingStored, "restore", nil, "")
 	}
 	s.mu.Lock()
-	driver, err := s.driverLocked()
+	driver, err := s.drivers.getLocked(&s.cfg)
 	if err != nil {
 		s.mu.Unlock()
 		return Answer{}, err
@@ -88,7 +89,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 		return Answer{}, failure(ErrNoRestore, "restore", nil, "")
 	}
 	if in.SessionData == nil {
-		if err := s.claim(ctx, r); err != nil {
+		if err := s.deps.claim(ctx, r); err != nil {
 			return Answer{}, err
 		}
 	}
@@ -97,13 +98,13 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 		s.mu.Unlock()
 		return Answer{}, bus.ErrStopped
 	}
-	ses, before := s.next(StateRestoring), s.cur
+	ses, before := s.deps.newSession(&s.cfg, StateRestoring), s.cur
 	s.cur = ses
 	data := merged(s.cfg.UserData, s.userData)
 	s.mu.Unlock()
 	ses.reload(r)
 
-	answer, err := ses.begin(ctx, StateRestoring, r.dialer(resumer, ses.deps.page, data, s.opts.Credentials))
+	answer, err := connecting{ses, StateRestoring}.begin(ctx, r.dialer(resumer, ses.deps.page, data, s.opts.Credentials))
 	if err == nil {
 		return answer, nil
 	}
@@ -115,7 +116,7 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	switch {
 	case chat.OutcomeOf(err) == chat.Gone:
 		if in.SessionData == nil {
-			s.clear(ctx, r)
+			s.deps.clear(ctx, r)
 		}
 		s.deps.events.push(publicationOf(RestoreTimeout, RestoreTimeoutData{Reason: "ended"}))
 		return Answer{}, failure(ErrSessionOver, "restore", err, "start a new chat")
@@ -126,7 +127,8 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	return Answer{}, failure(ErrRestoreFailed, "restore", err, "")
 }
 
-func (s *Service) asyncRestore(ctx context.Context, _ struct{}) (none struct{}, err error) {
+// asyncRestore is restore by another name.
+func asyncRestore(s *Service, ctx context.Context, _ struct{}) (none struct{}, err error) {
 	_, err = s.restoreChat(ctx, RestoreIn{})
 	return none, err
 }
@@ -149,42 +151,39 @@ func isFailure(err error) bool {
 	return ok
 }
 
-// stored returns the stored session, or nil when there is none; one that is too old is cleared first.
-func (s *Service) stored(ctx context.Context, op string) (*record, error) {
-	r, err := s.deps.store.load(ctx)
+// stored returns the stored session, or nil when there is none; one that has been silent for limit is cleared first.
+func (d *deps) stored(ctx context.Context, op string, limit time.Duration) (*record, error) {
+	r, err := d.store.load(ctx)
 	if err != nil {
 		return nil, failure(ErrStore, op, err, "")
 	}
 	if r == nil {
 		return nil, nil
 	}
-	s.mu.Lock()
-	limit := ms(s.cfg.RestoreTimeout)
-	s.mu.Unlock()
 	if r.Async || r.age(time.Now()) < limit { // the server keeps a long-lived one (wire-gms C.1)
 		return r, nil
 	}
-	s.clear(ctx, r)
-	s.deps.events.push(publicationOf(RestoreTimeout, RestoreTimeoutData{Reason: "timeout"}))
+	d.clear(ctx, r)
+	d.events.push(publicationOf(RestoreTimeout, RestoreTimeoutData{Reason: "timeout"}))
 	return nil, nil
 }
 
 // claim makes the stored session this service's own. A store that fails otherwise does not hold up the restore.
-func (s *Service) claim(ctx context.Context, r *record) error {
-	err := s.deps.store.take(ctx, r)
+func (d *deps) claim(ctx context.Context, r *record) error {
+	err := d.store.take(ctx, r)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrConflict):
 		return failure(ErrSessionMoved, "restore", err, "it goes on there")
 	}
-	s.deps.log.Warn("restored session could not be claimed in the store", "error", err)
+	d.log.Warn("restored session could not be claimed in the store", "error", err)
 	return nil
 }
 
 // clear forgets a stored session that cannot be restored.
-func (s *Service) clear(ctx context.Context, r *record) {
-	if err := s.deps.store.drop(ctx, r); err != nil {
-		s.deps.log.Warn("dead session stays in the store", "error", err)
+func (d *deps) clear(ctx context.Context, r *record) {
+	if err := d.store.drop(ctx, r); err != nil {
+		d.log.Warn("dead session stays in the store", "error", err)
 	}
 }

@@ -19,9 +19,9 @@ type Participant struct {
 	DisconnectedTime Time `json:"disconnectedTime"` // when it left; false when it did not
 }
 
-// Roster is who takes and took part in a session, besides the visitor, by id. It is a snapshot: it
-// belongs to the event or the command that it comes with and never changes. Do not write to its maps. In an event it shows
-// the moment of the change; the maps of a group in which more than 64 take or took part show the end of the batch.
+// Roster is who takes and took part in a session, besides the visitor, by id. It is a snapshot: it belongs to the event
+// or the command that it comes with and never changes. Do not write to its maps. In an event it shows the moment of the
+// change; the maps of a group in which more than 64 take or took part show the end of the batch.
 type Roster struct {
 	// Agents are the agents and supervisors.
 	Agents map[string]Participant `json:"agents"`
@@ -53,8 +53,8 @@ type members struct {
 	shared bool // a snapshot has the map, so that it must not be written to any more
 }
 
-// maxExact is up to how many members each change gets a snapshot of its own. Beyond, the changes of a batch share one: a
-// copy for each of some thousand changes would take minutes and gigabytes.
+// maxExact is up to how many members each change gets a snapshot of its own. Beyond, the changes of a batch share one:
+// a copy for each of some thousand changes would take minutes and gigabytes.
 const maxExact = 64
 
 // set enters a member, into a copy where a snapshot has the map.
@@ -281,8 +281,8 @@ func (r *roster) rebuild(lines []*Message, cut bool) {
 	*r = whole
 }
 
-// introduce takes somebody into the roster of whom a line comes and whose joining is not among the lines known, and adds
-// that to out.
+// introduce takes somebody into the roster of whom a line comes and whose joining is not among the lines known, and
+// adds that to out.
 func (r *roster) introduce(m *Message, out *publications) {
 	switch m.Type {
 	case chat.KindParticipantJoined, chat.KindParticipantLeft:

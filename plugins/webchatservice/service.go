@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cxbus/cxbus/bus"
@@ -86,15 +87,10 @@ type Service struct {
 	opts Options
 	deps deps
 
-	overflow *overflow // of the goroutine that publishes: lines that somebody was too slow for
-
 	mu       sync.Mutex // guards what follows
 	client   *bus.Client
-	cfg      Config       // with defaults, and without Wire, which may hold secrets
-	wiring   wiring       // what was in Wire
-	http     *http.Client // for the configuration; nil: the driver's own
-	driver   chat.Driver
-	idle     []chat.IdleCloser // drivers made so far, with connections to be cleaned up
+	cfg      Config // with defaults, and without Wire, which may hold secrets
+	drivers  drivers
 	userData map[string]any
 	routing  map[string]any // interactionData for the next session
 	cur      *session       // the last one; nil before the first
@@ -128,7 +124,7 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 	}
 	s.client = c
 	s.deps = deps{
-		events: &eventQueue{ctx: c.Context(), publish: s.publish},
+		events: &eventQueue{ctx: c.Context(), publish: (&publisher{client: c, log: c.Logger()}).publish},
 		store:  newSessionStore(s.opts.Store, s.opts.SessionKey),
 		log:    c.Logger(),
 		limits: limits{
@@ -139,10 +135,11 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 			typing:       or(s.opts.AgentTypingLimit, 30*time.Second),
 			agentsLeft:   max(s.opts.EndAfterAgents, 0),
 		},
-		hooks: &hooks{},
-		caps:  &capabilities{},
+		hooks:   &hooks{},
+		caps:    &capabilities{},
+		maxText: new(atomic.Int64),
 	}
-	s.driver = s.opts.Driver
+	s.drivers = drivers{opts: &s.opts, log: c.Logger(), current: s.opts.Driver}
 	if err := s.accept(cfg, false); err != nil {
 		return err
 	}
@@ -162,7 +159,7 @@ func or[N int | time.Duration](v, def N) N {
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
-	cur, idle := s.cur, s.idle
+	cur, idle := s.cur, s.drivers.idle
 	s.mu.Unlock()
 	var err error
 	if cur != nil {
@@ -204,16 +201,6 @@ func (s *Service) last() *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cur
-}
-
-// next makes a session that begins as how says; the caller holds mu and has made the driver.
-func (s *Service) next(how State) *session {
-	d := s.deps
-	d.sleeps = s.cfg.SleepEnabled || s.cfg.Transport.SleepEnabled
-	d.page = s.cfg.Async.MaxMessagePageSize
-	ses := newSession(&d)
-	ses.becomeLocked(how) // now, so that it can be ended before anything is asked of the server
-	return ses
 }
 
 var (

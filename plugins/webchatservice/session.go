@@ -2,8 +2,11 @@ package webchatservice
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
@@ -17,7 +20,10 @@ type deps struct {
 	hooks  *hooks
 	caps   *capabilities
 
+	maxText *atomic.Int64 // code points of a message; 0 for any number; as configured now
+
 	sleeps bool // sleepEnabled
+	cometD bool // the configuration says so
 	page   int  // lines of a page of history
 }
 
@@ -31,6 +37,17 @@ type limits struct {
 	typing       time.Duration // how long an agent is believed to type
 	inactivity   time.Duration // how long nobody may say anything; 0 for ever
 	agentsLeft   time.Duration // how long no agent may be there after one was; 0 for ever
+}
+
+// checkText holds a message to the length that is configured.
+func (d *deps) checkText(text string) error {
+	limit := int(d.maxText.Load())
+	if limit <= 0 || utf8.RuneCountInString(text) <= limit {
+		return nil
+	}
+	e := failure(ErrTooLong, "sendMessage", nil, "")
+	e.Text = fmt.Sprintf("Message length exceeds configured threshold of (%d) characters", limit)
+	return e
 }
 
 // saveEvery is the time between saves that only tell that the server was heard of.
@@ -77,9 +94,13 @@ type session struct {
 	retry chan struct{}
 }
 
-func newSession(d *deps) *session {
+// newSession makes a session that begins as how says, under cfg.
+func (d deps) newSession(cfg *Config, how State) *session {
+	d.sleeps = cfg.SleepEnabled || cfg.Transport.SleepEnabled
+	d.page = cfg.Async.MaxMessagePageSize
+	d.cometD = cfg.CometD.Enabled
 	s := &session{
-		link:  link{deps: d, monitor: monitor{events: d.events, changed: make(chan struct{})}},
+		link:  link{deps: &d, monitor: monitor{events: d.events, changed: make(chan struct{})}},
 		done:  make(chan struct{}),
 		retry: make(chan struct{}, 1),
 	}
@@ -90,6 +111,7 @@ func newSession(d *deps) *session {
 	s.ending.done = make(chan struct{})
 	s.history.turn = make(chan struct{}, 1)
 	s.timers.init(s)
+	s.becomeLocked(how) // now, so that it can be ended before anything is asked of the server
 	return s
 }
 

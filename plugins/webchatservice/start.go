@@ -93,7 +93,7 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 		s.mu.Unlock()
 		return Answer{}, failure(ErrSessionActive, "startChat", nil, "call endChat first")
 	}
-	driver, err := s.driverLocked()
+	driver, err := s.drivers.getLocked(&s.cfg)
 	if err != nil {
 		s.mu.Unlock()
 		return Answer{}, err
@@ -103,17 +103,17 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 		r.Async = *in.Async
 	}
 	s.userData = merged(s.userData, formData, data)
-	s.pushUserDataLocked()
 	r.UserData = merged(s.cfg.UserData, s.userData)
+	s.deps.pushUserData(r.UserData)
 	r.Interaction = merged(s.cfg.Transport.InteractionData, s.routing, r.Interaction)
 	r.Credentials = s.opts.Credentials
-	ses := s.next(StateStarting)
+	ses := s.deps.newSession(&s.cfg, StateStarting)
 	ses.async = r.Async
 	s.cur = ses
 	s.mu.Unlock()
 	s.deps.events.flush()
 
-	return ses.begin(ctx, StateStarting, func(ctx context.Context) (chat.Conn, error) { return driver.Open(ctx, r) })
+	return connecting{ses, StateStarting}.begin(ctx, func(ctx context.Context) (chat.Conn, error) { return driver.Open(ctx, r) })
 }
 
 // request turns the options of startChat into the wire's terms, and returns what of the form is user

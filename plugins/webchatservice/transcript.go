@@ -8,8 +8,8 @@ import (
 )
 
 // transcript keeps the lines of a session in order, each once. Their order is that in which they came, but for those
-// that the driver puts elsewhere. A line is known by its place; what has none is taken to be new, since the driver promises
-// so. The lines are those of the events, which are never written to again.
+// that the driver puts elsewhere. A line is known by its place; what has none is taken to be new, since the driver
+// promises so. The lines are those of the events, which are never written to again.
 type transcript struct {
 	entries []entry
 	seen    map[chat.Position]struct{}
@@ -34,8 +34,8 @@ func (t *transcript) mark(place chat.Position) bool {
 	return len(t.seen) > before
 }
 
-// add puts a new line at the end or, if behind is not nil, behind the line of that place. m is nil for a line that is not
-// for the visitor.
+// add puts a new line at the end or, if behind is not nil, behind the line of that place. m is nil for a line that is
+// not for the visitor.
 func (t *transcript) add(place chat.Position, behind *chat.Position, m *Message) {
 	if behind == nil {
 		t.entries = append(t.entries, entry{place, m})
@@ -49,8 +49,8 @@ func (t *transcript) prepend(place chat.Position, m *Message) {
 	t.entries = slices.Insert(t.entries, 0, entry{place, m})
 }
 
-// behind is where a line stands that belongs behind the one at that place. Lines without a place stay behind the line that
-// they followed. A place that is not known is the end.
+// behind is where a line stands that belongs behind the one at that place. Lines without a place stay behind the line
+// that they followed. A place that is not known is the end.
 func (t *transcript) behind(place chat.Position) int {
 	at := 0
 	if place != (chat.Position{}) {
@@ -65,8 +65,8 @@ func (t *transcript) behind(place chat.Position) int {
 	return at
 }
 
-// find returns where the line at that place stands; -1 for a place that is not known. It begins at the end, since lines come
-// late by a little.
+// find returns where the line at that place stands; -1 for a place that is not known. It begins at the end, since lines
+// come late by a little.
 func (t *transcript) find(place chat.Position) int {
 	for i, e := range slices.Backward(t.entries) {
 		if e.place == place {
@@ -76,7 +76,8 @@ func (t *transcript) find(place chat.Position) int {
 	return -1
 }
 
-// around returns the ids of the lines before the first and after the last of those at these places; "" where there is none.
+// around returns the ids of the lines before the first and after the last of those at these places; "" where there is
+// none.
 func (t *transcript) around(places []chat.Position) (before, after string) {
 	first, last := len(t.entries), -1
 	for _, place := range places {

@@ -33,13 +33,7 @@ func (s *Service) sendTyping(_ context.Context, in SendTypingIn, d *bus.Deferred
 		d.Resolve(Answer{})
 		return
 	}
-	ses.typing.press(in.Message, func(a Answer, err error) {
-		if err != nil {
-			d.Reject(err)
-			return
-		}
-		d.Resolve(a)
-	})
+	ses.typing.press(in.Message, settling(d))
 }
 
 // typingLimit is for how long the visitor types without a further sendTyping (webchatservice 5.6).

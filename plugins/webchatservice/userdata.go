@@ -52,8 +52,8 @@ func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.userData = merged(s.userData, data)
-	s.pushUserDataLocked()
 	out.UserData = merged(s.cfg.UserData, s.userData)
+	s.deps.pushUserData(out.UserData)
 	return out, nil
 }
 
@@ -111,9 +111,9 @@ func parseUserData(v any) (map[string]any, error) {
 	return nil, failure(ErrUserData, "startChat", fmt.Errorf("it is %T", v), "want an object, or the JSON of one")
 }
 
-// pushUserDataLocked queues what is attached for the data store, if there is any.
-func (s *Service) pushUserDataLocked() {
-	if all := merged(s.cfg.UserData, s.userData); len(all) > 0 {
-		s.deps.events.push(dataOf(DataUserData, s.deps.hooks.maskMap(all)))
+// pushUserData queues what is attached for the data store, if there is any.
+func (d *deps) pushUserData(all map[string]any) {
+	if len(all) > 0 {
+		d.events.push(dataOf(DataUserData, d.hooks.maskMap(all)))
 	}
 }
