@@ -41,8 +41,8 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// oneSlash takes an address that was put together with a slash too many for what was meant, as servers do. A mux would redirect,
-// which makes a GET of a POST.
+// oneSlash reads several slashes in a row as one: clients put addresses together with a slash too many, and servers take
+// them. A mux would redirect such a request, and clients repeat a redirected POST as a GET.
 func oneSlash(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path := r.URL.Path; strings.Contains(path, "//") {

@@ -60,7 +60,7 @@ func TestSlowBodies(t *testing.T) {
 	})
 }
 
-// A request that is held for longer than a body may take is none of it.
+// The limit ends with the body: a request may be held for longer.
 func TestHeldRequestOutlivesBodyTimeout(t *testing.T) {
 	opts := alone()
 	opts.BodyTimeout, opts.SilenceLimit = time.Second, -1

@@ -101,7 +101,7 @@ func (x *Exchange) Send(status int, contentType string, body []byte) {
 		x.hangUp() // what was written must arrive: no reset
 	}
 	if f.Slow <= 0 {
-		_, _ = x.W.Write(body) // a client that has gone is none of ours
+		_, _ = x.W.Write(body) // a client that has gone needs no answer
 		return
 	}
 	const parts = 10

@@ -126,7 +126,7 @@ func TestFace(t *testing.T) {
 		require.NoError(t, err)
 
 		sim.Faults().Add(p.RandomFault(nil))
-		enter(t, sim).Do("send", "message", "elsewhere") // another wire's requests and chats are none of it
+		enter(t, sim).Do("send", "message", "elsewhere") // neither the fault nor the face concerns another wire
 		require.Equal(t, 500, say("lost"))
 		require.Equal(t, http.StatusOK, say("bye"))
 		want := []string{

@@ -1,5 +1,7 @@
 package cometdsim
 
+import "net"
+
 // ParseBayeux parses what a client sent and returns each message as JSON, with
 // the fields that the server looks at.
 func ParseBayeux(body []byte) ([][]byte, error) {
@@ -18,4 +20,11 @@ func NotJSON(err error) bool { return err == errNotJSON }
 func ReadData(data []byte) (values, userData map[string]string, op string, ok bool) {
 	f, op, bad := readData(data)
 	return f.Values, f.UserData, op, bad == nil
+}
+
+// WatchFrames returns a connection that watches the frames read from c, and what says whether there was a close frame of one
+// byte.
+func WatchFrames(c net.Conn) (net.Conn, func() bool) {
+	f := &frameConn{Conn: c}
+	return f, f.shortClose.Load
 }
