@@ -18,7 +18,7 @@ type Handler interface {
 
 	// Waiting is called after Deliver, once for all messages that were read together. It returns a function that takes
 	// in what was delivered, or nil if nobody waits for it. The client calls that function once, soon. The function may
-	// block, may call the client's methods, Close among them, and may end its goroutine.
+	// block, may call the client's methods, Close among them, and may end its goroutine. A panic in it is not recovered.
 	Waiting() func()
 
 	// AwaitRoom is called by the reader before it reads on. It may block: then nothing is read, and the server has to
