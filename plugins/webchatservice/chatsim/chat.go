@@ -211,6 +211,19 @@ func (c *Chat) Forget(index int) bool {
 	return false
 }
 
+// TakeOver has another server take the chat over that lacks the last events: so many of those that the visitor sees, and what
+// came behind them. It gives their indices anew, to what comes next. Snapshots show both.
+func (c *Chat) TakeOver(lost int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := max(len(c.shown)-lost, 0)
+	if first == len(c.shown) {
+		return
+	}
+	c.last = c.shown[first].index - 1
+	c.shown = c.shown[:first]
+}
+
 // Alert gives the idle alert now, and closes the chat closeIn later unless
 // there is activity before.
 func (c *Chat) Alert(closeIn time.Duration) error {

@@ -53,15 +53,18 @@ func (s *indexSet) before(i int64) (below int64, ok bool) {
 	return min(s.ranges[at-1].last, i-1), true
 }
 
-// cut takes the indices from i on out of the set.
-func (s *indexSet) cut(i int64) {
-	for n := len(s.ranges); n > 0 && s.ranges[n-1].last >= i; n-- {
-		if s.ranges[n-1].first < i {
-			s.ranges[n-1].last = i - 1
-			return
+// cut takes the indices from one on and before another out of the set.
+func (s *indexSet) cut(from, to int64) {
+	var rest []indices
+	for _, r := range s.ranges {
+		if r.first < from {
+			rest = append(rest, indices{r.first, min(r.last, from-1)})
 		}
-		s.ranges = s.ranges[:n-1]
+		if r.last >= to {
+			rest = append(rest, indices{max(r.first, to), r.last})
+		}
 	}
+	s.ranges = rest
 }
 
 // after returns the number of the first range that begins after i.

@@ -48,10 +48,11 @@ func TestSetAgreesWithMap(t *testing.T) {
 				if got, found := s.before(at); got != below || found != ok {
 					t.Fatalf("before(%d) = %v, %v, want %v, %v", at, got, found, below, ok)
 				}
-				s.cut(at)
+				to := max(at, indices.Draw(t, "to"))
+				s.cut(at, to)
 				for i := range model {
-					if s.has(i) != (i < at) {
-						t.Fatalf("after cut(%d), has(%d) = %v", at, i, s.has(i))
+					if s.has(i) != (i < at || i >= to) {
+						t.Fatalf("after cut(%d, %d), has(%d) = %v", at, to, i, s.has(i))
 					}
 				}
 			})

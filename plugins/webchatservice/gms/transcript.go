@@ -2,6 +2,7 @@ package gms
 
 import (
 	"encoding/json"
+	"math"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
@@ -64,7 +65,9 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 		return chat.Event{}, false
 	}
 	if a.StatusCode == StatusOK {
-		t.keys(a.Session)
+		if was := t.Session.Alias; t.keys(a.Session) && was != "" {
+			t.takeover.check(t.Next)
+		}
 	}
 	ev = chat.Event{Unavailable: a.StatusCode == StatusRetry, IdleCountdown: a.Idle, Raw: raw}
 	if ev.Unavailable { // then the other fields are not reliable
@@ -85,6 +88,7 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 			ev.Messages = a.Messages[:len(ev.Messages)+1]
 		}
 		t.known = min(t.known, t.Next) // what comes from now on is new
+		t.takeover.checked(&a)
 		ev.Ended = a.Ended
 	}
 	if ev.Ended {
@@ -102,7 +106,6 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 		}
 	}
 	if t.told != t.Session {
-		t.takeover.doubted = t.takeover.doubted && t.told.Alias == t.Session.Alias
 		t.told = t.Session
 		s := t.Session
 		ev.Session = &s
@@ -125,7 +128,11 @@ func (t *Transcript) take(m *chat.Message) bool {
 	}
 	m.Position, m.Known = t.place(m.Index), m.Index < t.known
 	if m.Index < t.Next {
-		behind := t.place(t.before(m.Index))
+		before := t.before(m.Index)
+		behind := t.place(before)
+		if c := t.takeover.of(m.Index); c != nil && before < c.from && c.behind != (chat.Position{}) {
+			behind = c.behind
+		}
 		m.Behind = &behind // its hole has been told
 	} else {
 		if first := max(t.Next, t.known); first < m.Index { // the reader does not miss what was known
@@ -165,11 +172,18 @@ func (t *Transcript) before(index int64) int64 {
 	return t.from - 1
 }
 
-// takeOver takes in that the lines from index on are others than those that came.
+// takeOver takes in that the lines from index on are others than those that came, but for those that have come from the
+// server that took over.
 func (t *Transcript) takeOver(index int64) {
-	t.takeover.cut(index)
-	t.seen.cut(index)
-	t.Next, t.from = min(t.Next, index), min(t.from, index)
+	t.from = min(t.from, index)
+	if base := t.takeover.base; t.takeover.checking && index < base && base < t.Next {
+		t.takeover.cut(index, base, t.place(base-1))
+		t.seen.cut(index, base)
+		return
+	}
+	t.takeover.cut(index, math.MaxInt64, chat.Position{})
+	t.seen.cut(index, math.MaxInt64)
+	t.Next = min(t.Next, index)
 }
 
 // Extract takes the lines with an index from first on and before end out of an answer, as a caller asked for
@@ -228,8 +242,9 @@ func (t *Transcript) New(m chat.Message) bool {
 	return m.Index == 0 || m.Index >= t.from && !t.seen.has(m.Index) || t.takeover.other(&m)
 }
 
-// keys overwrites the session's keys with those that the answer has (wire-gms A.2).
-func (t *Transcript) keys(s chat.Session) {
+// keys overwrites the session's keys with those that the answer has (wire-gms A.2), and reports whether the alias is another.
+func (t *Transcript) keys(s chat.Session) (moved bool) {
+	moved = s.Alias != "" && s.Alias != t.Session.Alias
 	if s.ID != "" {
 		t.Session.ID = s.ID
 	}
@@ -242,6 +257,7 @@ func (t *Transcript) keys(s chat.Session) {
 	if !s.SecureKey.IsZero() {
 		t.Session.SecureKey = s.SecureKey
 	}
+	return moved
 }
 
 // line notes what a new line means for the reason of an end. The wire does not tell the reason; that the last
