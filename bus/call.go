@@ -16,9 +16,6 @@ func (c *Client) Call(ctx context.Context, name string, in any) (any, error) {
 			return c.callWatched(ctx, w, name, in)
 		}
 	}
-	if r := c.routes.known(name); r != nil && r.cmd.owner.state.Load() < stateStopping {
-		return r.cmd.h.callAny(ctx, r, in)
-	}
 	return c.callPlain(ctx, name, in)
 }
 
@@ -45,7 +42,7 @@ func (c *Client) Go(ctx context.Context, name string, in any) *Future[any] {
 }
 
 func (c *Client) goPlain(ctx context.Context, name string, in any) *Future[any] {
-	if r := c.routes.known(name); r != nil && r.cmd.owner.state.Load() < stateStopping {
+	if r := c.routes.get(name); r != nil && r.cmd.owner.state.Load() < stateStopping {
 		return r.cmd.h.startAny(ctx, r, in)
 	}
 	r, owner, err := c.find(name, false)

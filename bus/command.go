@@ -264,13 +264,6 @@ func (h *handler[In, Out]) callAny(ctx context.Context, r *route, in any) (any, 
 
 func (h *handler[In, Out]) call(ctx context.Context, r *route, in In) (out Out, err error) {
 	k := h.cmd
-	if h.async == nil && isBackground(ctx) {
-		k.running.Add(1)
-		if s := k.owner.state.Load(); s == stateReady || s == stateStarting && r.mine {
-			return h.invoke(r.ctx, in)
-		}
-		k.end()
-	}
 	if !r.mine && k.owner.state.Load() == stateStarting {
 		if err := k.owner.gate.wait(ctx, k.name); err != nil {
 			return out, err
@@ -331,15 +324,6 @@ func (h *handler[In, Out]) start(ctx context.Context, r *route, in In) *Future[O
 	d := &Deferred[Out]{}
 	d.f.cmd = h.cmd
 	owner := h.cmd.owner
-	if h.async != nil && isBackground(ctx) {
-		h.cmd.running.Add(1)
-		if s := owner.state.Load(); s == stateReady || s == stateStarting && r.mine {
-			d.f.endsWithPlugin = true
-			h.invokeAsync(r.ctx, in, d)
-			return (*Future[Out])(d)
-		}
-		h.cmd.end()
-	}
 	if !r.mine && owner.state.Load() == stateStarting {
 		if owner.gate.queue(ctx, h.cmd.name, func(err error) {
 			if err != nil {

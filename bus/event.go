@@ -94,7 +94,9 @@ func (d EventOf[T]) Bind(c *Client) (*Publisher[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return (*Publisher[T])(unsafe.Pointer(o)), nil // the very one, not a copy: it is kept up to date
+	// The publisher is the route itself, which is kept up to date, and not one that points to it: BenchmarkTopics, and
+	// "10,000 topics" of bus/bench, would take a third longer, for one more cache line.
+	return (*Publisher[T])(unsafe.Pointer(o)), nil
 }
 
 // Publisher publishes one event of one client. It is safe for concurrent use

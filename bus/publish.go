@@ -8,11 +8,9 @@ import "context"
 // type, a map or raw JSON that is decoded strictly, or nil for the zero value;
 // anything else is [ErrWrongType]. See [Publisher.Publish] for the rest.
 func (c *Client) Publish(ctx context.Context, event string, payload any) error {
-	o := c.events.known(event)
+	o := c.events.get(event)
 	if o == nil {
-		if o = c.events.get(event); o == nil {
-			return c.publishUnknown(ctx, event, payload)
-		}
+		return c.publishUnknown(ctx, event, payload)
 	}
 	if c.flags.Load() != 0 {
 		if err := c.beforePublish(ctx, o.topic(), payload); err != nil {

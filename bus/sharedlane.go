@@ -3,6 +3,7 @@ package bus
 // Several subscriptions of one mailbox to one event share a lane. An event is queued once in it, and the consumer calls
 // the subscriptions one after the other. The list of subscriptions never changes: when somebody subscribes to the event,
 // or a subscription ends, the topic gets a new lane with a new list, and later events go by that one.
+// It is what "mailbox 1 to 10 subscribers of one plugin" of bus/bench is fast by.
 
 // makeSingle returns one lane that reaches all subscriptions of the group. It returns nil if an event must be queued
 // for each subscription, because one of them may drop events or takes any payload.

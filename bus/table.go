@@ -45,15 +45,6 @@ func (t *table[V]) get(name string) *V {
 	return v
 }
 
-// known is get for the names that are no longer new. It is small enough to be
-// part of its caller.
-func (t *table[V]) known(name string) *V {
-	if m := t.read.Load(); m != nil {
-		return (*m)[name]
-	}
-	return nil
-}
-
 // promote publishes the dirty map; mu is held.
 func (t *table[V]) promote() {
 	m := t.dirty
