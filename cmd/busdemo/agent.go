@@ -62,7 +62,7 @@ func (p *program) agentCommand() *cobra.Command {
 }
 
 func (p *program) agent(ctx context.Context, o agentOptions) error {
-	c, err := sitDown(ctx, o.desk, o.name)
+	c, err := sitDown(ctx, o.desk, o.name, p.deskTime)
 	if err != nil {
 		return err
 	}

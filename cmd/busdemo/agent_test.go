@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,7 +42,9 @@ func open(t *testing.T, args ...string) *console {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	c := &console{t: t, stdin: newKeyboard(), stop: stop, status: make(chan int, 1), changed: make(chan struct{})}
-	go func() { c.status <- run(ctx, args, c.stdin, c, &c.stderr, nil) }()
+	// A busy machine takes its time.
+	p := &program{stdin: c.stdin, stdout: c, stderr: &c.stderr, newSim: simulator.New, deskTime: time.Hour}
+	go func() { c.status <- p.run(ctx, args) }()
 	t.Cleanup(func() {
 		stop()
 		c.stdin.close()
@@ -297,7 +300,7 @@ func TestDeskRefuses(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	chat := sim.Chats()[0].ID
 
-	ann, err := sitDown(t.Context(), server.URL+deskPath, "Ann")
+	ann, err := sitDown(t.Context(), server.URL+deskPath, "Ann", time.Hour)
 	require.NoError(t, err)
 	defer ann.leave()
 	assert.Equal(t, deskEvent{Chat: chat, Type: deskStarted, From: "Vera", Role: "Client"}, <-ann.events)
@@ -373,7 +376,7 @@ func TestDeskAgentVanishes(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	c, _ := sim.Chat(sim.Chats()[0].ID)
-	ann, err := sitDown(t.Context(), server.URL+deskPath, "Ann")
+	ann, err := sitDown(t.Context(), server.URL+deskPath, "Ann", time.Hour)
 	require.NoError(t, err)
 	<-ann.events
 	require.NoError(t, ann.do(t.Context(), deskOrder{Chat: c.ID(), Do: "join"}))

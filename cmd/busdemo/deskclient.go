@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,28 +14,30 @@ import (
 	"time"
 )
 
-// orderTime limits an order to the desk.
+// orderTime limits an order to the desk, unless the program says otherwise.
 const orderTime = 5 * time.Second
 
 // deskClient is an agent's way to a desk.
 type deskClient struct {
 	base   string
 	agent  string
+	limit  time.Duration // of an order
 	http   *http.Client
 	events <-chan deskEvent // closed when the desk is gone
 	leave  func()           // ends the presence
 }
 
-// sitDown begins the presence of an agent, until leave is called.
-func sitDown(ctx context.Context, base, agent string) (*deskClient, error) {
+// sitDown begins the presence of an agent, until leave is called. The desk has so long for the answer to this and to
+// each order; 0 means orderTime.
+func sitDown(ctx context.Context, base, agent string, limit time.Duration) (*deskClient, error) {
 	base = strings.TrimRight(base, "/")
-	c := &deskClient{base: base, agent: agent, http: &http.Client{Transport: &http.Transport{}}}
+	c := &deskClient{base: base, agent: agent, limit: cmp.Or(limit, orderTime), http: &http.Client{Transport: &http.Transport{}}}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/events?agent="+url.QueryEscape(agent), nil)
 	var resp *http.Response
 	if err == nil {
 		// The answer to the request is to come soon, the stream in it may last.
-		timer := time.AfterFunc(orderTime, cancel)
+		timer := time.AfterFunc(c.limit, cancel)
 		resp, err = c.http.Do(req)
 		if !timer.Stop() && err == nil {
 			_ = resp.Body.Close() // nobody reads it
@@ -105,7 +108,7 @@ func (c *deskClient) do(ctx context.Context, o deskOrder) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, orderTime)
+	ctx, cancel := context.WithTimeout(ctx, c.limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/do", bytes.NewReader(body))
 	if err != nil {

@@ -67,6 +67,7 @@ type program struct {
 	hangUp         <-chan os.Signal                       // asks for the configuration to be read again
 	interrupt      context.CancelFunc                     // does what Ctrl-C does
 	authorization  chat.Secret                            // the header of that name; zero for none
+	deskTime       time.Duration                          // how long a desk has for an order; 0 means orderTime
 }
 
 func (p *program) run(ctx context.Context, args []string) int {

@@ -75,6 +75,7 @@ func pems(t *testing.T, c *tls.Certificate) (certFile, keyFile string) {
 // chatWith starts a chat by a configuration file with that webchat section, sends a line and ends it, over real sockets.
 func chatWith(t *testing.T, opts webchatservice.Options, section map[string]any) error {
 	t.Helper()
+	section["ajaxTimeout"] = 600_000 // a busy machine takes its time
 	data, err := json.Marshal(map[string]any{"webchat": section})
 	require.NoError(t, err)
 	file, err := busconfig.Load(&busconfig.Options{File: "test.json", Data: data, Environ: []string{}})

@@ -300,10 +300,10 @@ func TestLoopback(t *testing.T) {
 	defer listener.Close()
 	d, err := gmsrest.Factory().New(&gmsrest.Config{
 		DataURL: sim.BaseURLs(listener.Listener.Addr().String())["gms"], PollRateMin: 20 * time.Millisecond,
+		Config: gms.Config{AjaxTimeout: -1},
 	}, nil)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
+	ctx := t.Context() // it takes as long as the machine needs
 	conn, err := d.Open(ctx, chat.Request{Nickname: "Ada"})
 	require.NoError(t, err)
 	defer conn.Close()
