@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // convert turns a value that came by name into a T. It accepts a T itself, nil (the zero T), and maps, lists and raw
@@ -50,7 +53,7 @@ func decode[T any](op string, v any, lenient bool) (out T, err error) {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
-		return none, ErrWrongType.because(op, err, fmt.Sprintf("the JSON must fit %s", reflect.TypeFor[T]()))
+		return none, ErrWrongType.because(op, err, misfit(err, reflect.TypeFor[T]()))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		var none T
@@ -78,4 +81,50 @@ func encode[T any](op string, v any) ([]byte, error) {
 		return nil, ErrWrongType.because(op, err, fmt.Sprintf("%T must hold plain data", v))
 	}
 	return raw, nil
+}
+
+// misfit says what to do about JSON that does not fit t.
+func misfit(err error, t reflect.Type) string {
+	hint := fmt.Sprintf("the JSON must fit %s", t)
+	unknown, ok := strings.CutPrefix(err.Error(), "json: unknown field ") // encoding/json has no type for it
+	if !ok {
+		return hint
+	}
+	unknown, err = strconv.Unquote(unknown)
+	if err != nil {
+		return hint
+	}
+	if near, ok := Nearest(unknown, fieldNames(t, nil)); ok {
+		return hint + "; did you mean " + near + "?"
+	}
+	return hint
+}
+
+// fieldNames adds the names that a t has in JSON, also inside of its fields, to those of the types seen.
+func fieldNames(t reflect.Type, seen []reflect.Type) (names []string) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return fieldNames(t.Elem(), seen)
+	case reflect.Struct:
+	default:
+		return nil
+	}
+	if slices.Contains(seen, t) {
+		return nil
+	}
+	seen = append(seen, t)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case name == "-" || !f.IsExported() && !f.Anonymous:
+			continue
+		case name != "":
+			names = append(names, name)
+		case !f.Anonymous:
+			names = append(names, f.Name)
+		}
+		names = append(names, fieldNames(f.Type, seen)...)
+	}
+	return names
 }
