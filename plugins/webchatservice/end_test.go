@@ -275,3 +275,36 @@ func TestEndOnAConnectionThatFails(t *testing.T) {
 		assert.Positive(t, deaf.conn.calls.Load())
 	})
 }
+
+// Whatever ends a chat from this side settles what waits, also while the server is out of reach.
+func TestTimersSettleWhatWaits(t *testing.T) {
+	for reason, set := range map[webchatservice.EndReason]func(o *webchatservice.Options){
+		webchatservice.EndIdle:  func(o *webchatservice.Options) { o.InactivityLimit = time.Minute },
+		webchatservice.EndAgent: func(o *webchatservice.Options) { o.EndAfterAgents = time.Minute },
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := chattest.NewMemory(nil)
+				opts := onMemory(m)
+				set(opts)
+				r := newRig(t, opts)
+				defer r.stop()
+				r.begin()
+				m.AgentJoin(id, "Ann")
+				r.take()
+				m.AgentLeave(id, "Ann")
+				r.take()
+				begun := time.Now()
+				m.Partition()
+				waits := start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "waits"})
+				_, err := waits.Result(t.Context())
+				require.ErrorIs(t, err, webchatservice.ErrNotSent)
+				require.ErrorIs(t, err, webchatservice.ErrInterrupted)
+				assert.InDelta(t, time.Minute, time.Since(begun), float64(5*time.Second), "not only when the server was told in vain")
+				_, err = call(r, webchatservice.EndChat, struct{}{}) // waits for the same end
+				require.ErrorIs(t, err, webchatservice.ErrServerNotTold)
+				assert.Equal(t, webchatservice.EndedData{Reason: reason}, payload[webchatservice.EndedData](t, r.take(), "ended"))
+			})
+		})
+	}
+}

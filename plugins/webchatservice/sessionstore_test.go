@@ -116,6 +116,7 @@ func TestStaleRecordIsNotTheTruth(t *testing.T) {
 				synctest.Wait()
 				sent := start(r, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "once"})
 				time.Sleep(time.Second)
+				synctest.Wait()
 				*fail = noSpace
 				m.Heal()
 				_, err := sent.Result(t.Context())
