@@ -108,8 +108,9 @@ func (w *handoffWorld) wait() {
 func TestHandoffDoesNotWaitForItself(t *testing.T) {
 	derived := func(ctx context.Context) context.Context {
 		ctx, cancel := context.WithTimeout(ctx, time.Hour)
-		_ = cancel                                    // with the bubble
-		return context.WithValue(ctx, "key", "value") //nolint:revive,staticcheck // any context
+		_ = cancel // with the bubble
+		type key struct{}
+		return context.WithValue(ctx, key{}, "value") // any context
 	}
 	same := func(ctx context.Context) context.Context { return ctx }
 	for name, wait := range map[string]func(w *handoffWorld, ctx context.Context){

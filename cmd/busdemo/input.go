@@ -91,9 +91,8 @@ const prompt = "> "
 // editor is a terminal on which somebody types while lines arrive. The line that is being typed stays whole: what is
 // written goes above it.
 type editor struct {
-	term      *term.Terminal
-	size      func() (width, height int, err error)
-	interrupt func() // Ctrl-C
+	term *term.Terminal
+	size func() (width, height int, err error)
 }
 
 // keys are the bytes of the keyboard. Ctrl-C, which a terminal in raw mode gives as a byte, is noted.
