@@ -15,8 +15,9 @@ import (
 // rest has no goroutine and costs a few kilobytes, so a server may keep one
 // for each of its visitors.
 type Bus struct {
-	opts Options
-	log  *slog.Logger
+	opts      Options
+	log       *slog.Logger
+	pluginLog *slog.Logger // without the attribute plugin
 
 	topics   table[topic]   // by full name
 	commands table[command] // by full name
@@ -48,7 +49,9 @@ type Bus struct {
 // Options are the settings of a bus. The zero value is good.
 type Options struct {
 	// Logger gets what cannot be returned to anybody: contained panics,
-	// overflows, commands that wait. nil means no log.
+	// overflows, commands that wait, subscriptions to events that do not exist.
+	// nil means slog.Default() at the time of [New]; silence is
+	// slog.New(slog.DiscardHandler).
 	Logger *slog.Logger
 	// MailboxSoft is how many events may wait in a plugin's mailbox, besides
 	// the batch that is being handled, before publishers wait for room.
@@ -112,10 +115,7 @@ func New(opts *Options) *Bus {
 		o.SlowAfter = time.Second
 	}
 	o.MailboxHard = max(o.MailboxHard, o.MailboxSoft+1) // so that publishers from outside wait first
-	b.log = o.Logger
-	if b.log == nil {
-		b.log = slog.New(slog.DiscardHandler)
-	}
+	b.log, b.pluginLog = newLoggers(o.Logger)
 	b.life, b.end = context.WithCancel(context.Background())
 	b.readers.turn = make(chan struct{}, 1)
 	b.watchdog.bus = b

@@ -208,7 +208,13 @@ func goLate[Out any](ctx context.Context, c, owner *Client, name string, in any,
 	d := &Future[any]{}
 	f := &d.f
 	f.cmd = &command{name: name, owner: c} // for errors alone
+	handed := false                        // another future settles f
 	start := func(err error) {
+		defer func() { // no more than a settlement too late, unless a handler or a loader has ended the goroutine
+			if !f.settled.Load() && !handed {
+				f.settle(nil, ErrPanic.with(name, "the handler ended its goroutine"))
+			}
+		}()
 		var r *route
 		switch {
 		case err == nil && toLoad:
@@ -220,7 +226,9 @@ func goLate[Out any](ctx context.Context, c, owner *Client, name string, in any,
 			f.settle(nil, err)
 			return
 		}
-		r.cmd.h.startAny(ctx, r, in).f.forward(f)
+		g := r.cmd.h.startAny(ctx, r, in)
+		handed = true
+		g.f.forward(f)
 	}
 	switch {
 	case toLoad:

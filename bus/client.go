@@ -19,6 +19,7 @@ type Client struct {
 	routes   table[route]           // commands called by name
 	claimed  atomic.Bool            // somebody takes the plugin down
 	started  atomic.Bool            // Start has succeeded
+	muted    atomic.Bool            // its handlers publish no more, though it is only stopping
 	halted   atomic.Bool            // Stop was called
 	inlined  atomic.Bool            // had an inline subscription
 	declares atomic.Bool            // has declared events
@@ -64,7 +65,7 @@ const (
 
 // newClient makes a client; b.mu is held.
 func newClient(b *Bus, namespace string, p Plugin) *Client {
-	c := &Client{bus: b, namespace: namespace, plugin: p, log: b.log.With("plugin", namespace),
+	c := &Client{bus: b, namespace: namespace, plugin: p, log: b.pluginLog.With("plugin", namespace),
 		recheck: make(chan struct{}, 1), down: make(chan struct{})}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	c.lifeCtx = &scope{Context: context.Background(), client: c}
@@ -105,6 +106,17 @@ func (c *Client) ConfigureFrom(section string, into any) error {
 // payload, so that late subscribers learn of it too. A plugin that the host
 // starts becomes ready when its Start returns. Calling Ready again does nothing.
 func (c *Client) Ready() {
+	returned := false
+	defer func() {
+		if !returned { // a handler ended this goroutine: another goes on
+			go c.Ready()
+		}
+	}()
+	c.becomeReady()
+	returned = true
+}
+
+func (c *Client) becomeReady() {
 	if !c.gate.release() {
 		return
 	}

@@ -199,7 +199,10 @@ func (r *route) input(in any) any {
 
 // begin counts a handler in; it fails if the plugin is going.
 func (k *command) begin() error {
-	k.running.Add(1)
+	if mustLook(k.running.Add(1)) && tooDeep() {
+		k.end()
+		return ErrTooDeep.with(k.name, "commands call each other in a circle?")
+	}
 	if k.owner.state.Load() >= stateStopping {
 		return k.refuse()
 	}

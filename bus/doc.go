@@ -44,7 +44,13 @@
 //
 // Panics. A panic in a subscriber is logged, and the next subscriber and the
 // next event are served. A panic in a command's handler is the command's
-// error, [ErrPanic].
+// error, [ErrPanic]. JSON methods of payloads, log handlers, and the Start and
+// Stop of plugins are contained as well. Handlers that call each other in a
+// circle get [ErrTooDeep].
+//
+// Logging. What no caller can be told is logged, to slog.Default() unless
+// [Options.Logger] says otherwise: contained panics, overflows, slow handlers,
+// subscriptions to events that their plugin does not declare.
 //
 // Commands settle. A call returns the handler's result or error, or one of the
 // errors listed at [Caller.Call], at once: there is no command that hangs

@@ -25,7 +25,7 @@ type viaTopic struct{}
 func (viaTopic) publishAny(ctx context.Context, _ *Bus, m *meta, _ *atomic.Pointer[snapshot], v any) error {
 	return m.topic.publishAny(ctx, v)
 }
-func (viaTopic) inlineAgain(v any, m *meta) { m.topic.snap.Load().list.inlineAgain(v, m) }
+func (viaTopic) inlineAgain(v any, m *meta) error { return m.topic.snap.Load().list.inlineAgain(v, m) }
 func (viaTopic) queueRetained(v any, m *meta) ([]*serial, error) {
 	return m.topic.snap.Load().list.queueRetained(v, m)
 }

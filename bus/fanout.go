@@ -23,7 +23,7 @@ type anyFanout interface {
 	// found.
 	publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.Pointer[snapshot], v any) error
 	// inlineAgain calls the inline subscribers, for a publish that began with an older snapshot.
-	inlineAgain(v any, m *meta)
+	inlineAgain(v any, m *meta) error
 	// queueRetained queues an event of a retained topic for all subscribers. It returns the queues of the inline
 	// subscriptions, which the caller drains once it holds no lock.
 	queueRetained(v any, m *meta) ([]*serial, error)
@@ -187,8 +187,7 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 		if len(f.inline) > 0 {
 			h.start() // inline handlers may take long, here and below
 		}
-		f.runInline(e)
-		return nil
+		return f.runInline(e)
 	}
 	if f.retains {
 		h.start()
@@ -211,10 +210,10 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 	switch {
 	case f.mixed != nil:
 		h.start()
-		f.runMixed(e, boxed)
+		first = errors.Join(first, f.runMixed(e, boxed))
 	case len(f.inline) > 0:
 		h.start()
-		f.runInline(e)
+		first = errors.Join(first, f.runInline(e))
 	}
 	if first != nil {
 		h.start()
@@ -224,44 +223,68 @@ func (f *fanout[T]) publish(ctx context.Context, t *topic, v T, boxed any) error
 }
 
 // enter counts a publish that is about to call the inline subscribers of s. at is where s was found. It returns nil if
-// another snapshot is there now: then a subscriber of s may have ended and may have been told that no call will come, so
-// the caller must begin again with the new snapshot.
+// another snapshot is there now, or if so many publishes are under way that enterSlowly must look at the stack.
 func (s *snapshot) enter(b *Bus, at *atomic.Pointer[snapshot]) *reader {
-	r := b.readers.enter()
-	if at.Load() != s {
+	r := b.readers.shard()
+	if mustLook(r.n.Add(1)) || at.Load() != s {
 		r.leave()
 		return nil
 	}
 	return r
 }
 
+// enterSlowly is enter for those whom that refused. It returns nil and no error if another snapshot is there now: then a
+// subscriber of s may have ended and may have been told that no call will come, so the caller must begin again with the
+// new snapshot.
+func (s *snapshot) enterSlowly(t *topic) (*reader, error) {
+	r, err := t.bus.enterInline(t.name)
+	if err == nil && t.snap.Load() != s {
+		r.leave()
+		return nil, nil
+	}
+	return r, err
+}
+
+// enterInline counts a publish that is about to call inline subscribers, unless they publish to each other in a circle.
+func (b *Bus) enterInline(event string) (*reader, error) {
+	r := b.readers.shard()
+	if mustLook(r.n.Add(1)) && tooDeep() {
+		r.leave()
+		b.log.Error("inline subscribers publish to each other in a circle", "event", event)
+		return nil, ErrTooDeep.with("publish "+event, "inline subscribers publish to each other in a circle?")
+	}
+	return r, nil
+}
+
 // inlineAgain implements anyFanout. f has replaced the snapshot that the publish began with.
-func (f *fanout[T]) inlineAgain(v any, m *meta) {
+func (f *fanout[T]) inlineAgain(v any, m *meta) error {
 	p, err := decode[T]("publish "+m.topic.name, v, m.foreign())
 	switch e := (Event[T]{p, m}); {
 	case err != nil:
-		m.topic.bus.log.Error("event lost: its type was declared while it was published", "event", m.topic.name, "error", err)
-	case f.plain:
-		f.runInline(e)
+		return err // its type was declared while it was published, and it is not of that
 	case f.retains:
 		drainAll(f.serials(e, v))
 	case f.mixed != nil:
-		f.runMixed(e, v)
+		return f.runMixed(e, v)
 	case len(f.inline) > 0:
-		f.runInline(e)
+		return f.runInline(e)
 	}
+	return nil
 }
 
 // runInline calls the inline subscribers. If one of them panics, the next one is called. One deferred recover serves the
 // whole loop.
-func (f *fanout[T]) runInline(e Event[T]) {
+func (f *fanout[T]) runInline(e Event[T]) error {
 	t := e.m.topic
-	r := f.enter(t.bus, &t.snap)
+	r, err := f.enterSlowly(t)
+	if err != nil {
+		return err
+	}
 	if r == nil {
-		e.m.topic.snap.Load().list.inlineAgain(e.Data, e.m)
-		return
+		return t.snap.Load().list.inlineAgain(e.Data, e.m)
 	}
 	f.runFrom(0, e, r)
+	return nil
 }
 
 // runOne is runFrom for a fanout with one subscriber.
@@ -301,17 +324,20 @@ func (f *fanout[T]) runFrom(i int, e Event[T], r *reader) {
 }
 
 // runMixed is runInline where some subscribers take any payload. For those the payload is made an interface value, once.
-func (f *fanout[T]) runMixed(e Event[T], boxed any) {
+func (f *fanout[T]) runMixed(e Event[T], boxed any) error {
 	if boxed == nil {
 		boxed = e.Data
 	}
 	t := e.m.topic
-	r := f.enter(t.bus, &t.snap)
+	r, err := f.enterSlowly(t)
+	if err != nil {
+		return err
+	}
 	if r == nil {
-		e.m.topic.snap.Load().list.inlineAgain(boxed, e.m)
-		return
+		return t.snap.Load().list.inlineAgain(boxed, e.m)
 	}
 	f.runMixedFrom(0, e, Event[any]{boxed, e.m}, r)
+	return nil
 }
 
 func (f *fanout[T]) runMixedFrom(i int, e Event[T], a Event[any], r *reader) {

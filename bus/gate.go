@@ -40,14 +40,14 @@ func (g *gate) queue(ctx context.Context, name string, run func(error)) bool {
 	limit := g.client.bus.opts.BufferLimit
 	if len(g.waiting) >= limit {
 		g.mu.Unlock()
-		run(ErrNotReady.with(name, itoa(limit)+" commands wait for "+g.client.namespace+" already"))
+		run(ErrNotReady.with(name, itoa(limit)+" commands wait for "+g.client.namespace+" already; "+g.remedy()))
 		return true
 	}
 	w := &waiting{name: name, run: run}
 	g.waiting = append(g.waiting, w)
 	timeout := g.client.bus.opts.BufferTimeout
 	t := time.AfterFunc(timeout, func() {
-		g.settle(w, ErrNotReady.with(name, g.client.namespace+" did not become ready within "+timeout.String()))
+		g.settle(w, ErrNotReady.with(name, g.client.namespace+" did not become ready within "+timeout.String()+"; "+g.remedy()))
 	})
 	w.stop = append(w.stop, t.Stop)
 	if ctx.Done() != nil {
@@ -56,6 +56,14 @@ func (g *gate) queue(ctx context.Context, name string, run func(error)) bool {
 	g.mu.Unlock()
 	g.client.bus.log.Warn("command waits until the plugin is ready", "command", name, "plugin", g.client.namespace)
 	return true
+}
+
+// remedy says what makes the plugin ready.
+func (g *gate) remedy() string {
+	if g.client.plugin == nil {
+		return "call Ready on the client of " + g.client.namespace
+	}
+	return "the Start of " + g.client.namespace + " has not returned"
 }
 
 // settle ends the wait of one command with an error, unless something else has ended it.

@@ -3,8 +3,6 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -46,13 +44,21 @@ type Requirer interface {
 // [ErrClosed].
 func (b *Bus) Start(ctx context.Context, plugins ...Plugin) error {
 	waitingScope(ctx)
-	order, err := b.startOrder(plugins)
+	var order []Plugin
+	var names []string
+	err := contain(func() (err error) { // Namespace and Requires are the plugins' code
+		order, err = b.startOrder(plugins)
+		for _, p := range order {
+			names = append(names, p.Namespace())
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	var started []*Client
-	for _, p := range order {
-		c, err := b.startOne(ctx, p)
+	for i, p := range order {
+		c, err := b.startOne(ctx, names[i], p)
 		if err != nil {
 			for _, c := range slices.Backward(started) {
 				err = errors.Join(err, b.unload(context.WithoutCancel(ctx), c))
@@ -64,16 +70,15 @@ func (b *Bus) Start(ctx context.Context, plugins ...Plugin) error {
 	return nil
 }
 
-func (b *Bus) startOne(ctx context.Context, p Plugin) (*Client, error) {
-	ns := p.Namespace()
+func (b *Bus) startOne(ctx context.Context, ns string, p Plugin) (*Client, error) {
 	c, err := b.register(ns, p)
 	if err != nil {
 		return nil, err
 	}
-	b.log.Info("plugin starts", "plugin", ns)
+	b.log.Debug("plugin starts", "plugin", ns)
 	sctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })
-	err = contain(func() error { return p.Start(sctx, c) })
+	err = runApart("Start", func() error { return p.Start(sctx, c) })
 	stop()
 	cancel(context.Canceled)
 	if err == nil {
@@ -89,16 +94,6 @@ func (b *Bus) startOne(ctx context.Context, p Plugin) (*Client, error) {
 	}
 	c.Ready()
 	return c, nil
-}
-
-// contain runs f and turns a panic into an error with the stack.
-func contain(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = ErrPanic.because("", fmt.Errorf("%v\n%s", p, debug.Stack()), "")
-		}
-	}()
-	return f()
 }
 
 // startOrder sorts plugins by what they require, keeping the given order where

@@ -9,8 +9,9 @@ import (
 
 // loading is one run of the loader; everybody who needs the plugin waits for it.
 type loading struct {
-	done chan struct{}
-	err  error
+	namespace string
+	done      chan struct{}
+	err       error
 }
 
 // load brings a plugin that is not registered by way of Options.Loader, once
@@ -27,14 +28,19 @@ func (b *Bus) load(ctx context.Context, namespace, op string) (*Client, error) {
 	}
 	f := b.loads[namespace]
 	if f == nil {
-		f = &loading{done: make(chan struct{})}
+		f = &loading{namespace: namespace, done: make(chan struct{})}
 		if b.loads == nil {
 			b.loads = map[string]*loading{}
 		}
 		b.loads[namespace] = f
-		go b.runLoader(namespace, f)
+		go b.runLoader(f)
 	}
 	b.mu.Unlock()
+	for t := taskOf(ctx); t != nil; t = t.outer {
+		if t.load == f {
+			return nil, ErrSelfWait.with(op, "the loader that brings "+namespace+" asks for it")
+		}
+	}
 	waitingScope(ctx)
 	select {
 	case <-f.done:
@@ -54,29 +60,36 @@ func (b *Bus) load(ctx context.Context, namespace, op string) (*Client, error) {
 	return nil, ErrUnknownPlugin.because(op, errors.New("the loader returned without registering it"), "")
 }
 
-func (b *Bus) runLoader(namespace string, f *loading) {
-	f.err = ErrPanic.with("load "+namespace, "the loader ended its goroutine") // unless contain returns
+func (b *Bus) runLoader(f *loading) {
+	f.err = ErrPanic.with("load "+f.namespace, "the loader ended its goroutine") // unless contain returns
 	defer func() {
 		b.mu.Lock()
-		delete(b.loads, namespace)
+		delete(b.loads, f.namespace)
 		b.mu.Unlock()
 		close(f.done)
 	}()
-	f.err = contain(func() error { return b.opts.Loader(b.life, b, namespace) })
+	f.err = contain(func() error { return b.opts.Loader(task{load: f}.within(b.life), b, f.namespace) })
 }
 
-// waitLoader waits until no loader runs.
+// waitLoader waits until no loader runs, besides the one that asks. Their context has ended, so that they are given no
+// longer than cleanUp.
 func (b *Bus) waitLoader(ctx context.Context) error {
+	me := taskOf(ctx)
 	ctx, cancel := waitContext(ctx)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, cleanUp)
 	defer cancel()
 	b.mu.Lock()
 	loads := slices.Collect(maps.Values(b.loads))
 	b.mu.Unlock()
 	for _, f := range loads {
+		if me != nil && me.load == f {
+			continue
+		}
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			return ctxError("wait for the loader", ctx)
+			return ctxError("wait for the loader of "+f.namespace, ctx)
 		}
 	}
 	return nil

@@ -41,6 +41,7 @@ type mailbox struct {
 	space     chan struct{} // closed when the consumer has taken a batch; nil while nobody waits
 	dropped   uint64        // counts overflows
 	batch     uint64        // counts batches
+	drained   int           // batches taken while the plugin is stopping; the consumer's
 	seen      [2]uint64     // batch and position at the watchdog's last look
 	stuckFor  time.Duration // how long the handler has been seen running
 
@@ -258,6 +259,7 @@ func (mb *mailbox) start() {
 func (mb *mailbox) run() {
 	mb.client.bus.watchdog.arm()
 	for more := true; more; more = mb.next() {
+		mb.countDrained()
 		for i, n := 0, len(mb.work); i < n; {
 			i = mb.runFrom(i)
 		}
@@ -314,6 +316,21 @@ func (mb *mailbox) workLocked() {
 	if mb.space != nil {
 		close(mb.space)
 		mb.space = nil
+	}
+}
+
+// maxDrained is how many batches a mailbox may take while its plugin is stopping, before the plugin's handlers can
+// publish no more: what they publish may be what keeps the mailboxes from running empty.
+const maxDrained = 1024
+
+// countDrained counts a batch if the plugin is stopping. The consumer calls it.
+func (mb *mailbox) countDrained() {
+	c := mb.client
+	if c.state.Load() < stateStopping {
+		return
+	}
+	if mb.drained++; mb.drained >= maxDrained && c.muted.CompareAndSwap(false, true) {
+		c.bus.log.Error("handlers keep a stopping plugin busy: it can publish no more", "plugin", c.namespace)
 	}
 }
 

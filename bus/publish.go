@@ -66,7 +66,7 @@ func (c *Client) publishRefused(ctx context.Context, verb string, t *topic) erro
 	case stateStopped:
 		return c.gone(verb + t.name)
 	case stateStopping:
-		if s := scopeOf(ctx); s == nil || s == c.lifeCtx {
+		if s := scopeOf(ctx); s == nil || s == c.lifeCtx || c.muted.Load() {
 			return c.gone(verb + t.name)
 		}
 	}
@@ -76,6 +76,11 @@ func (c *Client) publishRefused(ctx context.Context, verb string, t *topic) erro
 // PublishDirect is Publish as [Publisher.PublishDirect].
 func (c *Client) PublishDirect(ctx context.Context, event string, payload any) error {
 	if c.flags.Load()&flagWatched != 0 {
+		if c.events.get(event) == nil {
+			if err := c.checkShort(event); err != nil {
+				return err
+			}
+		}
 		t, err := c.eventTopic(event)
 		if err != nil {
 			return err
@@ -93,6 +98,11 @@ func (c *Client) PublishDirect(ctx context.Context, event string, payload any) e
 // Republish publishes and retains an own event by its short name. See
 // [Publisher.Republish].
 func (c *Client) Republish(ctx context.Context, event string, payload any) error {
+	if c.events.get(event) == nil {
+		if err := c.checkShort(event); err != nil {
+			return err
+		}
+	}
 	t, err := c.ownTopic(event, true)
 	if err != nil {
 		return err

@@ -34,13 +34,18 @@ type reader struct{ n atomic.Int32 }
 // is safe because a waiter removes its subscription before it looks at the
 // counters.
 func (rs *readers) enter() *reader {
+	r := rs.shard()
+	r.n.Add(1)
+	return r
+}
+
+// shard returns the counter for this goroutine, which calls enter on it.
+func (rs *readers) shard() *reader {
 	// The address of the stack costs nothing, where a random number makes BenchmarkPublish/Token/1 a quarter slower. One
 	// counter for all would do on one core; "two producers" of bus/bench is what several are for.
 	var here byte
 	stack := uintptr(unsafe.Pointer(&here)) >> 11 // stacks are apart by 2 KB, or a power of two more
-	r := &rs.shards[(stack^stack>>3)%readerShards].n[rs.epoch.Load()&1]
-	r.n.Add(1)
-	return r
+	return &rs.shards[(stack^stack>>3)%readerShards].n[rs.epoch.Load()&1]
 }
 
 func (r *reader) leave() { r.n.Add(-1) }

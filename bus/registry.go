@@ -112,6 +112,9 @@ func (c *Client) RegisterCommand(name string, h func(ctx context.Context, in any
 // Declaring one twice is fine (cxbus 10, vector 30).
 func (c *Client) RegisterEvents(names ...string) error {
 	for _, name := range names {
+		if err := c.checkShort(name); err != nil {
+			return err
+		}
 		if _, err := c.declare(name, "", kindOf[any]{}); err != nil {
 			return err
 		}

@@ -12,10 +12,11 @@ type self struct {
 	mailboxes map[*mailbox]bool
 	commands  map[*command]int64
 	inline    bool
+	stops     map[*Client]bool // and whose Stop
 }
 
 func selfOf(ctx context.Context) self {
-	me := self{map[*mailbox]bool{}, map[*command]int64{}, false}
+	me := self{map[*mailbox]bool{}, map[*command]int64{}, false, map[*Client]bool{}}
 	for s := range scopes(ctx) {
 		switch {
 		case s.mailbox:
@@ -26,11 +27,17 @@ func selfOf(ctx context.Context) self {
 			me.commands[s.command]++
 		}
 	}
+	for t := taskOf(ctx); t != nil; t = t.outer {
+		me.stops[t.stop] = true
+	}
 	return me
 }
 
 // inside reports whether one of the handlers is c's.
 func (me self) inside(c *Client) bool {
+	if me.stops[c] {
+		return true
+	}
 	for k := range me.commands {
 		if k.owner == c {
 			return true
@@ -39,14 +46,19 @@ func (me self) inside(c *Client) bool {
 	return slices.ContainsFunc(c.allMailboxes(), func(mb *mailbox) bool { return me.mailboxes[mb] })
 }
 
-// waitContext is the context to wait with. One that belongs to a handler may
-// be ended by the very shutdown it asks for, so only its deadline counts, and
-// without one the wait is bounded by cleanUp.
+// waitContext is the context to wait with. One that belongs to a handler, or to
+// the loader, may be ended by the very shutdown it asks for, so only its deadline
+// counts. Without one the wait is bounded by cleanUp; so is that of a Stop, since two may wait for each other.
 func waitContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	if !insideBus(ctx) {
+	t := taskOf(ctx)
+	at, ok := ctx.Deadline()
+	switch {
+	case insideBus(ctx), t != nil && t.load != nil:
+	case t != nil && !ok:
+		return context.WithTimeout(ctx, cleanUp)
+	default:
 		return ctx, func() {}
 	}
-	at, ok := ctx.Deadline()
 	if !ok {
 		at = time.Now().Add(cleanUp)
 	}

@@ -13,15 +13,21 @@ import (
 // start, while everything still works, so that what they publish last is
 // delivered; then it refuses new commands, subscriptions and all events but those
 // that handlers still publish, ends every handler's context, lets the mailboxes run empty and waits for the handlers.
+// Handlers that keep each other busy with events come to an end: a plugin whose mailbox does not run empty within 1,024 batches can
+// publish no more.
 // Whatever comes later gets [ErrClosed].
 //
 // If ctx ends first, Close returns [ErrStillRunning] with a list of what has
 // not stopped; no further handler starts. Called with a handler's own context
 // it leaves that handler out of the wait; what waits in that handler's mailbox
-// is dropped. A second Close waits for the first.
+// is dropped. A second Close waits for the first; called with the context of a Stop or of the loader, for which the first
+// waits, it returns [ErrSelfWait].
 func (b *Bus) Close(ctx context.Context) error {
 	waitingScope(ctx)
 	if !b.closing.CompareAndSwap(false, true) {
+		if t := taskOf(ctx); t != nil {
+			return ErrSelfWait.with("close", "Close waits for the Stop or the loader that asks here already")
+		}
 		select {
 		case <-b.closed:
 			b.mu.Lock()
@@ -113,7 +119,7 @@ func (b *Bus) shutDown(ctx context.Context, all []*Client, why *Error) error {
 	b.remove(clients)
 	for _, c := range clients {
 		close(c.down)
-		b.log.Info("plugin stopped", "plugin", c.namespace)
+		b.log.Debug("plugin stopped", "plugin", c.namespace)
 	}
 	me := selfOf(ctx)
 	for _, c := range others {
@@ -141,11 +147,8 @@ func (c *Client) stopPlugin(ctx context.Context) error {
 		return nil
 	}
 	done := make(chan error, 1)
-	go func() {
-		var err error = ErrPanic.with("", "Stop ended its goroutine") // unless contain returns
-		defer func() { done <- err }()
-		err = contain(func() error { return s.Stop(ctx) })
-	}()
+	inside := task{stop: c}.within(ctx)
+	go func() { done <- runApart("Stop", func() error { return s.Stop(inside) }) }()
 	select {
 	case err := <-done:
 		if err != nil {

@@ -47,7 +47,7 @@ type unbuilt struct{}
 func (unbuilt) publishAny(ctx context.Context, b *Bus, m *meta, at *atomic.Pointer[snapshot], v any) error {
 	return m.topic.fresh().list.publishAny(ctx, b, m, at, v)
 }
-func (unbuilt) inlineAgain(v any, m *meta) { m.topic.fresh().list.inlineAgain(v, m) }
+func (unbuilt) inlineAgain(v any, m *meta) error { return m.topic.fresh().list.inlineAgain(v, m) }
 func (unbuilt) queueRetained(v any, m *meta) ([]*serial, error) {
 	return m.topic.fresh().list.queueRetained(v, m)
 }

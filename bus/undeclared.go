@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 )
@@ -32,7 +33,7 @@ func (b *Bus) firstTime(name string) bool {
 
 // publishUnknown publishes an event whose name the client does not know yet.
 func (c *Client) publishUnknown(ctx context.Context, event string, payload any) error {
-	if err := checkEvent(event); err != nil {
+	if err := c.checkShort(event); err != nil {
 		return err
 	}
 	latent := c.latentEvent(event)
@@ -94,7 +95,10 @@ func (c *Client) publishOnce(ctx context.Context, name string, payload any) erro
 		first = errors.Join(first, g.push(ctx, e, &e.Data, nil))
 	}
 	if inline {
-		r := b.readers.enter()
+		r, err := b.enterInline(name)
+		if err != nil {
+			return errors.Join(first, err)
+		}
 		callOnce(subs, 0, e, r)
 	}
 	if first != nil {
@@ -124,6 +128,23 @@ func callOnce(subs []*Subscription, i int, e Event[any], r *reader) {
 		}
 	}
 	at = i
+}
+
+// checkShort checks the short name of an own event. One that begins with the own namespace is a full name and a mistake;
+// one that begins with another plugin's is probably one, too: nobody publishes in another's namespace.
+func (c *Client) checkShort(event string) error {
+	if err := checkEvent(event); err != nil {
+		return err
+	}
+	ns, rest, dotted := splitName(event)
+	switch {
+	case !dotted:
+	case ns == c.namespace:
+		return badName(event, "own events are published by their short names: "+strconv.Quote(rest))
+	case c.bus.client(ns) != nil:
+		c.log.Warn("the short name of an event begins with the namespace of another plugin", "event", c.namespace+"."+event)
+	}
+	return nil
 }
 
 // declaredOr reports that an own event is published undeclared.

@@ -43,6 +43,8 @@ func (b *Bus) route(topic string, must bool) (*route, error) {
 	if r := b.routes.get(topic); r != nil {
 		return r, nil
 	}
+	// Client.Publish takes a topic that begins with the own namespace for a mistake.
+	must = must || strings.HasPrefix(topic, b.client.Namespace()+".")
 	if !must && b.routes.len() >= maxUnheard {
 		return nil, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -96,6 +97,7 @@ type load struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	transport *http.Transport
 	headers   map[string]chat.Secret
+	log       *slog.Logger
 	watches   stopwatches
 	chats     []*loadChat
 	took      time.Duration // of the sending
@@ -139,7 +141,7 @@ func (p *program) load(ctx context.Context, o loadOptions) error {
 }
 
 func (p *program) newLoad(o loadOptions) (*load, error) {
-	l := &load{options: o, dial: new(net.Dialer).DialContext, headers: p.headers()}
+	l := &load{options: o, dial: new(net.Dialer).DialContext, headers: p.headers(), log: p.logger()}
 	var proxy chat.Secret
 	defaults := func() *webchatservice.Config {
 		c := webchatservice.DefaultConfig(wires.All()...)

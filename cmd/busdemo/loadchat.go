@@ -26,7 +26,7 @@ type loadChat struct {
 
 // newChat starts a chat. The one returned is to be ended also where there is an error; nil need not.
 func (l *load) newChat(ctx context.Context) (*loadChat, error) {
-	c := &loadChat{bus: bus.New(nil), ledger: newLedger(&l.watches)}
+	c := &loadChat{bus: bus.New(&bus.Options{Logger: l.log}), ledger: newLedger(&l.watches)}
 	err := c.bus.Start(ctx, webchatservice.New(&webchatservice.Options{
 		Drivers: wires.All(), Config: &l.config, HTTPClient: &http.Client{Transport: l.transport}, Dial: l.dial,
 		Headers: l.headers,

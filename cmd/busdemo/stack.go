@@ -100,7 +100,7 @@ func (p *program) buildStack(ctx context.Context, o stackOptions, out *outside) 
 		Drivers: wires.All(), HTTPClient: &http.Client{Transport: s.transport}, Dial: s.cable.DialContext, Store: s.store,
 		Headers: p.headers(),
 	}
-	s.bus = bus.New(&bus.Options{Configure: func(section string, into any) error {
+	s.bus = bus.New(&bus.Options{Logger: p.logger(), Configure: func(section string, into any) error {
 		if c, ok := into.(*webchatservice.Config); ok && s.sim != nil {
 			s.embedded(c)
 		}
