@@ -91,6 +91,10 @@ var (
 	ErrRestoreFailed = &bus.Error{Code: "webchat.restore-failed", Text: "chat session could not be restored"}
 	// ErrNoNotice: sendCustomNotice on a wire that has none.
 	ErrNoNotice = &bus.Error{Code: "webchat.no-notice", Text: "This transport doesn't support sendCustomNotice command."}
+	// ErrNoPostback: sendMessage with a postback on a wire that cannot carry an answer of that type.
+	ErrNoPostback = &bus.Error{Code: "webchat.no-postback", Text: "This transport doesn't support postback messages."}
+	// ErrPostback: sendMessage with a postback that answers nothing, or with a type that is none. Nothing is sent.
+	ErrPostback = &bus.Error{Code: "webchat.invalid-postback", Text: "Invalid postback provided."}
 	// ErrFilters: no filter, or one that is no regular expression. Returned by addPrefilter and
 	// sendFilteredMessage.
 	ErrFilters = &bus.Error{Code: "webchat.invalid-filters", Text: "Missing or invalid filters provided. Please provide a regular expression or an array of regular expressions"}

@@ -60,7 +60,7 @@ var payloadFields = map[string]string{
 
 const (
 	participantFields = "message agents bots external numAgentsConnected numSupervisorsConnected numBotsConnected numExternalConnected"
-	lineFields        = "type timestamp from ?index ?id ?text ?userData ?fileDetails ?isTyping ?html ?bubble ?restoring ?original"
+	lineFields        = "type timestamp from ?index ?id ?text ?userData ?fileDetails ?isTyping ?html ?bubble ?restoring ?content ?quickReplies ?cards ?picker ?form ?original"
 )
 
 // TestEveryEvent makes the service publish each of the vendor's events, and holds the payloads to the fields above.

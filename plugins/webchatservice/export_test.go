@@ -14,7 +14,7 @@ func AddLines(lines []chat.Message) (fresh []Message, view Transcript) {
 	for i := range lines {
 		var m Message
 		normalise(&m, &lines[i], false)
-		if t.mark(lines[i].Position) {
+		if !t.has(lines[i].Position, lines[i].Behind == nil) {
 			t.add(lines[i].Position, lines[i].Behind, &m)
 			fresh = append(fresh, m)
 		}

@@ -67,7 +67,7 @@ func (s *session) pageLocked(l lines) {
 	var places []chat.Position
 	for i := range slices.Backward(l.messages) { // newest first (webchatservice 4.2)
 		m, place := &l.messages[i], l.wire[i].Position
-		if _, hidden := l.hidden[i]; !s.transcript.mark(place) || hidden {
+		if _, hidden := l.hidden[i]; s.transcript.has(place, false) || hidden {
 			continue
 		}
 		s.transcript.prepend(place, m)

@@ -43,7 +43,7 @@ func (s *session) linesLocked(ev *chat.Event, l lines, restoring bool) {
 	var changes publications // on participants and idleness, before the lines
 	for i := range l.messages {
 		w, m := &l.wire[i], &l.messages[i]
-		if !s.transcript.mark(w.Position) {
+		if s.transcript.has(w.Position, w.Behind == nil) {
 			continue
 		}
 		if w.Own && w.Kind == chat.KindMessage && !w.Known { // what was known before echoes nothing that was under way

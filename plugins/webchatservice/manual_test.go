@@ -21,6 +21,7 @@ import (
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
 // vendorCommands and vendorEvents are the names of webchatservice 3 and 4.1.
@@ -127,6 +128,8 @@ func TestManualListsTheEvents(t *testing.T) {
 	}
 	for _, also := range []reflect.Type{
 		reflect.TypeFor[webchatservice.From](), reflect.TypeFor[webchatservice.Participant](), reflect.TypeFor[webchatservice.ServerError](),
+		reflect.TypeFor[webchatservice.Postback](), reflect.TypeFor[chat.QuickReply](), reflect.TypeFor[chat.Card](), reflect.TypeFor[chat.CardAction](),
+		reflect.TypeFor[chat.Picker](), reflect.TypeFor[chat.PickerTime](), reflect.TypeFor[chat.PickerOption](),
 	} {
 		fields(t, &details, docs, "`"+also.Name()+"`", "field", also)
 	}
@@ -155,13 +158,13 @@ func TestManualListsTheData(t *testing.T) {
 	assert.Len(t, rows, changes, "each has its event")
 }
 
-// fieldDocs returns the comments of the fields of all structs of the package, by "Type.Field".
+// fieldDocs returns the comments of the fields of all structs of the package, and of structured content, by "Type.Field".
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := map[string]string{}
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	for _, name := range files {
+	for _, name := range append(files, filepath.Join("chat", "content.go")) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
@@ -219,6 +222,8 @@ func fields(tt *testing.T, w io.Writer, docs map[string]string, what, column str
 				assert.NotEmpty(tt, doc, "comment of field %s.%s", t.Name(), f.Name)
 			}
 			switch {
+			case f.Anonymous && tag == "" && f.Type.Kind() == reflect.Pointer:
+				walk(f.Type.Elem())
 			case f.Anonymous && tag == "":
 				walk(f.Type)
 			case !f.IsExported():

@@ -33,6 +33,8 @@ type Message struct {
 	Bubble any `json:"bubble,omitempty"` // how a user interface should show it; only pre-processors set it
 	// Restoring: the line is part of a restored transcript.
 	Restoring bool `json:"restoring,omitempty"`
+	// Structured is what the line has beside its text; nil for a plain line. In JSON its fields are those of the line.
+	*Structured
 	// Original is the line as the server sent it.
 	Original json.RawMessage `json:"original,omitempty"`
 }
@@ -129,6 +131,9 @@ func normalise(out *Message, m *chat.Message, restoring bool) {
 		UserData:  m.UserData,
 		Restoring: restoring,
 		Original:  m.Raw,
+	}
+	if m.Content != nil {
+		out.Structured = structured(m.Content)
 	}
 	switch m.Kind {
 	case chat.KindTypingStarted, chat.KindTypingStopped:

@@ -26,8 +26,11 @@ var (
 // SendMessageIn are the options of sendMessage.
 type SendMessageIn struct {
 	Message string `json:"message"` // the text
-	// Type labels the message; "" means text.
+	// Type labels the message; "" means text. With a Postback it is what that answers: quickReply, card, datePicker,
+	// listPicker or form.
 	Type string `json:"type,omitempty"`
+	// Postback makes the message the answer to structured content; the vendor's command has it on one wire.
+	Postback *Postback `json:"postback,omitempty"`
 	// ParentMessageID is the index or id of the line that this one answers.
 	ParentMessageID LineID `json:"parentMessageID,omitempty"`
 }
@@ -81,6 +84,19 @@ func (s *Service) sendMessage(ctx context.Context, in SendMessageIn, d *bus.Defe
 	if err != nil {
 		d.Reject(err)
 		return
+	}
+	if in.Postback != nil {
+		reply, ok := in.Postback.reply(in.Type)
+		switch {
+		case !ok:
+			d.Reject(failure(ErrPostback, "sendMessage", nil, "type is quickReply, card, datePicker, listPicker or form; the postback has a text or a payload"))
+			return
+		case !ses.conn.Capabilities().CanReply(reply.Kind):
+			d.Reject(failure(ErrNoPostback, "sendMessage", nil, ""))
+			return
+		case in.Message == "":
+			in.Message = in.Postback.text()
+		}
 	}
 	if strings.TrimSpace(in.Message) == "" {
 		d.Reject(failure(ErrNoText, "sendMessage", nil, ""))
@@ -210,7 +226,9 @@ func (s *session) resend(ctx context.Context, id string, settle func(SendMessage
 	a := m.action
 	err := s.deps.checkText(a.Text)
 	if err == nil {
-		err = s.sendLocked(ctx, SendMessageIn{Message: a.Text, Type: a.MessageType, ParentMessageID: LineID(a.ParentID)}, settle)
+		err = s.sendLocked(ctx, SendMessageIn{
+			Message: a.Text, Type: a.MessageType, ParentMessageID: LineID(a.ParentID), Postback: postbackOf(a.Reply),
+		}, settle)
 	}
 	if err != nil {
 		s.outbox.unsent = append(s.outbox.unsent, m)
@@ -236,6 +254,9 @@ func (b *outbox) addLocked(in SendMessageIn, settle func(SendMessageOut, error))
 		state:   MessagePending,
 	}
 	m.action.ClientID = m.id
+	if in.Postback != nil {
+		m.action.Reply, _ = in.Postback.reply(in.Type)
+	}
 	b.queue = append(b.queue, m)
 	b.recorder.outboxChangedLocked()
 	return m, nil

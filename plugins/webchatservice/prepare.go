@@ -31,6 +31,7 @@ func (h *hooks) prepare(log *slog.Logger, wire []chat.Message, restoring bool) (
 			m.Text = h.mask(m.Text)
 			m.Original = h.maskJSON(m.Original)
 			m.UserData, m.FileDetails = h.maskMap(m.UserData), h.maskMap(m.FileDetails)
+			m.Structured = h.maskContent(m.Structured)
 		}
 		if w.Kind == chat.KindMessage && hides(filters, w.Text) {
 			if l.hidden == nil {

@@ -33,6 +33,8 @@ type record struct {
 	Alias     string `json:"alias,omitempty"`
 	SecureKey string `json:"secureKey,omitempty"`
 	Address   string `json:"address,omitempty"`
+	Refresh   string `json:"refresh,omitempty"`
+	Expires   int64  `json:"expires,omitempty"` // ms since 1970
 	// Async: the session is long-lived, and may be silent for as long as it likes.
 	Async bool `json:"async,omitempty"`
 	// Heard is when the server was last heard of, in ms since 1970.
@@ -51,14 +53,21 @@ type storedItem struct {
 	Text     string `json:"text"`
 	Type     string `json:"type,omitempty"`
 	ParentID string `json:"parentID,omitempty"`
-	State    string `json:"state"`
-	Created  int64  `json:"created"` // ms since 1970
+	// Postback is that of an answer to structured content.
+	Postback *Postback `json:"postback,omitempty"`
+	State    string    `json:"state"`
+	Created  int64     `json:"created"` // ms since 1970
 }
 
 func (r *record) session() chat.Session {
+	var expires time.Time
+	if r.Expires != 0 {
+		expires = time.UnixMilli(r.Expires).UTC()
+	}
 	return chat.Session{
 		ID: r.SessionID, UserID: r.UserID, Alias: r.Alias,
 		SecureKey: chat.NewSecret(r.SecureKey), Address: chat.NewSecret(r.Address),
+		Refresh: chat.NewSecret(r.Refresh), Expires: expires,
 	}
 }
 
@@ -138,6 +147,8 @@ func (s *session) recordLocked() *record {
 		Alias:     s.info.Alias,
 		SecureKey: s.info.SecureKey.Reveal(),
 		Address:   s.info.Address.Reveal(),
+		Refresh:   s.info.Refresh.Reveal(),
+		Expires:   stamp(s.info.Expires),
 		Heard:     stamp(s.heard),
 		Position:  s.place, // what was received and waits for lines before it was not published
 		Async:     s.async,
@@ -153,7 +164,8 @@ func (s *session) recordLocked() *record {
 		}
 		r.Outbox = append(r.Outbox, storedItem{
 			ID: m.id, Text: m.action.Text, Type: m.action.MessageType, ParentID: m.action.ParentID,
-			State: string(state), Created: stamp(m.created),
+			Postback: postbackOf(m.action.Reply),
+			State:    string(state), Created: stamp(m.created),
 		})
 	}
 	return r
@@ -206,6 +218,9 @@ func (s *session) reload(r *record) {
 			created:  time.UnixMilli(stored.Created),
 			state:    MessageState(stored.State),
 			doubtful: !r.lastWord(),
+		}
+		if stored.Postback != nil {
+			m.action.Reply, _ = stored.Postback.reply(stored.Type)
 		}
 		switch m.state {
 		case MessagePending:

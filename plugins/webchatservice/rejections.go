@@ -18,7 +18,7 @@ func Rejections() map[string][]*bus.Error {
 		"configure":                  list(ErrInvalidConfig, ErrInvalidTransport),
 		"startChat":                  list(ErrSessionActive, ErrUserData, ErrOtherTransport, ErrStartFailed, ErrStartUnknown, ErrStartEnded, ErrInvalidConfig, ErrInvalidTransport),
 		"endChat":                    list(ErrNoSession, ErrServerNotTold),
-		"sendMessage":                sending(ErrNoSession, ErrNoText),
+		"sendMessage":                sending(ErrNoSession, ErrNoText, ErrPostback, ErrNoPostback),
 		"sendFilteredMessage":        sending(ErrNoSession, ErrNoText, ErrFilters),
 		"resend":                     sending(ErrNoSession, ErrUnknownID),
 		"discard":                    list(ErrUnknownID),

@@ -139,6 +139,9 @@ func rejections(dir string) []rejection {
 		{"discard", webchatservice.ErrUnknownID, "there is nothing of that id", active("discard", `{"messageID": "1"}`)},
 
 		{"sendCustomNotice", webchatservice.ErrNoSession, noSession, idle("sendCustomNotice", `{}`)},
+		{"sendMessage", webchatservice.ErrPostback, "Invalid postback provided.", active("sendMessage", `{"message": "Red", "type": "quickReply", "postback": {}}`)},
+		{"sendMessage", webchatservice.ErrPostback, "Invalid postback provided.", active("sendMessage", `{"message": "Red", "postback": {"text": "Red"}}`)},
+		{"sendMessage", webchatservice.ErrNoPostback, "This transport doesn't support postback messages.", active("sendMessage", `{"message": "Red", "type": "quickReply", "postback": {"text": "Red"}}`)},
 		{"sendCustomNotice", webchatservice.ErrNoNotice, "This transport doesn't support sendCustomNotice command.", bare("sendCustomNotice", `{}`)},
 		{"sendCustomNotice", webchatservice.ErrRequest, "request failed", refused("sendCustomNotice", `{}`, "customNotice")},
 		{"sendTyping", webchatservice.ErrNoSession, noSession, idle("sendTyping", `{}`)},

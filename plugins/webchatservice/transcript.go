@@ -8,11 +8,9 @@ import (
 )
 
 // transcript keeps the lines of a session in order, each once. Their order is that in which they came, but for those
-// that the driver puts elsewhere. A line is known by its place; what has none is taken to be new, since the driver
-// promises so. The lines are those of the events, which are never written to again.
+// that the driver puts elsewhere. The lines are those of the events, which are never written to again.
 type transcript struct {
 	entries []entry
-	seen    map[chat.Position]struct{}
 }
 
 // entry is a line of a transcript.
@@ -21,17 +19,30 @@ type entry struct {
 	line  *Message // nil: it is not for the visitor
 }
 
-// mark notes that a line was seen and reports whether it is new.
-func (t *transcript) mark(place chat.Position) bool {
+// recentLines is how far back a line is looked for that a driver says is new.
+const recentLines = 16
+
+// has reports whether a line is there already. A driver gives each line once, so of one that it puts at the end only
+// the last ones are looked at: a set of all lines would cost each of them a twentieth of its way (bench, socket
+// throughput). A line without a place is taken to be new, since the driver promises so.
+func (t *transcript) has(place chat.Position, atEnd bool) bool {
 	if place == (chat.Position{}) {
-		return true
+		return false
 	}
-	if t.seen == nil {
-		t.seen = make(map[chat.Position]struct{})
+	if !atEnd {
+		return t.find(place) >= 0
 	}
-	before := len(t.seen)
-	t.seen[place] = struct{}{}
-	return len(t.seen) > before
+	looked := 0
+	for i := len(t.entries) - 1; i >= 0 && looked < recentLines; i-- {
+		switch t.entries[i].place {
+		case place:
+			return true
+		case chat.Position{}:
+		default:
+			looked++
+		}
+	}
+	return false
 }
 
 // add puts a new line at the end or, if behind is not nil, behind the line of that place. m is nil for a line that is

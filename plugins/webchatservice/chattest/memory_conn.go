@@ -23,6 +23,8 @@ func (d *memoryDriver) Open(ctx context.Context, r chat.Request) (chat.Conn, err
 			session: chat.Session{
 				ID: fmt.Sprintf("chat-%d", n), UserID: fmt.Sprintf("user-%d", n), Alias: "1",
 				SecureKey: chat.NewSecret(fmt.Sprintf("memory-secure-key-%d", n)),
+				Refresh:   chat.NewSecret(fmt.Sprintf("memory-refresh-key-%d", n)),
+				Expires:   time.UnixMilli(time.Now().Add(24 * time.Hour).UnixMilli()).UTC(),
 			},
 			caps: d.m.capabilities(), numbers: make(map[string]int64),
 			data: maps.Clone(r.UserData), parties: make(map[string]string),

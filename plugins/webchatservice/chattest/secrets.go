@@ -22,9 +22,14 @@ func secretsNeverPrinted(r *run) {
 	r.closeLater(conn)
 	id, key := conn.Session().ID, conn.Session().SecureKey.Reveal()
 	require.NotEmpty(r, key)
+	refresh := conn.Session().Refresh.Reveal()
 	check := func(what string, v any) {
 		r.Helper()
-		assert.NotContains(r, printed(v), key, "the key shows in %s", what)
+		all := printed(v)
+		assert.NotContains(r, all, key, "the key shows in %s", what)
+		if refresh != "" {
+			assert.NotContains(r, all, refresh, "the key to renew it shows in %s", what)
+		}
 	}
 	check("driver", driver)
 	synctest.Wait() // what the connection does on its own is at rest: printing takes no locks
