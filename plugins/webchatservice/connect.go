@@ -102,7 +102,7 @@ func (c connecting) connect(dial dialer) (Answer, error) {
 	save := c.activateLocked(&first, l, gaps, polls)
 	c.unlock()
 	if save {
-		_ = c.save(c.ctx, false) // a failure is told by an event
+		_ = c.save(c.ctx) // a failure is told by an event
 	}
 	return c.answer(raw), nil
 }

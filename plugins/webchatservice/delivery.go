@@ -35,7 +35,7 @@ func (b *outbox) sendAll() {
 func (b *outbox) next() *outgoing {
 	for {
 		b.lock()
-		if b.state.Final() || len(b.queue) == 0 {
+		if b.state.Final() || b.stopped || len(b.queue) == 0 {
 			b.sending = false
 			b.unlock()
 			return nil

@@ -174,6 +174,7 @@ type outbox struct {
 	unsent       []*outgoing // settled as failed or unknown, to be sent again or discarded
 	untold       []*outgoing // of a stored session: sent, which is still to be told
 	sending      bool        // a goroutine sends what is in the queue
+	stopped      bool        // nothing more of the queue is sent: the session is being let go of
 	notBefore    time.Time   // nothing is sent before that
 	polls        int         // answered since only the transcript can tell what became of the first
 	idPrefix     string

@@ -122,7 +122,7 @@ func (r receiver) take(ctx context.Context, ev *chat.Event, gaps []TranscriptGap
 	over = r.state.Final()
 	r.unlockWith(ctx)
 	if save && !over && stored {
-		_ = r.save(r.ctx, false) // a failure is told by an event
+		_ = r.save(r.ctx) // a failure is told by an event
 	}
 	return over
 }

@@ -45,6 +45,7 @@ type record struct {
 	Outbox []storedItem `json:"outbox,omitempty"`
 
 	revision uint64 // of the record in a Claimer
+	final    bool   // it is the last word on the session
 }
 
 // storedItem is a message of the outbox in a record.
@@ -91,10 +92,10 @@ func parseRecord(b []byte) (*record, error) {
 	return &r, nil
 }
 
-// save stores the session, and reports a failure as an event, too. free lets go of the record with that. If another
+// save stores the session, and reports a failure as an event, too. If another
 // service has taken the session up, it is over here.
-func (s *session) save(ctx context.Context, free bool) error {
-	err := s.deps.store.save(ctx, s, free, func() *record {
+func (s *session) save(ctx context.Context) error {
+	err := s.deps.store.save(ctx, s, func() *record {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.saved = time.Now()
@@ -152,6 +153,7 @@ func (s *session) recordLocked() *record {
 		Heard:     stamp(s.heard),
 		Position:  s.place, // what was received and waits for lines before it was not published
 		Async:     s.async,
+		final:     s.outbox.stopped,
 	}
 	s.outbox.unsaved = false
 	for _, m := range slices.Concat(s.outbox.untold, s.outbox.unsent, s.outbox.queue) {
@@ -183,7 +185,7 @@ func (s *session) outboxChangedLocked() {
 					return
 				}
 				s.unlock()
-				if !s.deps.store.keeps(s) || s.save(s.ctx, false) != nil { // save takes unsaved back
+				if !s.deps.store.keeps(s) || s.save(s.ctx) != nil { // save takes unsaved back
 					s.lock()
 					s.outbox.saving = false
 					s.unlock()
@@ -197,7 +199,7 @@ func (s *session) outboxChangedLocked() {
 // saveOutbox stores the session now.
 func (s *session) saveOutbox() {
 	if s.deps.store.store != nil {
-		_ = s.save(s.ctx, false) // told by an event
+		_ = s.save(s.ctx) // told by an event
 	}
 }
 

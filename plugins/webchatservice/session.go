@@ -153,10 +153,11 @@ func (s *session) release(ctx context.Context) {
 		return
 	}
 	s.typing.stopLocked(true)
+	s.outbox.stopped = true // what waits in the record is not sent after it was written
 	var err error
 	for s.outbox.unsaved = true; s.outbox.unsaved && err == nil && s.state.live() && s.deps.store.keeps(s); { // what comes meanwhile is kept, too
 		s.unlock()
-		err = s.save(ctx, true)
+		err = s.save(ctx)
 		s.lock()
 	}
 	if err == nil && s.deps.store.store != nil && !s.deps.store.keeps(s) {

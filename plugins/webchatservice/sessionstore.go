@@ -262,8 +262,8 @@ func (st *sessionStore) take(ctx context.Context, r *record) error {
 }
 
 // save stores what snapshot returns, if the record is s's. It returns errMoved or errReplaced if another service has
-// claimed the record; what that one wrote stays. free gives the claim up with it: nobody will write after it.
-func (st *sessionStore) save(ctx context.Context, s *session, free bool, snapshot func() *record) error {
+// claimed the record; what that one wrote stays. A final record gives the claim up.
+func (st *sessionStore) save(ctx context.Context, s *session, snapshot func() *record) error {
 	if st.store == nil {
 		return nil
 	}
@@ -298,7 +298,7 @@ func (st *sessionStore) save(ctx context.Context, s *session, free bool, snapsho
 			return errReplaced
 		}
 		r.Generation = st.claim.generation
-		if !free {
+		if !r.final {
 			r.Owner = st.owner
 		}
 		err := st.write(ctx, r, revision)
