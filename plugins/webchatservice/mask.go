@@ -59,11 +59,12 @@ func (h *hooks) maskMap(m map[string]any) map[string]any {
 	if bytes.Equal(masked, raw) {
 		return m
 	}
-	var out map[string]any
-	if json.Unmarshal(masked, &out) != nil {
+	out, err := withDigits(masked)
+	if err != nil {
 		return nil
 	}
-	return out
+	all, _ := out.(map[string]any)
+	return all
 }
 
 func (h *hooks) maskValue(v any) (masked any, changed bool) {

@@ -102,8 +102,9 @@ func parseUserData(v any) (map[string]any, error) {
 		if v == "" {
 			return nil, nil
 		}
-		var m map[string]any
-		if json.Unmarshal([]byte(v), &m) != nil {
+		value, err := withDigits([]byte(v)) // long numbers are kept as they are written
+		m, ok := value.(map[string]any)
+		if err != nil || !ok && value != nil || !json.Valid([]byte(v)) {
 			return nil, failure(ErrUserData, "startChat", nil, "want an object, or the JSON of one")
 		}
 		return m, nil

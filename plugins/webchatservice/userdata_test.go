@@ -1,6 +1,7 @@
 package webchatservice_test
 
 import (
+	"encoding/json"
 	"testing"
 	"testing/synctest"
 
@@ -30,6 +31,29 @@ func TestUserData(t *testing.T) {
 		_, err = call(r, webchatservice.UpdateUserData, map[string]any{"cart": "4"})
 		require.NoError(t, err)
 		assert.Equal(t, "4", m.UserData(id)["cart"])
+	})
+}
+
+// Numbers longer than a float64 holds keep their digits: in attached data given as JSON, and where masks rewrite it.
+func TestUserDataKeepsDigits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const customer = "12345678901234567890"
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		opts.Config = &webchatservice.Config{Masks: []string{`secret`}}
+		r := newRig(t, opts)
+		defer r.stop()
+		_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{
+			Nickname: "Ada", UserData: `{"customer":` + customer + `,"note":"secret"}`,
+		})
+		require.NoError(t, err)
+		assert.Equal(t, map[string]string{"customer": customer, "note": "secret"}, m.UserData(id))
+		kept, ok := webchatservice.DataUserData.Get(r.app)
+		assert.True(t, ok)
+		assert.Equal(t, map[string]any{"customer": json.Number(customer), "note": "***"}, kept)
+		require.NoError(t, end(r))
+		_, err = call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada", UserData: `{"a":1} and more`})
+		require.ErrorIs(t, err, webchatservice.ErrUserData)
 	})
 }
 
