@@ -63,10 +63,10 @@ func (s *Service) accept(cfg Config, whole bool) error {
 		unused = "options of wires are set, and the program has made the driver"
 		w.unused = append(w.unused, cfg.selecting()...)
 	}
-	cfg.Wire, cfg.files = Wire{}, nil
+	cfg.files = nil
 	var driver chat.Driver
 	if whole && s.opts.Driver == nil {
-		if driver, err = s.drivers.make(&cfg, w, client); err != nil {
+		if driver, err = s.drivers.make(&cfg, client); err != nil {
 			return err
 		}
 	}
@@ -79,7 +79,7 @@ func (s *Service) accept(cfg Config, whole bool) error {
 	for _, c := range s.drivers.idle {
 		c.CloseIdleConnections()
 	}
-	s.cfg, s.drivers.wiring, s.drivers.client = cfg, w, client
+	s.cfg, s.drivers.client = cfg, client
 	if s.opts.Driver == nil {
 		s.drivers.useLocked(driver)
 	}
@@ -111,7 +111,6 @@ type drivers struct {
 	opts *Options
 	log  *slog.Logger
 
-	wiring  wiring       // what the configuration says of the wire
 	client  *http.Client // for the configuration; nil: the driver's own
 	current chat.Driver
 	idle    []chat.IdleCloser // drivers made so far, with connections to be cleaned up
@@ -120,7 +119,7 @@ type drivers struct {
 // getLocked returns the driver for the configuration cfg.
 func (d *drivers) getLocked(cfg *Config) (chat.Driver, error) {
 	if d.current == nil {
-		made, err := d.make(cfg, d.wiring, d.client)
+		made, err := d.make(cfg, d.client)
 		if err != nil {
 			return nil, err
 		}
@@ -137,8 +136,13 @@ func (d *drivers) useLocked(driver chat.Driver) {
 	}
 }
 
-// make makes a driver for cfg, which has its defaults, and what it says of the wire.
-func (d *drivers) make(cfg *Config, w wiring, client *http.Client) (chat.Driver, error) {
+// make makes a driver for cfg, which has its defaults. What is in Wire is read for the occasion: it may hold a password,
+// which nothing that lasts should have in clear.
+func (d *drivers) make(cfg *Config, client *http.Client) (chat.Driver, error) {
+	w, err := cfg.judge(d.opts.Drivers)
+	if err != nil {
+		return nil, err // never: accept has looked
+	}
 	if w.factory == nil {
 		return nil, failure(ErrInvalidTransport, "", errors.New("there is no driver: webchatservice.Options has neither Drivers nor Driver"),
 			"set Drivers to wires.All(), of which the configuration selects one, or Driver to one that the program has made")

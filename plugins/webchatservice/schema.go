@@ -130,8 +130,13 @@ func (c *sharedOption) merged() described {
 			if def, ok := o.Field.Tag.Lookup("default"); ok {
 				part += ", default " + def
 			}
-			if lo, hi := o.Field.Tag.Get("min"), o.Field.Tag.Get("max"); lo != "" || hi != "" {
+			switch lo, hi := o.Field.Tag.Get("min"), o.Field.Tag.Get("max"); {
+			case lo != "" && hi != "":
 				part += ", " + lo + " to " + hi
+			case lo != "":
+				part += ", at least " + lo
+			case hi != "":
+				part += ", at most " + hi
 			}
 			parts = append(parts, part)
 		}

@@ -95,10 +95,11 @@ func unknownOption(path string, known []string) error {
 			}
 		}
 	}
-	if n, ok := bus.Nearest(name, siblings); ok {
+	n, near := bus.Nearest(name, siblings)
+	switch {
+	case near && (len(elsewhere) == 0 || strings.EqualFold(n, name)):
 		return fmt.Errorf("unknown option; did you mean %s.%s?", Section, join(group, n))
-	}
-	if len(elsewhere) > 0 {
+	case len(elsewhere) > 0: // the right name in the wrong place
 		return fmt.Errorf("unknown option; did you mean %s.%s?", Section, elsewhere[0])
 	}
 	return errors.New("unknown option")

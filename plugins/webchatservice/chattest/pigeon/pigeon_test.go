@@ -238,7 +238,7 @@ func of[T any](l *loft, id string, get func(*visit) T) T {
 }
 
 func (l *loft) Chats() int { l.mu.Lock(); defer l.mu.Unlock(); return len(l.chats) }
-func (l *loft) Asked() int                       { l.mu.Lock(); defer l.mu.Unlock(); return l.asked }
+func (l *loft) Asked() int { l.mu.Lock(); defer l.mu.Unlock(); return l.asked }
 func (l *loft) VisitorLines(id string) []string {
 	return of(l, id, func(v *visit) []string { return v.said })
 }
