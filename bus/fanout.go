@@ -262,6 +262,8 @@ func (f *fanout[T]) inlineAgain(v any, m *meta) error {
 	switch e := (Event[T]{p, m}); {
 	case err != nil:
 		return err // its type was declared while it was published, and it is not of that
+	case f.plain: // f has nothing else
+		return f.runInline(e)
 	case f.retains:
 		drainAll(f.serials(e, v))
 	case f.mixed != nil:
