@@ -45,8 +45,10 @@ func (c *conn) answerLocked(a gms.Answer) {
 	raw, whole, other := a.Raw, false, false
 	if p := c.attach; p != nil {
 		c.attach = nil
-		a.Asked = p.asked
-		whole, other = true, true
+		other = true
+		if whole = beginsBy(&a, p.asked); whole {
+			a.Asked = p.asked
+		}
 		if !c.quiet && a.StatusCode != gms.StatusRetry { // everybody knows that the link is back, and the chat server there
 			raw = nil
 		}
@@ -66,7 +68,7 @@ func (c *conn) answerLocked(a gms.Answer) {
 			return
 		}
 		if mine && !other {
-			raw, whole = nil, p.first || p.fetch != nil
+			raw, whole = nil, p.first && beginsBy(&a, c.transcript.Next) || p.fetch != nil
 			if p.first {
 				raw = a.Raw
 			}
@@ -76,6 +78,18 @@ func (c *conn) answerLocked(a gms.Answer) {
 		a.Ended = true
 	}
 	c.inOrderLocked(delivery{a, raw, mine || other}, whole)
+}
+
+// beginsBy reports whether a delivery can be the whole answer to a request for the lines from index asked on. On
+// long-polling a later push can overtake that answer, because two requests bring what the server delivers. Such a push
+// lacks the first lines.
+func beginsBy(a *gms.Answer, asked int64) bool {
+	for i := range a.Messages {
+		if index := a.Messages[i].Index; index != 0 {
+			return index <= asked
+		}
+	}
+	return true
 }
 
 // unreadableLocked takes in that a delivery could not be read. Only if it is the first one is it known what it answers.

@@ -108,3 +108,29 @@ func TestSlashes(t *testing.T) {
 		assert.Len(t, sim.Chats(), 2)
 	})
 }
+
+// The answer to a POST of publishes has what was queued before, and nothing of what the publishes have caused, though a
+// connect has taken deliveries meanwhile, or has brought back what was lost.
+func TestAnswerHasWhatWasQueuedBefore(t *testing.T) {
+	q := cometdsim.NewQueue()
+	q.Deliver(`"before"`)
+	mark := q.Cork()
+	q.Deliver(`"caused"`)
+	assert.Equal(t, 1, q.TakeBefore(mark))
+
+	q = cometdsim.NewQueue()
+	q.Deliver(`"before"`)
+	mark = q.Cork()
+	assert.Equal(t, 1, q.TakeAll(), "a connect takes it")
+	q.Deliver(`"caused"`)
+	assert.Zero(t, q.TakeBefore(mark))
+
+	q = cometdsim.NewQueue()
+	q.Deliver(`"lost"`)
+	assert.Equal(t, 1, q.TakeAll())
+	q.Deliver(`"before"`)
+	mark = q.Cork()
+	q.Deliver(`"caused"`)
+	q.Lost()
+	assert.Equal(t, 2, q.TakeBefore(mark))
+}

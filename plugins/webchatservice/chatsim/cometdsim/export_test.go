@@ -28,3 +28,36 @@ func WatchFrames(c net.Conn) (net.Conn, func() bool) {
 	f := &frameConn{Conn: c}
 	return f, f.shortClose.Load
 }
+
+// Queue is the deliveries of one session that no carrier has taken yet.
+type Queue struct{ b *session }
+
+// NewQueue returns the queue of a session that has the acknowledge extension.
+func NewQueue() Queue { return Queue{&session{hub: New(nil), acks: true}} }
+
+// Deliver queues a delivery with data.
+func (q Queue) Deliver(data string) { q.b.deliver("/x", []byte(data)) }
+
+// Cork is what a POST of publishes does before it is carried out.
+func (q Queue) Cork() (mark int) { return q.b.cork() }
+
+// TakeBefore is what that POST does after it. It returns how many deliveries the POST is answered with.
+func (q Queue) TakeBefore(mark int) int {
+	q.b.mu.Lock()
+	defer q.b.mu.Unlock()
+	return len(q.b.takeBeforeLocked(mark))
+}
+
+// TakeAll is what a connect does that is answered meanwhile.
+func (q Queue) TakeAll() int {
+	q.b.mu.Lock()
+	defer q.b.mu.Unlock()
+	return len(q.b.takeLocked(len(q.b.queue)))
+}
+
+// Lost is what a connect does that says that an answer was lost.
+func (q Queue) Lost() {
+	q.b.mu.Lock()
+	defer q.b.mu.Unlock()
+	q.b.acknowledgedLocked(&bayeuxMessage{Ext: &clientExt{Ack: []byte("0")}})
+}

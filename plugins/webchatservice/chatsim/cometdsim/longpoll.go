@@ -106,9 +106,10 @@ func (h *Face) answerAll(x *chatsim.Exchange, ins []*incoming, via carrier) (*po
 	if b != nil && (connects || !b.onlyWithConnect()) {
 		b.mu.Lock()
 		if connects || h.opts.Quirks.DeliverFirst {
-			mark = len(b.queue)
+			a.messages = b.takeLocked(len(b.queue))
+		} else {
+			a.messages = b.takeBeforeLocked(mark)
 		}
-		a.messages = b.takeLocked(mark)
 		b.mu.Unlock()
 	}
 	a.messages = append(a.messages, replies...)

@@ -24,6 +24,7 @@ type session struct {
 	connected bool // has sent a connect
 	carrier   string
 	queue     [][]byte // not handed to a carrier yet
+	handed    int      // so many messages were handed to a carrier before those of queue
 	corks     int      // requests under way that deliveries wait for
 	held      *hold
 	sock      *socket // the websocket that last sent a connect
@@ -105,16 +106,23 @@ func (b *session) takeLocked(n int) [][]byte {
 	n = min(n, len(b.queue))
 	taken := b.queue[:n:n]
 	b.queue = b.queue[n:]
+	b.handed += n
 	return taken
 }
 
 // cork keeps deliveries back until uncork, so that the reply to a message comes
-// before what the message has caused. It returns how much was queued before.
+// before what the message has caused. It returns a mark for takeBeforeLocked.
 func (b *session) cork() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.corks++
-	return len(b.queue)
+	return b.handed + len(b.queue)
+}
+
+// takeBeforeLocked takes off the queue what was there when cork returned the
+// mark, but for what another request has taken since.
+func (b *session) takeBeforeLocked(mark int) [][]byte {
+	return b.takeLocked(max(mark-b.handed, 0))
 }
 
 func (b *session) uncork() {
@@ -252,6 +260,7 @@ func (b *session) acknowledgedLocked(m *bayeuxMessage) {
 		}
 		return
 	}
+	b.handed -= len(b.unacked) - len(b.queue) // the queue is the end of it
 	b.queue = nil
 	for _, u := range b.unacked {
 		b.queue = append(b.queue, u.message)
