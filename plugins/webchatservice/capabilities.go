@@ -3,6 +3,7 @@ package webchatservice
 import (
 	"sync"
 
+	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
@@ -35,6 +36,18 @@ func ability[T any](conn chat.Conn, has func(chat.Capabilities) bool) (methods T
 	}
 	methods, ok = conn.(T)
 	return methods, ok
+}
+
+// cannot is the answer to a command that asks for what the wire cannot do: the vendor's text for that, or the wire's own words.
+// op is what the wire would have done, as in [chat.Explainer]. The error matches what [chat.Unsupported] returns, too.
+func cannot(conn chat.Conn, sentinel *bus.Error, command, op string) *bus.Error {
+	e := failure(sentinel, command, chat.Unsupported(op), "")
+	if x, ok := conn.(chat.Explainer); ok {
+		if own := x.Explain(op); own != nil {
+			e.Text, e.Hint, e.Err = own.Text, own.Hint, own
+		}
+	}
+	return e
 }
 
 // filer returns the ability to carry files.

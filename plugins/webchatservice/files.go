@@ -106,7 +106,7 @@ func (s *Service) sendFile(ctx context.Context, in SendFileIn, d *bus.Deferred[S
 	}
 	files, ok := filer(ses.conn)
 	if !ok {
-		d.Reject(failure(ErrNoUpload, "sendFile", nil, ""))
+		d.Reject(cannot(ses.conn, ErrNoUpload, "sendFile", "upload"))
 		return
 	}
 	ses.wakeSoon()
@@ -263,13 +263,7 @@ func (s *Service) downloadFile(ctx context.Context, in DownloadFileIn) (out Down
 	}
 	files, ok := filer(ses.conn)
 	if !ok {
-		e := failure(ErrNoDownload, "downloadFile", nil, "")
-		s.mu.Lock()
-		if s.cfg.CometD.Enabled {
-			e.Text, e.Hint = "Could not download file. Please ensure WebChat is configured properly.", "set webchat.cometD.apiURL"
-		}
-		s.mu.Unlock()
-		return out, e
+		return out, cannot(ses.conn, ErrNoDownload, "downloadFile", "download")
 	}
 	limit := in.MaxSize
 	inline := in.Writer == nil && in.Path == ""
@@ -334,7 +328,7 @@ func (s *Service) getFileLimits(ctx context.Context, _ struct{}) (FileLimitsOut,
 	}
 	files, ok := filer(ses.conn)
 	if !ok {
-		return FileLimitsOut{}, failure(ErrNoLimits, "getFileLimits", nil, "")
+		return FileLimitsOut{}, cannot(ses.conn, ErrNoLimits, "getFileLimits", "file limits")
 	}
 	var limits chat.FileLimits
 	answer, err := ses.request(ctx, "getFileLimits", func(ctx context.Context) (r chat.Receipt, err error) {

@@ -43,7 +43,10 @@ func (s *session) fetchPage(ctx context.Context) (Answer, error) {
 	more, oldest := s.history.more, s.history.oldest
 	s.mu.Unlock()
 	conn, ok := ability[chat.Historian](s.conn, func(c chat.Capabilities) bool { return c.History })
-	if !more || !ok {
+	switch {
+	case !ok:
+		return Answer{}, cannot(s.conn, ErrNoHistory, op, "history")
+	case !more:
 		return Answer{}, failure(ErrNoHistory, op, nil, "")
 	}
 	page, err := conn.History(ctx, oldest, s.deps.page)

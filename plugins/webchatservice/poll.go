@@ -27,11 +27,7 @@ func (s *session) poller(op string) (chat.Poller, error) {
 	if ok {
 		return p, nil
 	}
-	e := failure(ErrNoPolling, op, nil, "")
-	if s.deps.cometD {
-		e.Text = "Polling is not supported when using CometD"
-	}
-	return nil, e
+	return nil, cannot(s.conn, ErrNoPolling, op, "poll")
 }
 
 func (s *Service) poll(ctx context.Context, _ struct{}) (Answer, error) {

@@ -18,9 +18,11 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/cometdsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/gmssim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
@@ -47,19 +49,21 @@ func rejections(dir string) []rejection {
 		}
 	}
 	bare := func(command, options string) func(t *testing.T) error {
-		return func(t *testing.T) error { return bareRig(t, nil).by(command, options) }
+		return func(t *testing.T) error { return bareRig(t).by(command, options) }
 	}
 	onBareCometD := func(command, options string) func(t *testing.T) error {
 		return func(t *testing.T) error {
-			bare := func(struct{}, *chat.Options) (chat.Driver, error) {
-				return &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}, nil
-			}
-			r := rigFor(t, &webchatservice.Options{
-				Config:  &webchatservice.Config{CometD: webchatservice.CometD{Enabled: true}},
-				Drivers: []chat.Factory{chat.NewFactory("bare", bare, chat.Selection{CometD: true})},
-			})
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
+			t.Cleanup(func() { _ = sim.Close() })
+			driver, err := gmscometd.New(gmscometd.Config{CometURL: cometdsim.URL(sim)}, &chat.Options{Dial: sim.DialContext})
+			require.NoError(t, err)
+			r := rigFor(t, &webchatservice.Options{Driver: driver})
 			r.begin()
-			return r.by(command, options)
+			err = r.by(command, options)
+			var said *chat.Error
+			require.ErrorAs(t, err, &said)
+			assert.Equal(t, chat.CodeUnsupported, said.Code)
+			return err
 		}
 	}
 	refused := func(command, options, op string) func(t *testing.T) error {

@@ -297,10 +297,10 @@ func simRig(t *testing.T, opts *chatsim.Options) (*rig, *chatsim.Server) {
 }
 
 // bareRig is a rig on a wire that can do nothing that is optional, with a chat.
-func bareRig(t *testing.T, cfg *webchatservice.Config) *rig {
+func bareRig(t *testing.T) *rig {
 	t.Helper()
 	fake := &fakeLines{chattest.NewMemory(nil).Driver(), make(chan chat.Event)}
-	r := rigFor(t, &webchatservice.Options{Config: cfg, Driver: fake})
+	r := rigFor(t, &webchatservice.Options{Driver: fake})
 	r.begin()
 	return r
 }

@@ -23,7 +23,6 @@ type deps struct {
 	maxText *atomic.Int64 // code points of a message; 0 for any number; as configured now
 
 	sleeps bool // sleepEnabled
-	cometD bool // the configuration says so
 	page   int  // lines of a page of history
 }
 
@@ -98,7 +97,6 @@ type session struct {
 func (d deps) newSession(cfg *Config, how State) *session {
 	d.sleeps = cfg.SleepEnabled || cfg.Transport.SleepEnabled
 	d.page = cfg.Async.MaxMessagePageSize
-	d.cometD = cfg.CometD.Enabled
 	s := &session{
 		link:  link{deps: &d, monitor: monitor{events: d.events, changed: make(chan struct{})}},
 		done:  make(chan struct{}),

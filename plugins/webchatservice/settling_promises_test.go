@@ -114,7 +114,7 @@ func settlingPromises() []promise {
 			assert.NoError(t, err, "it is for the next session")
 		}},
 		{"6.2", []int{5}, "`updateUserData` hangs during a session (P)", "it rejects on wires that cannot", func(t *testing.T) {
-			_, err := call(bareRig(t, nil), webchatservice.UpdateUserData, map[string]any{"a": "b"})
+			_, err := call(bareRig(t), webchatservice.UpdateUserData, map[string]any{"a": "b"})
 			assert.ErrorIs(t, err, webchatservice.ErrNoUserData)
 		}},
 		{"6.2", []int{6}, "`restore` while active rejects, and restores all the same", "nothing changes", onRig(func(t *testing.T, r *rig, _ *chattest.Memory) {

@@ -66,7 +66,7 @@ func (t *typing) press(preview string, settle func(Answer, error)) {
 		return
 	}
 	if _, ok := ability[chat.Typer](t.conn, func(c chat.Capabilities) bool { return c.Typing }); !ok {
-		t.laterLocked(func() { settle(Answer{}, failure(ErrNoTyping, "sendTyping", nil, "")) })
+		t.laterLocked(func() { settle(Answer{}, cannot(t.conn, ErrNoTyping, "sendTyping", "typing")) })
 		return
 	}
 	t.setPreview(preview)

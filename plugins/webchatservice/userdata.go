@@ -38,7 +38,7 @@ func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out 
 	if ses != nil {
 		updater, ok := ability[chat.DataUpdater](ses.conn, func(c chat.Capabilities) bool { return c.UserData })
 		if !ok {
-			return out, failure(ErrNoUserData, "updateUserData", nil, "")
+			return out, cannot(ses.conn, ErrNoUserData, "updateUserData", "update data")
 		}
 		ses.wake(ctx, false)
 		out.Answer, err = ses.request(ctx, "updateUserData", func(ctx context.Context) (chat.Receipt, error) {
@@ -77,7 +77,7 @@ func (s *Service) sendCustomNotice(ctx context.Context, in SendCustomNoticeIn) (
 	}
 	n, ok := ability[chat.Notifier](ses.conn, func(c chat.Capabilities) bool { return c.Notices })
 	if !ok {
-		return Answer{}, failure(ErrNoNotice, "sendCustomNotice", nil, "")
+		return Answer{}, cannot(ses.conn, ErrNoNotice, "sendCustomNotice", "notice")
 	}
 	ses.wake(ctx, false)
 	return ses.request(ctx, "sendCustomNotice", func(ctx context.Context) (chat.Receipt, error) {

@@ -72,6 +72,13 @@ type Conn interface {
 // connection whose [Capabilities] name an ability implements its interface. One that implements an interface without
 // naming the ability fails its methods with what [Unsupported] returns, and sends nothing.
 
+// Explainer is a Conn that says in its wire's own words why something cannot be done.
+type Explainer interface {
+	// Explain returns what [Unsupported] returns, with a text and a hint of the wire's own; nil where it has none. op is
+	// "poll", "upload", "download", "file limits", "typing", "update data", "notice" or "history". It does not block.
+	Explain(op string) *Error
+}
+
 // Waker is a Conn for which nobody needs to wait inside of Receive while nothing happens: with many chats it is the
 // stacks of those who wait that take the memory.
 type Waker interface {

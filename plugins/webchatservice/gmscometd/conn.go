@@ -103,6 +103,20 @@ func (c *conn) Capabilities() chat.Capabilities {
 	}
 }
 
+// Explain implements [chat.Explainer], with the vendor's texts (webchatservice, appendix A).
+func (c *conn) Explain(op string) *chat.Error {
+	e := chat.Unsupported(op)
+	switch op {
+	case "poll":
+		e.Text = "Polling is not supported when using CometD"
+	case "download":
+		e.Text, e.Hint = "Could not download file. Please ensure WebChat is configured properly.", "set webchat.cometD.apiURL"
+	default:
+		return nil
+	}
+	return e
+}
+
 // Close implements [chat.Conn].
 func (c *conn) Close() error {
 	c.mu.Lock()

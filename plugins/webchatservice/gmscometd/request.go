@@ -178,6 +178,7 @@ func (c *conn) fetchLines(ctx context.Context, op string, first, end int64) ([]c
 }
 
 var (
+	_ chat.Explainer   = (*conn)(nil)
 	_ chat.Typer       = (*conn)(nil)
 	_ chat.DataUpdater = (*conn)(nil)
 	_ chat.Notifier    = (*conn)(nil)
