@@ -205,3 +205,53 @@ func cpuTime(t *testing.T) time.Duration {
 	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// A publish that has begun before the subscriptions change reaches those that there are.
+func TestPublishMeetsAChange(t *testing.T) {
+	type sub func(t *testing.T, c *bus.Client, calls *list[string]) *bus.Subscription
+	inline := func(opts ...bus.SubscribeOption) sub {
+		return func(t *testing.T, c *bus.Client, calls *list[string]) *bus.Subscription {
+			return subscribe(t, c, noteAdded, func(context.Context, bus.Event[note]) { calls.add("typed") }, append(opts, bus.Inline())...)
+		}
+	}
+	untyped := func(t *testing.T, c *bus.Client, calls *list[string]) *bus.Subscription {
+		return subscribeName(t, c, "Notes.*", func(context.Context, bus.Event[any]) { calls.add("any") }, bus.Inline())
+	}
+	for name, subs := range map[string][]sub{
+		"one": {inline()}, "two": {inline(), inline()}, "untyped": {untyped}, "mixed": {inline(), untyped}, "timed": {inline(bus.Timed())}, "once": {inline(bus.Once())},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bus.New(nil)
+			p, c := bind(t, register(t, b, "Notes"), noteAdded), register(t, b, "C")
+			var calls list[string]
+			ended := subs[0](t, c, &calls)
+			require.NoError(t, p.Publish(context.Background(), note{}))
+			found := bus.Found(p)
+			ended.Unsubscribe()
+			calls = list[string]{}
+			require.NoError(t, found(note{}))
+			assert.Empty(t, calls.get(), "it has ended")
+
+			for _, sub := range subs {
+				sub(t, c, &calls)
+			}
+			built := func() func(note) error { // a publish that has found a snapshot that is not stale
+				require.NoError(t, p.Publish(context.Background(), note{}))
+				calls = list[string]{}
+				return bus.Found(p)
+			}
+			if name == "once" {
+				return
+			}
+			found = built()
+			subs[0](t, c, &calls)
+			require.NoError(t, found(note{}))
+			assert.Len(t, calls.get(), len(subs)+1)
+			found = built()
+			require.NoError(t, p.Republish(context.Background(), note{}))
+			calls = list[string]{}
+			require.NoError(t, found(note{}))
+			assert.Len(t, calls.get(), len(subs)+1)
+		})
+	}
+}

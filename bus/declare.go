@@ -19,8 +19,12 @@ func (c *Client) declare(member, doc string, k kind) (*eventRoute, error) {
 	if err := c.usable("declare " + t.name); err != nil {
 		return nil, err
 	}
+	was := t.kind.typ()
 	if err := t.setKind(k); err != nil {
 		return nil, err
+	}
+	if t.kind.typ() != was {
+		t.changed()
 	}
 	t.declared = true
 	if member != "ready" && !strings.HasPrefix(member, "data.") {
@@ -29,9 +33,22 @@ func (c *Client) declare(member, doc string, k kind) (*eventRoute, error) {
 	if t.doc == "" {
 		t.doc = doc
 	}
-	o := t.routeFor(c)
-	t.changed()
-	return o, nil
+	return t.routeFor(c), nil
+}
+
+// declaredRoute returns the route of an own event that is declared with that payload type, or nil.
+func (c *Client) declaredRoute(member string, k kind) *eventRoute {
+	o := c.events.get(member)
+	if o == nil || c.state.Load() >= stateStopping {
+		return nil
+	}
+	t := o.topic()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.declared || t.route != o || t.kind.typ() != k.typ() {
+		return nil
+	}
+	return o
 }
 
 // ownTopic returns the topic of an own event that may not be declared. Unless

@@ -11,7 +11,8 @@
 //
 // Commands and events are described once, as package variables ([NewCommand],
 // [NewEvent]), and used through typed handles: [Handle], [CommandOf.Bind],
-// [EventOf.Bind] and [Subscribe]. The same can be done by name, with the
+// [EventOf.Bind] and [Subscribe], or without a handle, now and then
+// ([CommandOf.Call], [EventOf.Publish], [Events]). The same can be done by name, with the
 // methods of [Client]; values that come as maps or raw JSON are then decoded
 // strictly.
 //

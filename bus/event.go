@@ -90,9 +90,12 @@ func (d EventOf[T]) Bind(c *Client) (*Publisher[T], error) {
 	if ns != c.namespace {
 		return nil, ErrNotOwner.with("bind "+d.name, "only the client of "+ns+" can publish it")
 	}
-	o, err := c.declare(member, d.doc, kindOf[T]{})
-	if err != nil {
-		return nil, err
+	o := c.declaredRoute(member, kindOf[T]{})
+	if o == nil {
+		var err error
+		if o, err = c.declare(member, d.doc, kindOf[T]{}); err != nil {
+			return nil, err
+		}
 	}
 	// The publisher is the route itself, which is kept up to date, and not one that points to it: BenchmarkTopics, and
 	// "10,000 topics" of bus/bench, would take a third longer, for one more cache line.

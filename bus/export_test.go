@@ -20,3 +20,9 @@ func (t *Table) Drop(name string, v *int) { t.t.drop(name, v) }
 func PublishLate[T any](p *Publisher[T], v T) error {
 	return p.snap.Load().list.publishAny(context.Background(), p.client.bus, p.meta, &p.snap, v)
 }
+
+// Found returns a publish that has found the event's subscribers now and goes on when it is called.
+func Found[T any](p *Publisher[T]) func(v T) error {
+	s := p.snap.Load()
+	return func(v T) error { return s.list.publishAny(context.Background(), p.client.bus, p.meta, &p.snap, v) }
+}

@@ -52,12 +52,18 @@ func (c *Client) subscribe(s *Subscription) error {
 // caller's goroutine; while it runs, further events wait as in any mailbox. It
 // may be ranged over once. It returns what Subscribe returns.
 func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOption) (iter.Seq[Event[any]], error) {
-	ch := make(chan Event[any])
+	return events[any](ctx, c, event, opts, c.subscribe)
+}
+
+// events makes an iterator of a subscription that enter enters. Its callers are called by the program itself.
+func events[T any](ctx context.Context, c *Client, event string, opts []SubscribeOption, enter func(*Subscription) error) (iter.Seq[Event[T]], error) {
+	ch := make(chan Event[T])
 	over := make(chan struct{}) // closed when nobody takes events any more
 	s := newSubscription(c, event, append(slices.Clone(opts), func(s *Subscription) { s.inline, s.ownMailbox = false, false }))
+	s.calledThrough()
 	s.box = c.addMailbox()
 	var end func()
-	setHandler(s, func(hctx context.Context, e Event[any]) {
+	setHandler(s, func(hctx context.Context, e Event[T]) {
 		select {
 		case ch <- e:
 		case <-over:
@@ -72,12 +78,12 @@ func (c *Client) Events(ctx context.Context, event string, opts ...SubscribeOpti
 		s.Unsubscribe()
 		c.dropMailbox(s.box)
 	})
-	if err := c.subscribe(s); err != nil {
+	if err := enter(s); err != nil {
 		end()
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, end)
-	return func(yield func(Event[any]) bool) {
+	return func(yield func(Event[T]) bool) {
 		defer end()
 		defer stop()
 		waitingScope(ctx)
