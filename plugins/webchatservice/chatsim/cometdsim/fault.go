@@ -26,6 +26,8 @@ type Fault struct {
 	Elsewhere bool
 	// Hold holds a connect for ever: neither time nor an event releases it.
 	Hold bool
+	// Ping sends a ping between the fragments of a reply that Fragment cuts up.
+	Ping bool
 }
 
 // Check is called when the fault is added.

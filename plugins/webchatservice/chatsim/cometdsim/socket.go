@@ -37,6 +37,7 @@ type frame struct {
 	data     []byte
 	binary   bool
 	fragment int
+	pings    bool // between fragments
 	cut      int
 	slow     time.Duration
 	pong     bool
@@ -227,7 +228,7 @@ func (k *socket) reply(messages [][]byte, fault *chatsim.Fault) {
 	if fault.Pad > 0 {
 		data = append(bytes.Repeat([]byte{' '}, int(fault.Pad)), data...)
 	}
-	k.send(frame{data: data, binary: fault.Binary, fragment: fault.Fragment, cut: fault.Cut, slow: fault.Slow})
+	k.send(frame{data: data, binary: fault.Binary, fragment: fault.Fragment, pings: detailsOf(fault).Ping, cut: fault.Cut, slow: fault.Slow})
 }
 
 // send queues a frame.
@@ -315,6 +316,9 @@ func (k *socket) writeFragments(f frame) error {
 			break
 		}
 		data, opcode = data[n:], 0
+		if f.pings { // RFC 6455 5.5: control frames may be there
+			raw = appendFrame(raw, websocket.PingMessage, true, nil, 0)
+		}
 	}
 	_, err := k.conn.NetConn().Write(raw)
 	return err
