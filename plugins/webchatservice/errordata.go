@@ -62,11 +62,7 @@ func errorData(err error) ErrorData {
 	if len(d.Errors) > 0 {
 		d.ResponseJSON = &ResponseJSON{Errors: d.Errors}
 	}
-	invalid := len(d.Errors) == 0 && (e.Status == 404 || e.Status == 500 || e.Status == 502)
-	for _, s := range d.Errors {
-		invalid = invalid || s.Code == "306" // wire-gms A.6
-	}
-	if invalid {
+	if e.NoService || len(d.Errors) == 0 && (e.Status == 404 || e.Status == 500 || e.Status == 502) {
 		d.ErrorReason = "InvalidService"
 	}
 	return d

@@ -4,7 +4,7 @@
 // knows no wire, and a driver knows neither the service nor the bus. A driver speaks, it does not
 // decide: it makes one attempt for each call, it tells exactly what became of it, and it leaves
 // retrying, back-off, the outbox and the meaning of "interrupted" and "restored" to its caller. Only
-// the timing that a protocol itself mandates (the pace of polling, the advice of Bayeux) is the driver's.
+// the timing that a protocol itself mandates (the pace of polling, what the server advises) is the driver's.
 //
 // # What a caller can rely on
 //

@@ -90,6 +90,8 @@ type Error struct {
 	ServerStatus int
 	// Errors is the server's list of errors, in its order.
 	Errors []ServerError
+	// NoService: one of them says that the server has no chat service of the name that the configuration gives.
+	NoService bool
 	// Answer is the server's answer, less its secrets, if it was JSON; else nil.
 	Answer json.RawMessage
 	// Err is the cause, or nil.

@@ -7,7 +7,7 @@ import (
 
 // Selection is what a configuration says about the wire that it wants.
 type Selection struct {
-	// Transport is webchat.transport.type; "" is the vendor's default transport, GMS.
+	// Transport is webchat.transport.type; "" is the vendor's default transport.
 	Transport string
 	// CometD is webchat.cometD.enabled. It is false where a Transport is named.
 	CometD bool

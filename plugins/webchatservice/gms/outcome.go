@@ -59,9 +59,10 @@ func Outcome(op string, a Answer, option string) *chat.Error {
 	return e
 }
 
-// departed makes an error Gone whose codes say so.
+// departed makes an error Gone whose codes say so, and notes a code that says that there is no such service (wire-gms A.6).
 func departed(e *chat.Error) {
 	for _, s := range e.Errors {
+		e.NoService = e.NoService || s.Code == "306"
 		if Gone(s.Code) && e.Op != "open" {
 			e.Outcome, e.Code = chat.Gone, chat.CodeEnded
 		}

@@ -16,17 +16,17 @@ const rememberedLines = 32
 // another time. To see such lines they are asked for once more when there is reason to: the new server's nextPosition is below
 // the position that it was asked for, or its alias is another one. The zero takeover has seen nothing.
 type takeover struct {
-	// ask, if it is not 0, is from where on lines are asked for once more.
-	ask int64
-	// checking: the reason is the alias, so ask is where lines are known, not where the server's transcript seems to end.
-	checking bool
-	base     int64 // while checking: the lines from there on are the new server's
+	// ends is where the server's transcript seems to end, if that is before the position that it was asked for; else 0.
+	ends int64
 	// doubted: lines showed that the server's nextPosition was not to be believed.
 	doubted bool
-	lines   []spoken // the last ones that came, a ring
-	oldest  int      // in lines
-	cuts    []cut    // the latest last
-	count   int      // how often there was a takeover
+	// recheck is from where on lines are asked for once more, since another server answers; 0: there is no need.
+	recheck int64
+
+	lines  []spoken // the last ones that came, a ring
+	oldest int      // in lines
+	cuts   []cut    // the latest last
+	count  int      // how often there was a takeover
 }
 
 // spoken is what tells one line from another one with its index.
@@ -40,7 +40,7 @@ type spoken struct {
 type cut struct {
 	from, to   int64 // to is not included
 	generation int
-	behind     chat.Position // of the last line that lost its index; zero if nothing came behind that one
+	behind     chat.Position // of the last line that lost its index there, if others came behind it; else zero
 }
 
 // generation names what an index belongs to, in positions: "" until something was taken over.
@@ -72,50 +72,71 @@ func (t *takeover) note(m *chat.Message) {
 	t.oldest = (t.oldest + 1) % rememberedLines
 }
 
+// asks is the index from which on the server should be asked for lines, of which next is the first that is new.
+func (t *takeover) asks(next int64) int64 {
+	if t.ends > 0 {
+		next = min(next, t.ends)
+	}
+	if t.recheck > 0 {
+		next = min(next, t.recheck)
+	}
+	return next
+}
+
 // listen takes in where the server says that its transcript ends. A stale answer says less than is known, too: so
-// what counts is the position that this answer was asked for.
+// what counts is the position that this answer was asked for. A server that has a line, whatever it says, is not believed
+// any more.
 func (t *takeover) listen(a *Answer) {
+	if t.ends > 0 && slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.Index >= t.ends && t.same(&m) }) {
+		t.ends, t.doubted = 0, true
+	}
 	if a.Next > 0 && a.Next < a.Asked && !a.Ended && !t.doubted && a.StatusCode == StatusOK {
-		t.ask, t.checking = a.Next, false
+		t.ends = a.Next
 	}
 }
 
-// check has the lines that are remembered asked for once more, since another server answers, whose lines are those from
-// base on.
-func (t *takeover) check(base int64) {
+// check has the lines that are remembered asked for once more, since another server answers.
+func (t *takeover) check() {
 	t.doubted = false
-	if t.ask == 0 && len(t.lines) > 0 {
-		oldest := t.lines[0].index
-		for _, s := range t.lines {
-			oldest = min(oldest, s.index)
+	for i, s := range t.lines {
+		if i == 0 || s.index < t.recheck {
+			t.recheck = s.index
 		}
-		t.ask, t.checking, t.base = oldest, true, base
 	}
 }
 
-// checked takes in that the lines of an answer were judged.
-func (t *takeover) checked(a *Answer) {
-	if t.checking && a.Asked > 0 && a.Asked <= t.ask {
-		t.ask, t.checking = 0, false
+// checked takes in that the lines of an answer were judged. A server that has fewer lines than came, of which next would be
+// the following one, is asked on.
+func (t *takeover) checked(a *Answer, next int64) {
+	if t.recheck > 0 && a.Asked > 0 && a.Asked <= t.recheck && (a.Next == 0 || a.Next >= next) {
+		t.recheck = 0
 	}
+}
+
+// remembered returns what came with the index of a line; nil for nothing that is remembered.
+func (t *takeover) remembered(m *chat.Message) *spoken {
+	if i := slices.IndexFunc(t.lines, func(s spoken) bool { return s.index == m.Index }); i >= 0 {
+		return &t.lines[i]
+	}
+	return nil
 }
 
 // other reports whether a line is another one than that which came with its index.
 func (t *takeover) other(m *chat.Message) bool {
-	i := slices.IndexFunc(t.lines, func(s spoken) bool { return s.index == m.Index })
-	return i >= 0 && t.lines[i].text != m.Text && !t.lines[i].time.Equal(m.Time) && !m.Time.IsZero() && !t.lines[i].time.IsZero()
+	s := t.remembered(m)
+	return s != nil && s.text != m.Text && !s.time.Equal(m.Time) && !m.Time.IsZero() && !s.time.IsZero()
 }
+
+// same reports whether a line is the one that came with its index, as far as one can see.
+func (t *takeover) same(m *chat.Message) bool { return t.remembered(m) != nil && !t.other(m) }
 
 // judge returns the index from which on the lines are others, if m, whose index was given out before, shows that; else 0.
 func (t *takeover) judge(m *chat.Message) int64 {
-	asked := t.ask > 0 && !t.checking && m.Index >= t.ask
 	switch other := t.other(m); {
-	case asked && (other || !slices.ContainsFunc(t.lines, func(s spoken) bool { return s.index == m.Index })):
-		return t.ask
+	case t.ends > 0 && m.Index >= t.ends && (other || t.remembered(m) == nil):
+		return t.ends
 	case other:
 		return m.Index
-	case asked: // the server has it, whatever it says
-		t.ask, t.doubted = 0, true
 	}
 	return 0
 }
@@ -125,21 +146,24 @@ func (t *takeover) after(p chat.Position) int64 {
 	generation, _ := strconv.Atoi(p.ID) // "" is 0
 	index := max(p.Index, 1)
 	for _, c := range t.cuts {
-		if c.generation > generation {
+		if c.generation > generation && c.from < p.Index && p.Index <= c.to {
 			index = min(index, c.from)
 		}
 	}
 	return index
 }
 
-// cut takes in that the lines from one index on and before another are others. behind is the place of the last one that
-// lost its index, if lines came behind it.
-func (t *takeover) cut(from, to int64, behind chat.Position) {
-	t.ask, t.checking = 0, false
+// cut takes in that the lines of these ranges are others.
+func (t *takeover) cut(ranges []cut) {
+	t.ends = 0
 	t.count++
-	t.cuts = slices.DeleteFunc(t.cuts, func(c cut) bool { return c.from >= from && c.to <= to })
-	t.cuts = append(t.cuts, cut{from, to, t.count, behind})
+	for _, r := range ranges {
+		r.generation = t.count
+		t.cuts = append(slices.DeleteFunc(t.cuts, func(c cut) bool { return c.from >= r.from && c.to <= r.to }), r)
+	}
 	t.lines = slices.Concat(t.lines[t.oldest:], t.lines[:t.oldest])
-	t.lines = slices.DeleteFunc(t.lines, func(s spoken) bool { return s.index >= from && s.index < to })
+	t.lines = slices.DeleteFunc(t.lines, func(s spoken) bool {
+		return slices.ContainsFunc(ranges, func(r cut) bool { return s.index >= r.from && s.index < r.to })
+	})
 	t.oldest = 0
 }

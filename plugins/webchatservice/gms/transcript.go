@@ -51,12 +51,7 @@ func (t *Transcript) place(index int64) chat.Position {
 }
 
 // Asks is the index from which on the server should be asked for lines.
-func (t *Transcript) Asks() int64 {
-	if t.takeover.ask > 0 {
-		return t.takeover.ask
-	}
-	return t.Next
-}
+func (t *Transcript) Asks() int64 { return t.takeover.asks(t.Next) }
 
 // Take takes in what an answer brought, whose lines are then the event's. raw is the envelope for the event; with one
 // there is always an event, without only if there is something to tell.
@@ -66,7 +61,7 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 	}
 	if a.StatusCode == StatusOK {
 		if was := t.Session.Alias; t.keys(a.Session) && was != "" {
-			t.takeover.check(t.Next)
+			t.takeover.check()
 		}
 	}
 	ev = chat.Event{Unavailable: a.StatusCode == StatusRetry, IdleCountdown: a.Idle, Raw: raw}
@@ -78,7 +73,7 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 		for i := range a.Messages {
 			m := &a.Messages[i]
 			// An old node may send everything, whatever it was asked for (wire-gms Uncertain 16).
-			if m.Index != 0 && !t.take(m) {
+			if m.Index != 0 && !t.take(m, &a) {
 				continue
 			}
 			t.line(m)
@@ -88,7 +83,7 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 			ev.Messages = a.Messages[:len(ev.Messages)+1]
 		}
 		t.known = min(t.known, t.Next) // what comes from now on is new
-		t.takeover.checked(&a)
+		t.takeover.checked(&a, t.Next)
 		ev.Ended = a.Ended
 	}
 	if ev.Ended {
@@ -114,12 +109,13 @@ func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool
 	return ev, raw != nil || len(ev.Messages) > 0 || ev.Ended || ev.Session != nil
 }
 
-// take takes in a line that has an index, and reports whether it is new. It says where in the transcript the line is.
-func (t *Transcript) take(m *chat.Message) bool {
+// take takes in a line of an answer that has an index, and reports whether it is new. It says where in the transcript the line
+// is.
+func (t *Transcript) take(m *chat.Message, a *Answer) bool {
 	if m.Index < t.Next { // else it is new, as almost always
 		if t.seen.has(m.Index) || m.Index < t.from {
 			if at := t.takeover.judge(m); at > 0 {
-				t.takeOver(at)
+				t.takeOver(at, a)
 			}
 		}
 	}
@@ -172,18 +168,28 @@ func (t *Transcript) before(index int64) int64 {
 	return t.from - 1
 }
 
-// takeOver takes in that the lines from index on are others than those that came, but for those that have come from the
-// server that took over.
-func (t *Transcript) takeOver(index int64) {
-	t.from = min(t.from, index)
-	if base := t.takeover.base; t.takeover.checking && index < base && base < t.Next {
-		t.takeover.cut(index, base, t.place(base-1))
-		t.seen.cut(index, base)
-		return
+// takeOver takes in that the lines from index on are others than those that came, but for those that an answer has.
+func (t *Transcript) takeOver(index int64, a *Answer) {
+	var ranges []cut
+	from := index
+	for i := range a.Messages {
+		if m := &a.Messages[i]; m.Index >= from && t.seen.has(m.Index) && t.takeover.same(m) {
+			if m.Index > from {
+				r := cut{from: from, to: m.Index}
+				if last := t.before(m.Index); last >= from {
+					r.behind = t.place(last)
+				}
+				ranges = append(ranges, r)
+			}
+			from = m.Index + 1
+		}
 	}
-	t.takeover.cut(index, math.MaxInt64, chat.Position{})
-	t.seen.cut(index, math.MaxInt64)
-	t.Next = min(t.Next, index)
+	ranges = append(ranges, cut{from: from, to: math.MaxInt64})
+	for _, r := range ranges {
+		t.seen.cut(r.from, r.to)
+	}
+	t.takeover.cut(ranges)
+	t.Next, t.from = min(t.Next, from), min(t.from, index)
 }
 
 // Extract takes the lines with an index from first on and before end out of an answer, as a caller asked for
