@@ -30,6 +30,8 @@ type wire struct {
 	driver func(t *testing.T, sim *chatsim.Server, o *chat.Options, timeout time.Duration) chat.Driver
 	// send is the operation that carries a visitor's line, as in chatsim.Request.
 	send string
+	// delivery is the operation whose answer brings lines, as a JSON object.
+	delivery string
 	// fault is what goes wrong with single requests on this wire.
 	fault func(rng *rand.Rand) chatsim.Fault
 	// silence is the longest time after which a link that has become silent is found to be dead, when the visitor says
@@ -38,23 +40,21 @@ type wire struct {
 	// openRequests and callRequests are how many requests Open and another call make one after the other, each with its own
 	// time-out, if the server does not answer. With CometD a chat that lost its link is attached again before a request.
 	openRequests, callRequests int
-	// address is the option that holds the server's address, as errors name it.
-	address string
 }
 
 // wireTable has the wires that there are.
 var wireTable = []wire{
 	{
 		name: "REST", on: onSim, driver: restDriver, fault: restFault,
-		send: "send", openRequests: 1, callRequests: 1, silence: 20 * time.Second, address: "webchat.dataURL",
+		send: "send", delivery: "refresh", openRequests: 1, callRequests: 1, silence: 20 * time.Second,
 	},
 	{
 		name: "CometD/" + websockets, on: onCarrier(websockets), driver: carrierDriver(websockets), fault: cometdsim.New(nil).RandomFault,
-		send: "sendMessage", openRequests: 3, callRequests: 2, silence: 40 * time.Second, address: "webchat.cometD.cometURL",
+		send: "sendMessage", delivery: chatsim.OpPush, openRequests: 3, callRequests: 2, silence: 40 * time.Second,
 	},
 	{
 		name: "CometD/" + longPolling, on: onCarrier(longPolling), driver: carrierDriver(longPolling), fault: cometdsim.New(nil).RandomFault,
-		send: "sendMessage", openRequests: 1, callRequests: 2, silence: 80 * time.Second, address: "webchat.cometD.cometURL",
+		send: "sendMessage", delivery: chatsim.OpPush, openRequests: 1, callRequests: 2, silence: 80 * time.Second,
 	},
 }
 

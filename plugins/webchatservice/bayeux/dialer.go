@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -73,6 +74,8 @@ func NewDialer(address string, o *DialerOptions) *Dialer {
 	return d
 }
 
+var errExtension = errors.New("the server uses a websocket extension that nobody asked for")
+
 // dial opens a websocket. unusable reports that the server was reached and did not open one: another carrier may work.
 func (d *Dialer) dial(ctx context.Context, op string, h HTTP, jar *Jar, limit time.Duration) (conn *websocket.Conn, unusable bool, e *chat.Error) {
 	e = h.Upgrade(ctx, op, limit, func(limited context.Context, header http.Header) (*http.Response, error) {
@@ -94,6 +97,12 @@ func (d *Dialer) dial(ctx context.Context, op string, h HTTP, jar *Jar, limit ti
 			return &readAhead{Conn: conn}, nil
 		}
 		c, resp, err := socket.DialContext(limited, d.address, header)
+		if err == nil && resp.Header.Get("Sec-WebSocket-Extensions") != "" {
+			// None was asked for (RFC 6455 4.1). Compression would get round the limit of a message.
+			_ = c.Close()
+			unusable = true
+			return nil, errExtension
+		}
 		if err == nil && unhook() {
 			conn = c
 			return resp, nil

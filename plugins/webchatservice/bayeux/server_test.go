@@ -1,6 +1,7 @@
 package bayeux_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -32,6 +33,7 @@ type server struct {
 	t       *testing.T
 	network *chatsim.Network
 	http    http.Server
+	raw     func(key string, rw *bufio.ReadWriter) // if set, has each websocket before it is one; set before the first
 
 	mu       sync.Mutex // guards what follows
 	took     []fields   // messages that came
@@ -107,6 +109,14 @@ func both(t *testing.T, f func(t *testing.T, s *server, c *client)) {
 
 // ServeHTTP implements [http.Handler].
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.raw != nil && websocket.IsWebSocketUpgrade(r) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			defer conn.Close() //nolint:errcheck // it is at its end
+			s.raw(r.Header.Get("Sec-WebSocket-Key"), rw)
+		}
+		return
+	}
 	if websocket.IsWebSocketUpgrade(r) {
 		conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
 		if err == nil {

@@ -213,6 +213,10 @@ func (c *Client) connected(op string, s *socket, r *message, e *chat.Error) *cha
 		c.suspend(e) // the session goes on where it came from, but what was pushed into the websocket may be lost
 		c.told = false
 		return nil
+	case e != nil && c.failures > 0 && (e.Code == chat.CodeBadAnswer || e.Code == chat.CodeTooLarge):
+		// What cannot be read cannot be acknowledged, so the server would send it again with each connect of this session.
+		c.plan = planHandshake
+		return e
 	case e != nil:
 		return e
 	}

@@ -1,6 +1,7 @@
 package chatsim
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -89,7 +90,7 @@ func (x *Exchange) Send(status int, contentType string, body []byte) {
 	if f.Truncate > 0 {
 		body = body[:min(f.Truncate, len(body))]
 	}
-	h.Set("Content-Length", strconv.FormatInt(f.Pad+int64(len(body)), 10))
+	h.Set("Content-Length", strconv.FormatInt(cmp.Or(f.Announce, f.Pad+int64(len(body))), 10))
 	x.Note(status) // before the client can know
 	x.W.WriteHeader(status)
 	if !x.pad(f.Pad) {

@@ -94,6 +94,8 @@ type Fault struct {
 	Cut int
 	// Pad sends so many bytes of white space before the body.
 	Pad int64
+	// Announce, if not 0, is how long the body, or the frame on a websocket, claims to be. It ends where it ends.
+	Announce int64
 	// Slow spreads the sending of the body over this time.
 	Slow time.Duration
 

@@ -151,6 +151,7 @@ func (a *attempt) broken(err error) *chat.Error {
 	}
 	var dns *net.DNSError
 	var timeout net.Error
+	refusal, refusalHint, refused := tlsRefusal(e.Err, a.w.Option)
 	switch {
 	case a.ctx.Err() != nil:
 		e.Code, e.Text, e.Err = chat.CodeCanceled, "given up "+before, context.Cause(a.ctx)
@@ -173,6 +174,8 @@ func (a *attempt) broken(err error) *chat.Error {
 	case errors.As(err, &dns):
 		e.Text = "no such host: " + dns.Name
 		e.Hint = "check " + a.w.Option + " and the name service"
+	case refused:
+		e.Text, e.Hint = refusal, refusalHint
 	case wrote:
 		e.Text = "the connection broke " + before + ": " + e.Err.Error()
 	default:

@@ -39,6 +39,7 @@ type frame struct {
 	fragment int
 	pings    bool // between fragments
 	cut      int
+	announce int64
 	slow     time.Duration
 	pong     bool
 	close    int // a close frame with this code and text
@@ -228,7 +229,7 @@ func (k *socket) reply(messages [][]byte, fault *chatsim.Fault) {
 	if fault.Pad > 0 {
 		data = append(bytes.Repeat([]byte{' '}, int(fault.Pad)), data...)
 	}
-	k.send(frame{data: data, binary: fault.Binary, fragment: fault.Fragment, pings: detailsOf(fault).Ping, cut: fault.Cut, slow: fault.Slow})
+	k.send(frame{data: data, binary: fault.Binary, fragment: fault.Fragment, pings: detailsOf(fault).Ping, cut: fault.Cut, announce: fault.Announce, slow: fault.Slow})
 }
 
 // send queues a frame.
@@ -291,6 +292,9 @@ func (k *socket) writeFrame(f frame) error {
 			return err
 		}
 		return net.ErrClosed // and the connection ends here
+	case f.announce > 0:
+		_, err := k.conn.NetConn().Write(appendFrame(nil, websocket.TextMessage, true, f.data, int(f.announce)))
+		return err
 	case f.fragment > 0:
 		return k.writeFragments(f)
 	case f.slow > 0:
