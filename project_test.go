@@ -98,8 +98,11 @@ var notDrivers = []string{service, service + "/chat", service + "/chattest", ser
 // shared are the packages that a driver may depend on.
 var shared = []string{service + "/chat", service + "/bayeux", service + "/gms", service + "/wirejson"}
 
+// exampleDriver is the driver that the manual shows; it keeps the rules of one.
+const exampleDriver = service + "/chattest/pigeon"
+
 func isDriver(p string) bool {
-	return under(p, service) && !slices.ContainsFunc(notDrivers, func(n string) bool {
+	return p == exampleDriver || under(p, service) && !slices.ContainsFunc(notDrivers, func(n string) bool {
 		return p == n || n != service && under(p, n)
 	})
 }

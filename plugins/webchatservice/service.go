@@ -116,11 +116,14 @@ func (s *Service) Start(_ context.Context, c *bus.Client) error {
 	if err := s.opts.check(); err != nil {
 		return err
 	}
-	cfg := DefaultConfig(s.opts.Drivers...)
+	var cfg Config
 	if s.opts.Config != nil {
 		cfg = *s.opts.Config
-	} else if err := c.ConfigureFrom(Section, &cfg); err != nil {
-		return err
+	} else {
+		cfg = DefaultConfig(s.opts.Drivers...) // many services of one program have no need for it
+		if err := c.ConfigureFrom(Section, &cfg); err != nil {
+			return err
+		}
 	}
 	s.client = c
 	s.deps = deps{
