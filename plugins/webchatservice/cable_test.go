@@ -154,7 +154,7 @@ func (k *cableConn) await() {
 		case closed, late, left <= 0, k.cable.trickles() == 0:
 			return // the connection itself says what it is
 		}
-		time.Sleep(min(left, 20*time.Millisecond))
+		<-time.After(min(left, 20*time.Millisecond)) // in a bubble
 	}
 }
 
