@@ -281,27 +281,36 @@ func TestConduct(t *testing.T) {
 	}
 }
 
-// bubblesOf returns the functions of the files that open a synctest bubble.
+// bubblesOf returns the functions of the files that open a synctest bubble, also by calling one of the others.
 func bubblesOf(files map[string]*ast.File) map[string]bool {
 	found := map[string]bool{}
-	for _, f := range files {
-		for _, d := range f.Decls {
-			fn, ok := d.(*ast.FuncDecl)
-			if !ok || fn.Recv != nil || fn.Body == nil {
-				continue
-			}
-			ast.Inspect(fn.Body, func(n ast.Node) bool {
-				if sel, ok := n.(*ast.SelectorExpr); ok {
-					x, _ := sel.X.(*ast.Ident)
-					if x != nil && x.Name == "synctest" && sel.Sel.Name == "Test" {
-						found[fn.Name.Name] = true
-					}
+	for before := -1; before < len(found); {
+		before = len(found)
+		for _, f := range files {
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Body != nil && opensBubble(fn.Body, found) {
+					found[fn.Name.Name] = true
 				}
-				return true
-			})
+			}
 		}
 	}
 	return found
+}
+
+// opensBubble reports whether a body calls synctest.Test or one of the functions.
+func opensBubble(body *ast.BlockStmt, functions map[string]bool) (opens bool) {
+	ast.Inspect(body, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			x, _ := n.X.(*ast.Ident)
+			opens = opens || x != nil && x.Name == "synctest" && n.Sel.Name == "Test"
+		case *ast.CallExpr:
+			id, _ := n.Fun.(*ast.Ident)
+			opens = opens || id != nil && functions[id.Name]
+		}
+		return true
+	})
+	return opens
 }
 
 // misconduct returns one line for each thing that a file of this project does
