@@ -39,14 +39,22 @@ func (o *Options) check() error {
 		"give these to the driver, in its chat.Options")
 }
 
-// accept makes cfg the configuration, from the next session on. whole says that it must do to begin one with: a missing
-// address is an error then. After an error all is as it was.
+// accept makes cfg the configuration, from the next session on. maxMessageLength and masks count at once: they judge one
+// text at a time, and nothing in a session depends on what they were. whole says that cfg must do to begin a session
+// with: a missing address is an error then. After an error all is as it was.
 func (s *Service) accept(cfg Config, whole bool) error {
 	w, err := cfg.judge(s.opts.Drivers)
 	if err != nil {
 		return err
 	}
 	cfg = cfg.withDefaults()
+	for path, data := range map[string]*map[string]any{
+		"webchat.userData": &cfg.UserData, "webchat.transport.interactionData": &cfg.Transport.InteractionData,
+	} {
+		if *data, err = plainData(*data); err != nil {
+			return failure(ErrInvalidConfig, "", fmt.Errorf("%s: %w", path, err), "")
+		}
+	}
 	client, made, err := s.opts.network(&cfg)
 	if err != nil {
 		return err
@@ -116,16 +124,25 @@ type drivers struct {
 	idle    []chat.IdleCloser // drivers made so far, with connections to be cleaned up
 }
 
-// getLocked returns the driver for the configuration cfg.
-func (d *drivers) getLocked(cfg *Config) (chat.Driver, error) {
-	if d.current == nil {
-		made, err := d.make(cfg, d.client)
-		if err != nil {
-			return nil, err
-		}
-		d.useLocked(made)
+// prepareDriver sees to it that there is a driver for the configuration. It makes one with no lock held, since factories
+// are other people's code.
+func (s *Service) prepareDriver() error {
+	s.mu.Lock()
+	current, cfg, client := s.drivers.current, s.cfg, s.drivers.client
+	s.mu.Unlock()
+	if current != nil {
+		return nil
 	}
-	return d.current, nil
+	made, err := s.drivers.make(&cfg, client)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drivers.current == nil { // else somebody was faster
+		s.drivers.useLocked(made)
+	}
+	return nil
 }
 
 // useLocked makes driver the one for the configuration; nil: one is made when it is needed.
@@ -151,10 +168,16 @@ func (d *drivers) make(cfg *Config, client *http.Client) (chat.Driver, error) {
 	if err != nil {
 		return nil, err // never: accept has looked
 	}
-	made, err := w.factory.New(w.config, &chat.Options{
-		Client: client, Dial: d.opts.Dial, Headers: headers, Authorization: d.opts.Authorization,
-		Logger: d.log.With("wire", w.factory.Name),
+	var made chat.Driver
+	odd := contained(func() {
+		made, err = w.factory.New(w.config, &chat.Options{
+			Client: client, Dial: d.opts.Dial, Headers: headers, Authorization: d.opts.Authorization,
+			Logger: d.log.With("wire", w.factory.Name),
+		})
 	})
+	if odd != nil {
+		err = fmt.Errorf("factory %s did not return: %w", w.factory.Name, odd)
+	}
 	if err != nil {
 		return nil, failure(ErrInvalidConfig, "", err, "")
 	}

@@ -77,7 +77,7 @@ func (c connecting) connect(dial dialer) (Answer, error) {
 	}
 	c.unlock()
 	base := conn.Position()
-	first, err := conn.Receive(c.ctx) // returns at once, with the answer
+	first, err := c.received() // returns at once, with the answer
 	if err != nil {
 		first = chat.Event{Position: c.place}
 	}
@@ -111,7 +111,7 @@ func (c connecting) connect(dial dialer) (Answer, error) {
 func (c connecting) dial(dial dialer) (chat.Conn, error) {
 	wait := newBackoff(300 * time.Millisecond)
 	for try := 1; ; try++ {
-		conn, err := dial(c.ctx)
+		conn, err := c.attempt(dial)
 		if err == nil {
 			return conn, nil
 		}
@@ -126,6 +126,14 @@ func (c connecting) dial(dial dialer) (chat.Conn, error) {
 			return nil, err
 		}
 	}
+}
+
+// attempt opens the connection once. A driver that does not return costs the attempt.
+func (c connecting) attempt(dial dialer) (conn chat.Conn, err error) {
+	if odd := contained(func() { conn, err = dial(c.ctx) }); odd != nil {
+		return nil, driverError(c.deps.log, "open", odd)
+	}
+	return conn, err
 }
 
 // activateLocked makes the session active, publishes that, takes in what the server's answer brought, and starts to
@@ -168,6 +176,8 @@ func (c connecting) failed(err error) error {
 	given := c.state == StateEnding
 	var out error
 	switch {
+	case c.abandoned:
+		out = bus.ErrStopped
 	case given:
 		out = failure(ErrStartEnded, commandOf(c.how), err, "")
 	case c.how == StateRestoring:
@@ -188,8 +198,14 @@ func (c connecting) failed(err error) error {
 	return out
 }
 
-// undo ends a chat that was given up while it began.
+// undo ends a chat that was given up while it began; one that is abandoned stays on the server.
 func (c connecting) undo() error {
+	c.mu.Lock()
+	abandoned := c.abandoned
+	c.mu.Unlock()
+	if abandoned {
+		return c.failed(nil)
+	}
 	answer, told, err := c.tellEnd()
 	c.lock()
 	c.ending.answer = answer

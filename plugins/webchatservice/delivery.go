@@ -42,6 +42,9 @@ func (b *outbox) next() *outgoing {
 		}
 		m, now := b.queue[0], time.Now()
 		expires := m.created.Add(b.deps.limits.outboxAge)
+		if m.doubtful && expires.Before(b.notBefore) { // the transcript may show it until then
+			expires = b.notBefore
+		}
 		if !now.Before(expires) {
 			b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", m.lastErr,
 				fmt.Sprintf("it waited for the network for %v", b.deps.limits.outboxAge)))
@@ -80,7 +83,7 @@ func (b *outbox) next() *outgoing {
 
 // deliver makes one try with a message.
 func (b *outbox) deliver(m *outgoing) {
-	receipt, err := b.conn.Send(b.ctx, m.action)
+	receipt, err := b.sent(b.ctx, m.action)
 
 	b.lock()
 	defer b.unlock()

@@ -116,7 +116,7 @@ func (s *session) tellEnd() (answer Answer, told bool, err error) {
 	wait := newBackoff(250 * time.Millisecond)
 	for try := 1; ; try++ {
 		var receipt chat.Receipt
-		receipt, err = s.conn.Send(ctx, chat.Action{Kind: chat.ActionEnd})
+		receipt, err = s.sent(ctx, chat.Action{Kind: chat.ActionEnd})
 		if err == nil {
 			return s.answer(receipt.Answer), true, nil
 		}

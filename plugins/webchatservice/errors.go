@@ -38,9 +38,9 @@ var (
 	// ErrNotSent: the server surely does not have the message, and will not get it: the session ended, it
 	// waited too long, the server refused it, or failed and does not show it. Returned by the commands that send one.
 	ErrNotSent = &bus.Error{Code: "webchat.not-sent", Text: "message was not sent"}
-	// ErrSendUnknown: the connection broke while the message was under way, and the transcript did
-	// not show it in time. It is not sent again by itself. Returned by the commands that
-	// send one.
+	// ErrSendUnknown: the connection broke while the message was under way, and the transcript did not show it in
+	// time; or another service has taken the session up, and goes on with the message. It is not sent again by
+	// itself. Returned by the commands that send one.
 	ErrSendUnknown = &bus.Error{Code: "webchat.send-unknown", Text: "send unknown"}
 	// ErrWithdrawn: the caller's context ended, or discard was called, before the message was under way; it is
 	// not sent. Returned by the commands that send one; who waits with Call, on the context that ended, gets
@@ -85,7 +85,7 @@ var (
 	// ErrSessionOver: restore of a session that the server says is over; it was cleared.
 	ErrSessionOver = &bus.Error{Code: "webchat.session-over", Text: "customer disconnected, conversation ended"}
 	// ErrSessionMoved: another service has taken the session up: this one knows no more of it. Returned by restore and
-	// asyncRestore; it is also why messages are not sent that waited here.
+	// asyncRestore; it is also the cause in the errors of messages that waited here.
 	ErrSessionMoved = &bus.Error{Code: "webchat.session-moved", Text: "chat session was taken up by another service"}
 	// ErrRestoreFailed: restore could not reach the server; the stored session is kept.
 	ErrRestoreFailed = &bus.Error{Code: "webchat.restore-failed", Text: "chat session could not be restored"}

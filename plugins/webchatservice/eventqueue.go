@@ -28,10 +28,23 @@ func (q *eventQueue) push(p publication) {
 // maxSpareQueue is for how many events a queue may have room that is kept for the next batch.
 const maxSpareQueue = 8
 
-// flush publishes what is queued, or leaves it to the goroutine that does so already.
-func (q *eventQueue) flush() { q.flushWith(q.ctx) }
+// flush publishes what is queued, or leaves it to the goroutine that does so already. Inline subscribers run in the
+// goroutine that publishes, and may end it. The caller's one has more to do, so another one publishes.
+func (q *eventQueue) flush() {
+	for q.waits() {
+		_ = contained(func() { q.flushWith(q.ctx) }) // if it was ended, another one goes on
+	}
+}
 
-// flushWith is flush with another context: that of a handoff, or the queue's own.
+// waits reports whether there are events that no goroutine publishes.
+func (q *eventQueue) waits() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.queue) > 0 && !q.publishing
+}
+
+// flushWith is flush in the caller's goroutine, with another context: that of a handoff, or the queue's own. A caller
+// whose goroutine is ended by it flushes what is left.
 func (q *eventQueue) flushWith(ctx context.Context) {
 	q.mu.Lock()
 	if q.publishing {

@@ -132,7 +132,7 @@ func (in SendFileIn) open() (u chat.Upload, closer func(), err error) {
 	closer = func() {}
 	switch {
 	case f.Content != nil:
-		u.Content = f.Content
+		u.Content = containedReader{f.Content}
 		if f.Size > 0 {
 			u.Size = f.Size
 		}
@@ -224,6 +224,17 @@ func (s *session) sendFile(ctx context.Context, files chat.Filer, in SendFileIn,
 		}
 	}
 	return SendFileOut{}, requestError("sendFile", err)
+}
+
+// containedReader is a reader of the program's. It fails when that panics or ends its goroutine: whoever sends the file
+// reads it in a goroutine on which others depend.
+type containedReader struct{ content io.Reader }
+
+func (r containedReader) Read(p []byte) (n int, err error) {
+	if odd := contained(func() { n, err = r.content.Read(p) }); odd != nil {
+		return 0, fmt.Errorf("the reader did not return: %w", odd)
+	}
+	return n, err
 }
 
 // cappedFile is a file whose size is not known before: it fails as soon as it is larger than the server's limits

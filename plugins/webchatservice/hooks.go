@@ -28,8 +28,9 @@ var (
 )
 
 // PreProcessor changes a line before it is published. It gets the normalised line and returns what
-// takes its place; nil keeps it. Index, ID and Original stay what they are. It runs in the goroutine
-// that receives, without any lock, and must not change what the line points to.
+// takes its place; nil keeps it. Index, ID and Original stay what they are. The lines behind wait for it.
+// It runs without any lock, and must not change what the line points to. One that panics or ends its
+// goroutine changes nothing, and is logged.
 type PreProcessor func(m Message) *Message
 
 // RegisterPreProcessorIn are the options of registerPreProcessor.
@@ -217,13 +218,14 @@ func (h *hooks) setPreview(f func() string) {
 	h.preview = f
 }
 
-// typed returns the text of the registered input.
-func (h *hooks) typed() string {
+// typed returns the text of the registered input; "" if that did not return.
+func (h *hooks) typed() (text string, odd *misbehaviour) {
 	h.mu.Lock()
 	f := h.preview
 	h.mu.Unlock()
 	if f == nil {
-		return ""
+		return "", nil
 	}
-	return f()
+	odd = contained(func() { text = f() })
+	return text, odd
 }

@@ -26,17 +26,25 @@ type monitor struct {
 func (m *monitor) lock() { m.mu.Lock() }
 
 // unlock lets go of the lock. Then it does what was put off, and publishes what was queued.
-func (m *monitor) unlock() { m.unlockWith(m.events.ctx) }
+func (m *monitor) unlock() {
+	m.letGo()
+	m.events.flush()
+}
 
-// unlockWith is unlock that publishes with ctx: see eventQueue.
+// unlockWith is unlock that publishes with ctx, in this goroutine: see eventQueue.
 func (m *monitor) unlockWith(ctx context.Context) {
+	m.letGo()
+	m.events.flushWith(ctx)
+}
+
+// letGo lets go of the lock, and does what was put off.
+func (m *monitor) letGo() {
 	later := m.later
 	m.later = nil
 	m.mu.Unlock()
 	for _, f := range later {
 		f()
 	}
-	m.events.flushWith(ctx)
 }
 
 // laterLocked puts f off until after unlocking: the code of others, and what may wait.

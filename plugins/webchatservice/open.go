@@ -82,11 +82,15 @@ func (c *Chat) subscribe() error {
 func follow[T any](c *Chat, event bus.EventOf[T], f func(T)) error {
 	sub, err := bus.Subscribe(c.client, event, func(_ context.Context, e bus.Event[T]) {
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		if !c.over {
 			f(e.Data)
 			close(c.changed)
 			c.changed = make(chan struct{})
+		}
+		over := c.over
+		c.mu.Unlock()
+		if over {
+			c.unsubscribe()
 		}
 	})
 	if err == nil {
@@ -135,7 +139,6 @@ func (c *Chat) Lines(ctx context.Context) iter.Seq[Message] {
 			}
 			c.mu.Unlock()
 			if over {
-				c.unsubscribe()
 				return
 			}
 			select {
@@ -164,8 +167,14 @@ func (c *Chat) Err() error {
 }
 
 // Say sends a line and returns when the server has it. The error is that of [SendMessage]: it says whether the line may
-// have reached the server.
+// have reached the server. When the chat is over it matches [ErrNoSession].
 func (c *Chat) Say(ctx context.Context, text string) error {
+	c.mu.Lock()
+	over := c.over
+	c.mu.Unlock()
+	if over { // another chat may have begun since
+		return failure(ErrNoSession, "sendMessage", nil, "")
+	}
 	send, err := SendMessage.Bind(c.client)
 	if err != nil {
 		return err

@@ -124,3 +124,36 @@ func TestLinesOfAClosedBus(t *testing.T) {
 		}
 	})
 }
+
+// A chat that is over says nothing in the one that has begun since.
+func TestSayAfterTheEnd(t *testing.T) {
+	opened(t, func(t *testing.T, r *rig, m *chattest.Memory, c *webchatservice.Chat) {
+		require.NoError(t, c.End(t.Context()))
+		synctest.Wait()
+		r.begin()
+		require.ErrorIs(t, c.Say(t.Context(), "to whom?"), webchatservice.ErrNoSession)
+		assert.Empty(t, m.VisitorLines("chat-2"))
+	})
+}
+
+// A chat that is over holds on to nothing, also when nobody asks for its lines.
+func TestOpenedAndLeftAlone(t *testing.T) {
+	opened(t, func(t *testing.T, r *rig, _ *chattest.Memory, c *webchatservice.Chat) {
+		subscriptions := func() (n int) {
+			for _, who := range r.svc.Client().Subscribers() {
+				n += len(who)
+			}
+			return n
+		}
+		require.NoError(t, c.End(t.Context()))
+		synctest.Wait()
+		before := subscriptions()
+		for range 3 {
+			next, err := webchatservice.Open(t.Context(), r.app, webchatservice.StartChatIn{})
+			require.NoError(t, err)
+			require.NoError(t, next.End(t.Context()))
+			synctest.Wait()
+		}
+		assert.Equal(t, before, subscriptions())
+	})
+}

@@ -155,6 +155,7 @@ type outgoing struct {
 	underWay    bool      // its turn has come, and it is not settled
 	requested   bool      // its request may have reached the server
 	doubtful    bool      // restored: its request may have reached the server before
+	stored      bool      // a record may have it: whoever takes that up goes on with the message
 	settleSince time.Time // since when only the transcript can tell what became of it; zero before
 	echoed      bool      // the transcript shows it
 	lineID      string    // the server's id of the line, where the receipt told
@@ -351,6 +352,21 @@ func (b *outbox) abortLocked(why error) {
 			b.settleLocked(m, MessageFailed, failure(ErrNotSent, "sendMessage", why, ""))
 		}
 	}
+}
+
+// openLocked returns the messages that a record has: those whose fate is open, or is to be told.
+func (b *outbox) openLocked() []*outgoing { return slices.Concat(b.untold, b.unsent, b.queue) }
+
+// movedLocked settles all that is left, because another service has taken the session up. What that one has found in
+// the record it sends.
+func (b *outbox) movedLocked() {
+	why := failure(ErrSessionMoved, "", nil, "")
+	for _, m := range slices.Clone(b.queue) {
+		if m.stored || m.requested {
+			b.settleLocked(m, MessageUnknown, failure(ErrSendUnknown, "sendMessage", why, "the other service goes on with it"))
+		}
+	}
+	b.abortLocked(why)
 }
 
 // abortPendingLocked settles what is not under way.

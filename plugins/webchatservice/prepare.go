@@ -38,22 +38,34 @@ func (h *hooks) prepare(log *slog.Logger, wire []chat.Message, restoring bool) (
 				l.hidden = make(map[int]struct{})
 			}
 			l.hidden[i] = struct{}{}
-			continue
 		}
-		for _, p := range processors {
-			p.process(log, m)
-		}
+	}
+	if len(processors) > 0 {
+		l.process(log, processors)
 	}
 	return l
 }
 
-// process lets the pre-processor change a line. One that panics changes nothing.
-func (p processor) process(log *slog.Logger, m *Message) {
-	defer func() {
-		if v := recover(); v != nil {
-			log.Error("pre-processor panicked", "panic", v)
+// process lets the pre-processors change the lines that are not hidden, each by all of them in turn. One that panics or
+// ends its goroutine changes nothing.
+func (l *lines) process(log *slog.Logger, processors []processor) {
+	for next := 0; next < len(l.messages)*len(processors); next++ {
+		odd := contained(func() {
+			for ; next < len(l.messages)*len(processors); next++ {
+				i := next / len(processors)
+				if _, hidden := l.hidden[i]; !hidden {
+					processors[next%len(processors)].process(&l.messages[i])
+				}
+			}
+		})
+		if odd != nil {
+			odd.record(log, "pre-processor")
 		}
-	}()
+	}
+}
+
+// process lets the pre-processor change a line.
+func (p processor) process(m *Message) {
 	if out := p.f(*m); out != nil {
 		changed := *out
 		changed.Index, changed.ID, changed.Original, changed.Restoring = m.Index, m.ID, m.Original, m.Restoring

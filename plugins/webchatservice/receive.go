@@ -40,6 +40,7 @@ func (r receiver) receiveOn(ctx context.Context, woken bool) {
 	returned := false
 	defer func() {
 		if !returned {
+			r.events.flush()
 			r.receiveElsewhere()
 		}
 	}()
@@ -72,7 +73,7 @@ func (r receiver) loop(ctx context.Context, woken bool) {
 					return
 				}
 			}
-			if *ev, err = r.conn.Receive(r.ctx); err == nil {
+			if *ev, err = r.received(); err == nil {
 				held = ev
 			}
 		}

@@ -95,12 +95,21 @@ func parseRecord(b []byte) (*record, error) {
 // save stores the session, and reports a failure as an event, too. If another
 // service has taken the session up, it is over here.
 func (s *session) save(ctx context.Context) error {
+	var open []*outgoing
 	err := s.deps.store.save(ctx, s, func() *record {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.saved = time.Now()
+		open = s.outbox.openLocked()
 		return s.recordLocked()
 	})
+	if len(open) > 0 && !errors.Is(err, errMoved) && !errors.Is(err, errReplaced) { // another failure may have stored it
+		s.mu.Lock()
+		for _, m := range open {
+			m.stored = true
+		}
+		s.mu.Unlock()
+	}
 	if errors.Is(err, errMoved) {
 		s.lock()
 		s.movedLocked()
@@ -118,7 +127,7 @@ func (s *session) movedLocked() {
 	}
 	s.typing.stopLocked(false)
 	s.timers.stopLocked()
-	s.outbox.abortLocked(failure(ErrSessionMoved, "", nil, ""))
+	s.outbox.movedLocked()
 	emit(s, SessionMoved, struct{}{})
 	s.becomeLocked(StateReleased)
 }
@@ -156,7 +165,7 @@ func (s *session) recordLocked() *record {
 		final:     s.outbox.stopped,
 	}
 	s.outbox.unsaved = false
-	for _, m := range slices.Concat(s.outbox.untold, s.outbox.unsent, s.outbox.queue) {
+	for _, m := range s.outbox.openLocked() {
 		state := m.state
 		switch {
 		case m.underWay && m.echoed: // the place in the transcript may be behind its line
@@ -220,6 +229,7 @@ func (s *session) reload(r *record) {
 			created:  time.UnixMilli(stored.Created),
 			state:    MessageState(stored.State),
 			doubtful: !r.lastWord(),
+			stored:   true,
 		}
 		if stored.Postback != nil {
 			m.action.Reply, _ = stored.Postback.reply(stored.Type)
@@ -240,7 +250,7 @@ func (s *session) reload(r *record) {
 
 // resumeOutboxLocked goes on with the messages of a stored session, and tells what is known of them.
 func (s *session) resumeOutboxLocked() {
-	for _, m := range slices.Concat(s.outbox.untold, s.outbox.unsent, s.outbox.queue) {
+	for _, m := range s.outbox.openLocked() {
 		s.outbox.emitStateLocked(m, nil)
 	}
 	s.outbox.untold = nil

@@ -77,12 +77,11 @@ func (s *Service) restoreChat(ctx context.Context, in RestoreIn) (Answer, error)
 	if r == nil || r.SessionID == "" {
 		return Answer{}, failure(ErrNothingStored, "restore", nil, "")
 	}
-	s.mu.Lock()
-	driver, err := s.drivers.getLocked(&s.cfg)
-	if err != nil {
-		s.mu.Unlock()
+	if err := s.prepareDriver(); err != nil {
 		return Answer{}, err
 	}
+	s.mu.Lock()
+	driver := s.drivers.current
 	s.mu.Unlock()
 	resumer, ok := driver.(chat.Resumer)
 	if !ok {

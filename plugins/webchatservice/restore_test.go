@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
@@ -348,5 +349,33 @@ func TestLongLivedChatIsRestored(t *testing.T) {
 		require.NoError(t, send(r, "back"))
 		_, err = call(r, webchatservice.FetchHistory, struct{}{})
 		assert.ErrorIs(t, err, webchatservice.ErrNoHistory, "a restore brings everything")
+	})
+}
+
+// A service that stops while it restores leaves the chat alone: it is in the store still.
+func TestStopDuringRestoreKeepsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		opts.Store = webchatservice.NewMemoryStore()
+		r := newRig(t, opts)
+		r.begin()
+		r.stop()
+
+		r = newRig(t, opts)
+		m.Delay(time.Second)
+		restored := start(r, t.Context(), webchatservice.Restore, webchatservice.RestoreIn{})
+		time.Sleep(500 * time.Millisecond)
+		r.stop()
+		_, err := restored.Result(t.Context())
+		require.ErrorIs(t, err, bus.ErrStopped)
+		assert.False(t, m.Ended(id))
+
+		m.Delay(0)
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		require.NoError(t, send(r, "still here"))
 	})
 }

@@ -158,7 +158,7 @@ func or[N int | time.Duration](v, def N) N {
 }
 
 // Stop implements [bus.Stopper]. A session is ended on the server; or left to be restored, where there is
-// a [Store], unless it is being ended already. Stop waits for all goroutines of the service, for as long as ctx lives.
+// a [Store], unless it is being ended already or still starting. Stop waits for all goroutines of the service, for as long as ctx lives.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true

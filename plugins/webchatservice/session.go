@@ -64,6 +64,9 @@ type session struct {
 
 	async bool // long-lived; set before it begins
 
+	// abandoned: the service stops while a stored chat is taken up again, which stays as it is. The monitor guards it.
+	abandoned bool
+
 	// The monitor guards what follows.
 
 	info       chat.Session
@@ -130,8 +133,11 @@ func (s *session) becomeLocked(to State) bool {
 // disconnect ends what the session holds: its goroutines and its connection.
 func (s *session) disconnect() {
 	s.cancel()
-	if s.conn != nil {
-		if err := s.conn.Close(); err != nil {
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		if err := conn.Close(); err != nil {
 			s.deps.log.Debug("closing the connection failed", "error", err)
 		}
 	}
@@ -143,10 +149,16 @@ func (s *session) infoLocked() SessionInfo {
 }
 
 // release gives the session up without ending it: it stays on the server and in the store. Nothing is
-// published. One that is being ended is left to that.
+// published. One that is being ended is left to that. One that is being taken up again is not waited for.
 func (s *session) release(ctx context.Context) {
 	s.lock()
 	defer s.unlock()
+	if s.state == StateRestoring {
+		s.abandoned = true
+		s.becomeLocked(StateEnding) // connect sees to the rest
+		s.cancel()
+		return
+	}
 	if !s.state.live() {
 		return
 	}

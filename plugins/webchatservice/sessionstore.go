@@ -277,9 +277,11 @@ func (st *sessionStore) save(ctx context.Context, s *session, snapshot func() *r
 	for try := 1; ; try++ {
 		revision := st.claim.revision
 		var prior *record
+		strange := false // it is nothing that this program has written
 		if !st.claim.held || st.claimer == nil || try > 1 {
 			var err error
-			if prior, revision, err = st.read(ctx); err != nil && !errors.Is(err, errRecord) {
+			prior, revision, err = st.read(ctx)
+			if strange = errors.Is(err, errRecord); err != nil && !strange {
 				return err
 			}
 		}
@@ -290,9 +292,10 @@ func (st *sessionStore) save(ctx context.Context, s *session, snapshot func() *r
 			if prior != nil {
 				st.claim.generation = prior.Generation + 1
 			}
-		case prior != nil && !st.mine(prior):
+		case strange || prior != nil && !st.mine(prior):
 			st.disown(s)
-			if prior.SessionID == r.SessionID {
+			st.claim = claim{} // the next session of this service is as any other
+			if !strange && prior.SessionID == r.SessionID {
 				return errMoved
 			}
 			return errReplaced
@@ -340,6 +343,15 @@ func (st *sessionStore) drop(ctx context.Context, r *record) error {
 		return err
 	}
 	defer st.release()
+	if st.claimer == nil {
+		now, _, err := st.read(ctx)
+		if err != nil || now == nil {
+			return err
+		}
+		if asLoaded := now.Owner == r.Owner && now.Generation == r.Generation; !asLoaded && !(st.claim.held && st.mine(now)) {
+			return nil
+		}
+	}
 	return st.remove(ctx, r.revision)
 }
 

@@ -3,6 +3,7 @@ package webchatservice_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -297,4 +298,119 @@ func TestRecordsOfEarlierVersions(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A service whose session another one has taken up keeps the next one that it starts, as any other service would.
+func TestChatAfterOneThatMoved(t *testing.T) {
+	onStores(t, func(t *testing.T, m *chattest.Memory, opts *webchatservice.Options) {
+		first := newRig(t, opts)
+		first.begin()
+		second := newRig(t, opts)
+		defer second.stop()
+		_, err := call(second, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		require.ErrorIs(t, send(first, "too late"), webchatservice.ErrSessionMoved)
+		first.take()
+
+		first.begin0()
+		require.NoError(t, send(first, "another chat"))
+		assert.NotContains(t, first.told(), "error")
+		first.stop()
+		third := newRig(t, opts)
+		defer third.stop()
+		_, err = call(third, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		require.NoError(t, send(third, "goes on"))
+		assert.Equal(t, []string{"another chat", "goes on"}, m.VisitorLines("chat-2"))
+	})
+}
+
+// What waits when another service takes the session up is in the record, and sent by that one. So here it is not said to
+// be lost.
+func TestMessageThatWaitsMoves(t *testing.T) {
+	onStores(t, func(t *testing.T, m *chattest.Memory, opts *webchatservice.Options) {
+		first := newRig(t, opts)
+		defer first.stop()
+		first.begin()
+		m.Partition()
+		synctest.Wait()
+		waiting := start(first, t.Context(), webchatservice.SendMessage, webchatservice.SendMessageIn{Message: "once"})
+		time.Sleep(time.Second)
+		record, err := opts.Store.Load(t.Context(), opts.SessionKey)
+		require.NoError(t, err)
+		require.Contains(t, string(record), "once")
+		var taken map[string]any // as another service claims it
+		require.NoError(t, json.Unmarshal(record, &taken))
+		taken["owner"], taken["generation"] = "another", 2
+		record, err = json.Marshal(taken)
+		require.NoError(t, err)
+		require.NoError(t, opts.Store.Save(t.Context(), opts.SessionKey, record))
+		first.take()
+		m.Heal()
+		_, err = waiting.Result(t.Context())
+		require.ErrorIs(t, err, webchatservice.ErrSendUnknown)
+		require.ErrorIs(t, err, webchatservice.ErrSessionMoved)
+		assert.Equal(t, webchatservice.MessageUnknown, payload[webchatservice.MessageStateData](t, first.take(), "messageStateChanged").State)
+		assert.Empty(t, m.VisitorLines(id))
+	})
+}
+
+// A record that has become too old is deleted, unless another service has taken it up meanwhile.
+func TestOldRecordThatIsTakenUpMeanwhile(t *testing.T) {
+	onStores(t, func(t *testing.T, _ *chattest.Memory, opts *webchatservice.Options) {
+		store := opts.Store
+		r := newRig(t, opts)
+		r.begin()
+		r.stop()
+		old, err := store.Load(t.Context(), opts.SessionKey)
+		require.NoError(t, err)
+		time.Sleep(time.Hour)
+
+		var taken map[string]any
+		require.NoError(t, json.Unmarshal(old, &taken))
+		taken["owner"], taken["generation"] = "another", 2
+		fresh, err := json.Marshal(taken)
+		require.NoError(t, err)
+		opts.Store = overtaken(store, fresh)
+		r = newRig(t, opts)
+		defer r.stop()
+		_, err = call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.ErrorIs(t, err, webchatservice.ErrNothingStored)
+		now, err := store.Load(t.Context(), opts.SessionKey)
+		require.NoError(t, err)
+		assert.Equal(t, string(fresh), string(now))
+	})
+}
+
+// overtaken returns the store with another service that writes record as soon as the record has been loaded.
+func overtaken(store webchatservice.Store, record []byte) webchatservice.Store {
+	var once sync.Once
+	write := func(ctx context.Context, key string) (err error) {
+		once.Do(func() { err = store.Save(ctx, key, record) })
+		return err
+	}
+	if c, ok := store.(webchatservice.Claimer); ok {
+		return overtakenClaimer{c, write}
+	}
+	return overtakenStore{store, write}
+}
+
+type overtakenClaimer struct {
+	webchatservice.Claimer
+	write func(ctx context.Context, key string) error
+}
+
+func (s overtakenClaimer) LoadRevision(ctx context.Context, key string) ([]byte, uint64, error) {
+	record, revision, err := s.Claimer.LoadRevision(ctx, key)
+	return record, revision, errors.Join(err, s.write(ctx, key))
+}
+
+type overtakenStore struct {
+	webchatservice.Store
+	write func(ctx context.Context, key string) error
+}
+
+func (s overtakenStore) Load(ctx context.Context, key string) ([]byte, error) {
+	record, err := s.Store.Load(ctx, key)
+	return record, errors.Join(err, s.write(ctx, key))
 }

@@ -14,7 +14,7 @@ import (
 // [Rejections], and at the Err variables.
 var (
 	Configure = bus.NewCommand[Config, struct{}](Namespace+".configure",
-		"Takes the webchat section of a configuration. During a session it counts from the next one on.")
+		"Takes the webchat section of a configuration. During a session it counts from the next one on, but for maxMessageLength and masks, which count at once.")
 	StartChat = bus.NewCommand[StartChatIn, Answer](Namespace+".startChat",
 		"Starts a session and resolves once the server has accepted it.")
 )
@@ -84,6 +84,13 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 		return Answer{}, err
 	}
 
+	if r.Interaction, err = plainData(r.Interaction); err != nil {
+		return Answer{}, failure(bus.ErrWrongType, "startChat", fmt.Errorf("interactionData: %w", err), "want plain data")
+	}
+	if err := s.prepareDriver(); err != nil {
+		return Answer{}, err
+	}
+
 	s.mu.Lock()
 	if s.stopped {
 		s.mu.Unlock()
@@ -93,11 +100,7 @@ func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error)
 		s.mu.Unlock()
 		return Answer{}, failure(ErrSessionActive, "startChat", nil, "call endChat first")
 	}
-	driver, err := s.drivers.getLocked(&s.cfg)
-	if err != nil {
-		s.mu.Unlock()
-		return Answer{}, err
-	}
+	driver := s.drivers.current
 	r.Async = s.cfg.Async.Enabled
 	if in.Async != nil {
 		r.Async = *in.Async
@@ -144,6 +147,10 @@ func request(in StartChatIn) (chat.Request, map[string]any, error) {
 		if *field == "" {
 			*field = text
 		}
+	}
+	rest, err := plainData(rest)
+	if err != nil {
+		return r, nil, failure(bus.ErrWrongType, "startChat", fmt.Errorf("form: %w", err), "want plain data")
 	}
 	data, err := parseUserData(in.Form["userData"])
 	return r, merged(rest, data), err

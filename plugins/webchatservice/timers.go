@@ -47,14 +47,19 @@ func (t *timers) agentTypingLocked(s *session) {
 	if len(s.roster.typing) == 0 {
 		return
 	}
-	t.agentTyping = time.AfterFunc(s.deps.limits.typing, func() {
+	var timer *time.Timer
+	timer = time.AfterFunc(s.deps.limits.typing, func() {
 		s.lock()
 		defer s.unlock()
+		if t.agentTyping != timer { // there was a further sign meanwhile
+			return
+		}
 		var expired publications
 		s.roster.expireTyping(&expired)
 		s.agentTypingLocked()
 		s.emitAllLocked(expired)
 	})
+	t.agentTyping = timer
 }
 
 func (t *timers) stopLocked() {
@@ -62,6 +67,7 @@ func (t *timers) stopLocked() {
 	t.agentsLeft.stopLocked()
 	if t.agentTyping != nil {
 		t.agentTyping.Stop()
+		t.agentTyping = nil
 	}
 }
 

@@ -188,12 +188,11 @@ func (t *typing) preview() string {
 	if p := t.previewed.Load(); p != nil && *p != "" {
 		return *p
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			t.deps.log.Error("typing preview input panicked", "panic", p)
-		}
-	}()
-	return t.deps.hooks.typed()
+	text, odd := t.deps.hooks.typed()
+	if odd != nil {
+		odd.record(t.deps.log, "typing preview input")
+	}
+	return text
 }
 
 func (t *typing) setPreview(text string) {

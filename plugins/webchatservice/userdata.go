@@ -34,6 +34,9 @@ type SendCustomNoticeIn struct {
 }
 
 func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out UpdateUserDataOut, err error) {
+	if data, err = plainData(data); err != nil {
+		return out, failure(bus.ErrWrongType, "updateUserData", err, "want plain data")
+	}
 	ses, _ := s.live("updateUserData")
 	if ses != nil {
 		updater, ok := ability[chat.DataUpdater](ses.conn, func(c chat.Capabilities) bool { return c.UserData })
@@ -60,6 +63,10 @@ func (s *Service) updateUserData(ctx context.Context, data map[string]any) (out 
 func (s *Service) updateInteractionData(_ context.Context, data map[string]any) (map[string]any, error) {
 	if _, err := s.live("updateInteractionData"); err == nil {
 		return nil, failure(ErrNoInteractionData, "updateInteractionData", nil, "")
+	}
+	data, err := plainData(data)
+	if err != nil {
+		return nil, failure(bus.ErrWrongType, "updateInteractionData", err, "want plain data")
 	}
 	defer s.deps.events.flush()
 	s.mu.Lock()
@@ -91,7 +98,11 @@ func parseUserData(v any) (map[string]any, error) {
 	case nil:
 		return nil, nil
 	case map[string]any:
-		return v, nil
+		plain, err := plainData(v)
+		if err != nil {
+			return nil, failure(ErrUserData, "startChat", err, "want plain data")
+		}
+		return plain, nil
 	case map[string]string:
 		m := make(map[string]any, len(v))
 		for k, text := range v {
@@ -110,6 +121,57 @@ func parseUserData(v any) (map[string]any, error) {
 		return m, nil
 	}
 	return nil, failure(ErrUserData, "startChat", fmt.Errorf("it is %T", v), "want an object, or the JSON of one")
+}
+
+// maxDepth is how deep what is attached may be nested: maps that hold themselves have no end.
+const maxDepth = 1000
+
+// plainData returns a copy of what is attached, made of nil, bool, string, numbers, []any and map[string]any. Its owner may
+// write to the original afterwards. Values of other types become what their JSON form says: methods of theirs are code of
+// the program, which must not run under a lock.
+func plainData(data map[string]any) (map[string]any, error) {
+	if data == nil {
+		return nil, nil
+	}
+	v, err := plain(data, 0)
+	if err != nil {
+		return nil, err
+	}
+	return v.(map[string]any), nil
+}
+
+func plain(v any, depth int) (_ any, err error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("it is nested more than %d deep", maxDepth)
+	}
+	switch v := v.(type) {
+	case nil, bool, string, json.Number, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float32, float64:
+		return v, nil
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			if list[i], err = plain(v[i], depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	case map[string]any:
+		all := make(map[string]any, len(v))
+		for name := range v {
+			if all[name], err = plain(v[name], depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	}
+	var raw []byte
+	if odd := contained(func() { raw, err = marshal(v) }); odd != nil {
+		err = odd
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%T has no JSON form: %w", v, err)
+	}
+	return withDigits(raw)
 }
 
 // pushUserData queues what is attached for the data store, if there is any.
