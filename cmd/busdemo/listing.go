@@ -17,6 +17,7 @@ import (
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/bus/busschema"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/wires"
 )
 
@@ -77,6 +78,7 @@ func ownJSON() map[reflect.Type]*jsonschema.Schema {
 		reflect.TypeFor[webchatservice.SessionData](): object(map[string]*jsonschema.Schema{
 			"sessionID": text, "userId": text, "secureKey": text, "alias": text,
 		}, "sessionID", "userId", "secureKey", "alias"),
+		reflect.TypeFor[chat.JSON]():                {},
 		reflect.TypeFor[webchatservice.Key]():       textOrNumber,
 		reflect.TypeFor[webchatservice.LineID]():    textOrNumber,
 		reflect.TypeFor[webchatservice.PartyID]():   textOrNumber,

@@ -68,7 +68,7 @@ func (p *Postback) text() string {
 // Structured is the structured content of a line.
 type Structured struct {
 	// Content is the content as the wire has it: its items, as they came.
-	Content []json.RawMessage `json:"content,omitempty"`
+	Content []chat.JSON `json:"content,omitempty"`
 	// QuickReplies are answers that are offered; sendMessage sends one as a postback of type quickReply.
 	QuickReplies []chat.QuickReply `json:"quickReplies,omitempty"`
 	// Cards are a card, or those of a carousel; their buttons are answered by a postback of type card.
@@ -76,7 +76,7 @@ type Structured struct {
 	// Picker lets the visitor pick a time or entries of a list; a postback of type datePicker or listPicker answers.
 	Picker *chat.Picker `json:"picker,omitempty"`
 	// Form is a form to fill in, as it came; a postback of type form answers.
-	Form json.RawMessage `json:"form,omitempty"`
+	Form chat.JSON `json:"form,omitempty"`
 }
 
 // structured is what is published of a line's content.
@@ -116,7 +116,7 @@ func (h *hooks) maskContent(s *Structured) *Structured {
 	if s == nil {
 		return nil
 	}
-	items := make([]json.RawMessage, len(s.Content))
+	items := make([]chat.JSON, len(s.Content))
 	for i, item := range s.Content {
 		items[i] = h.maskJSON(item)
 	}

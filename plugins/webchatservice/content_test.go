@@ -30,7 +30,7 @@ func onContent(t *testing.T, f func(t *testing.T, r *rig, m *chattest.Memory)) {
 func TestStructuredContent(t *testing.T) {
 	onContent(t, func(t *testing.T, r *rig, m *chattest.Memory) {
 		m.AgentOffer(id, "Robo", "Pick one", &chat.Content{
-			Items:        []json.RawMessage{json.RawMessage(`{"contentType":"QuickReply"}`)},
+			Items:        []chat.JSON{chat.JSON(`{"contentType":"QuickReply"}`)},
 			QuickReplies: []chat.QuickReply{{Text: "Red", Payload: "RED", Image: "javascript:alert(1)"}, {Text: "Blue", Payload: "BLUE", Image: "https://www.example.net/b.png"}},
 			Cards: []chat.Card{{
 				Title: "Book", Image: "data:image/svg+xml,x", DefaultAction: &chat.CardAction{Type: "Link", URL: " JavaScript:alert(1)"},
@@ -41,7 +41,7 @@ func TestStructuredContent(t *testing.T) {
 				},
 			}},
 			Picker: &chat.Picker{Kind: "date", Title: "When", Times: []chat.PickerTime{{Time: 1767225600000, Duration: 1800}}},
-			Form:   json.RawMessage(`{"a":1}`),
+			Form:   chat.JSON(`{"a":1}`),
 		})
 		d := payload[webchatservice.MessageReceivedData](t, r.take(), "messageReceived")
 		require.Len(t, d.Messages, 1)

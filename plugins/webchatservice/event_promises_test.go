@@ -1,7 +1,6 @@
 package webchatservice_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -132,7 +131,7 @@ func eventPromises() []promise {
 		})},
 		{"6.3", []int{11}, "`messages` and `originalMessages` cannot be paired", "they are the same lines, and each carries its `original`", onLines(func(t *testing.T, r *rig, say func(...chat.Message)) {
 			line := func(i int64) chat.Message {
-				return chat.Message{Kind: chat.KindMessage, Index: i, Position: chat.Position{Index: i + 1}, Raw: json.RawMessage(fmt.Sprintf(`{"index":%d}`, i))}
+				return chat.Message{Kind: chat.KindMessage, Index: i, Position: chat.Position{Index: i + 1}, Raw: chat.JSON(fmt.Sprintf(`{"index":%d}`, i))}
 			}
 			say(line(1), line(2))
 			say(line(2), line(1), line(3))

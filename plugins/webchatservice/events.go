@@ -1,9 +1,8 @@
 package webchatservice
 
 import (
-	"encoding/json"
-
 	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
 // Namespace is the plugin's namespace: the first part of all names of its commands and events.
@@ -42,7 +41,7 @@ var (
 
 	PollingStarted = bus.NewEvent[struct{}](Namespace+".pollingStarted", "The service polls the server.")
 	PollingStopped = bus.NewEvent[struct{}](Namespace+".pollingStopped", "The service no longer polls the server.")
-	AjaxResponse   = bus.NewEvent[json.RawMessage](Namespace+".ajaxResponse", "A request succeeded: the server's answer, less its secrets.")
+	AjaxResponse   = bus.NewEvent[chat.JSON](Namespace+".ajaxResponse", "A request succeeded: the server's answer, less its secrets.")
 
 	Error                 = bus.NewEvent[ErrorData](Namespace+".error", "A request failed, or the server reports an error; once for each incident.")
 	Disconnected          = bus.NewEvent[DisconnectedData](Namespace+".disconnected", "The session cannot reach the server; the service keeps trying.")
@@ -133,7 +132,7 @@ type MessageReceivedData struct {
 	// Messages are the new lines, in the order of the transcript.
 	Messages []Message `json:"messages"`
 	// OriginalMessages are the same lines as the server sent them, one for each of Messages.
-	OriginalMessages []json.RawMessage `json:"originalMessages"`
+	OriginalMessages []chat.JSON `json:"originalMessages"`
 	// Restoring: they are part of a restored transcript.
 	Restoring bool `json:"restoring"`
 	// SessionData names the session. It does not hold secureKey.
@@ -146,7 +145,7 @@ type MessageReceivedData struct {
 	// OldMessages: they are older than what came before, and come newest first.
 	OldMessages bool `json:"oldMessages"`
 	// IdleTimeCountDown is the time before the server closes an idle chat, as sent.
-	IdleTimeCountDown json.RawMessage `json:"idleTimeCountDown,omitempty"`
+	IdleTimeCountDown chat.JSON `json:"idleTimeCountDown,omitempty"`
 
 	after, before string // ids of the lines around these, for a subscriber that cannot be given them; "" for none
 }

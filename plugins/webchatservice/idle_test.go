@@ -1,7 +1,6 @@
 package webchatservice_test
 
 import (
-	"encoding/json"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,7 +63,7 @@ func TestIdleAlertTellsSeconds(t *testing.T) {
 				defer r.stop()
 				r.begin()
 				fake.lines <- chat.Event{
-					IdleCountdown: json.RawMessage(tt.countdown),
+					IdleCountdown: chat.JSON(tt.countdown),
 					Messages:      []chat.Message{{Index: 1, Position: chat.Position{Index: 2}, Kind: chat.KindIdleAlert, Idle: tt.alert}},
 				}
 				events := r.take()

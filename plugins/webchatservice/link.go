@@ -2,7 +2,6 @@ package webchatservice
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -62,12 +61,12 @@ func requestError(op string, err error) error {
 }
 
 // answer is what a command resolves with that got this answer.
-func (l *link) answer(raw json.RawMessage) Answer {
+func (l *link) answer(raw chat.JSON) Answer {
 	return Answer{Answer: l.deps.hooks.maskJSON(raw)}
 }
 
 // answeredLocked publishes the server's answer to a request.
-func (l *link) answeredLocked(answer json.RawMessage) {
+func (l *link) answeredLocked(answer chat.JSON) {
 	if answer != nil {
 		emit(l, AjaxResponse, l.deps.hooks.maskJSON(answer))
 	}

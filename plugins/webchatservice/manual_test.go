@@ -255,7 +255,7 @@ var brackets = regexp.MustCompile(`\[([A-Z][A-Za-z.]*)\]`)
 // jsonType names a type as JSON has it.
 func jsonType(t reflect.Type) string {
 	switch t {
-	case reflect.TypeFor[json.RawMessage]():
+	case reflect.TypeFor[json.RawMessage](), reflect.TypeFor[chat.JSON]():
 		return "any JSON"
 	case reflect.TypeFor[webchatservice.LineID](), reflect.TypeFor[webchatservice.PartyID]():
 		return "string or number"

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
 // setMasks sets what is hidden from now on.
@@ -26,7 +28,7 @@ func (h *hooks) mask(text string) string {
 }
 
 // maskJSON hides it in all texts of a JSON value. What it does not touch comes back as it was.
-func (h *hooks) maskJSON(raw json.RawMessage) json.RawMessage {
+func (h *hooks) maskJSON(raw chat.JSON) chat.JSON {
 	if h.masks.Load() == nil || len(raw) == 0 {
 		return raw
 	}

@@ -36,7 +36,7 @@ type Message struct {
 	// Structured is what the line has beside its text; nil for a plain line. In JSON its fields are those of the line.
 	*Structured
 	// Original is the line as the server sent it.
-	Original json.RawMessage `json:"original,omitempty"`
+	Original chat.JSON `json:"original,omitempty"`
 }
 
 // Own reports whether the line is the visitor's.

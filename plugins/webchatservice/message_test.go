@@ -21,7 +21,7 @@ func TestMessageJSON(t *testing.T) {
 	m := webchatservice.Message{
 		Type: chat.KindTypingStarted, Index: 4, Text: "Go", Timestamp: 1718000004000, IsTyping: &on,
 		From:     webchatservice.From{ID: "2", Type: chat.RoleAgent, Name: "Ann"},
-		Original: json.RawMessage(`{"index":4}`),
+		Original: chat.JSON(`{"index":4}`),
 	}
 	b, err := json.Marshal(m)
 	require.NoError(t, err)
@@ -107,7 +107,7 @@ func TestTranscript(t *testing.T) {
 		bare := 0
 		given := map[int64]bool{}
 		for i, index := range indices {
-			m := chat.Message{Index: index, Position: place(index), Raw: json.RawMessage(fmt.Sprint(i))}
+			m := chat.Message{Index: index, Position: place(index), Raw: chat.JSON(fmt.Sprint(i))}
 			before, late := int64(0), false
 			for other := range given {
 				late = late || other > index

@@ -3,7 +3,6 @@ package webchatservice
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -159,7 +158,7 @@ type outgoing struct {
 	settleSince time.Time // since when only the transcript can tell what became of it; zero before
 	echoed      bool      // the transcript shows it
 	lineID      string    // the server's id of the line, where the receipt told
-	answer      json.RawMessage
+	answer      chat.JSON
 	backoff     func(time.Duration) time.Duration // of the next try
 	lastErr     error                             // of the last try
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/cxbus/cxbus/bus"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
 // The commands that ask for what is known, and change nothing (webchatservice 3).
@@ -26,7 +27,7 @@ type Transcript struct {
 	// Messages are the lines, in the order of the transcript.
 	Messages []Message `json:"messages"`
 	// OriginalMessages are the same lines as the server sent them, one for each of Messages.
-	OriginalMessages []json.RawMessage `json:"originalMessages"`
+	OriginalMessages []chat.JSON `json:"originalMessages"`
 }
 
 // Stats is what getStats resolves with. Times are in ms; all three are false in JSON when there is no line.

@@ -2,7 +2,6 @@ package webchatservice
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -68,7 +67,7 @@ type Answer struct {
 	// StatusCode is the server's; 0 is well, and the only one there is: others reject.
 	StatusCode int `json:"statusCode"`
 	// Answer is the server's answer as it came, less its secrets; nil where there is none.
-	Answer json.RawMessage `json:"answer,omitempty"`
+	Answer chat.JSON `json:"answer,omitempty"`
 }
 
 func (s *Service) startChat(ctx context.Context, in StartChatIn) (Answer, error) {

@@ -1,7 +1,6 @@
 package webchatservice
 
 import (
-	"encoding/json"
 	"slices"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -131,8 +130,8 @@ func (t *transcript) view() Transcript {
 }
 
 // originals returns lines as the server sent them.
-func originals(lines []Message) []json.RawMessage {
-	all := make([]json.RawMessage, len(lines))
+func originals(lines []Message) []chat.JSON {
+	all := make([]chat.JSON, len(lines))
 	for i := range lines {
 		all[i] = lines[i].Original
 	}

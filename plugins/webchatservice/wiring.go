@@ -211,7 +211,7 @@ func (c *Config) UnmarshalJSON(b []byte) error {
 }
 
 // withDigits reads any JSON, numbers as [json.Number].
-func withDigits(raw json.RawMessage) (v any, err error) {
+func withDigits(raw []byte) (v any, err error) {
 	dec := json.NewDecoder(strings.NewReader(string(raw)))
 	dec.UseNumber()
 	err = dec.Decode(&v)

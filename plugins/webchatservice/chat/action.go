@@ -1,7 +1,5 @@
 package chat
 
-import "encoding/json"
-
 // Request says what a new chat starts with. Empty fields are left to the server.
 type Request struct {
 	Nickname  string
@@ -82,5 +80,5 @@ type Receipt struct {
 	ID string
 	// Answer is the server's answer as it came, less its secrets; nil where there is none. The
 	// caller owns it.
-	Answer json.RawMessage
+	Answer JSON
 }

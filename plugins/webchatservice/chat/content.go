@@ -6,12 +6,12 @@ import "encoding/json"
 // names since they are published as they are. It is immutable.
 type Content struct {
 	// Items are the wire's own content items, as they came.
-	Items []json.RawMessage
+	Items []JSON
 
 	QuickReplies []QuickReply
 	Cards        []Card
 	Picker       *Picker
-	Form         json.RawMessage // as it came
+	Form         JSON // as it came
 }
 
 // QuickReply is an answer that is offered.

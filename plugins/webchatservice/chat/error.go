@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -93,7 +92,7 @@ type Error struct {
 	// NoService: one of them says that the server has no chat service of the name that the configuration gives.
 	NoService bool
 	// Answer is the server's answer, less its secrets, if it was JSON; else nil.
-	Answer json.RawMessage
+	Answer JSON
 	// Err is the cause, or nil.
 	Err error
 }

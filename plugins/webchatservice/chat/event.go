@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"encoding/json"
 	"time"
 )
 
@@ -32,11 +31,11 @@ type Event struct {
 	Position Position
 	// IdleCountdown is the time until the server closes a chat in which nobody writes, as the server said it; nil when
 	// it said nothing.
-	IdleCountdown json.RawMessage
+	IdleCountdown JSON
 	// Raw is the server's envelope as it came, less its secrets. It is nil when the batch came
 	// with the answer to a request, whose [Receipt] has the envelope, and when the server pushed
 	// it unasked. The first event of a connection carries the answer to Open or Resume.
-	Raw json.RawMessage
+	Raw JSON
 }
 
 // EndReason says who ended a chat.
@@ -138,9 +137,9 @@ type Message struct {
 	// File tells which file, for FileUploaded and FileDeleted; else nil.
 	File *File
 	// Attributes are what the sender's software attached, as it came; nil when there is nothing.
-	Attributes json.RawMessage
+	Attributes JSON
 	// Raw is the whole line as it came, less the session's secrets.
-	Raw json.RawMessage
+	Raw JSON
 }
 
 // Gap names lines that are missing by their numbers, for people to read. The zero Gap is one on a wire that does

@@ -365,7 +365,7 @@ func structuredContent(r *run) {
 	id := conn.Session().ID
 	r.server.AgentJoin(id, "Ann")
 	server.AgentOffer(id, "Ann", "Which colour?", &chat.Content{
-		Items:        []json.RawMessage{json.RawMessage(`{"contentType":"QuickReply"}`)},
+		Items:        []chat.JSON{chat.JSON(`{"contentType":"QuickReply"}`)},
 		QuickReplies: []chat.QuickReply{{Text: "Red", Payload: "RED"}},
 	})
 	lines := messages(r.lines(conn, said("Which colour?")))

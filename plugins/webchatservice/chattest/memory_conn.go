@@ -113,7 +113,7 @@ func (m *Memory) request(ctx context.Context, c *memoryChat, op string, do func(
 	if lost {
 		return chat.Receipt{}, &chat.Error{Code: chat.CodeNetwork, Op: op, Text: "connection broke before the answer"}
 	}
-	return chat.Receipt{Confirmed: !m.opts.Unconfirmed, Answer: json.RawMessage(`{"statusCode":0}`)}, nil
+	return chat.Receipt{Confirmed: !m.opts.Unconfirmed, Answer: chat.JSON(`{"statusCode":0}`)}, nil
 }
 
 // memoryConn is a chat.Conn on a Memory.
@@ -237,7 +237,7 @@ func (k *memoryConn) UpdateUserData(ctx context.Context, data map[string]any) (c
 func (k *memoryConn) CustomNotice(ctx context.Context, text string, attributes json.RawMessage) (chat.Receipt, error) {
 	return k.request(ctx, "notice", notifies, func() {
 		k.c.notices = append(k.c.notices, text)
-		k.m.appendLocked(k.c, chat.Message{Kind: chat.KindCustomNotice, From: k.ownLocked(), Own: true, Text: text, Attributes: attributes})
+		k.m.appendLocked(k.c, chat.Message{Kind: chat.KindCustomNotice, From: k.ownLocked(), Own: true, Text: text, Attributes: chat.JSON(attributes)})
 	})
 }
 
@@ -303,7 +303,7 @@ func (k *memoryConn) takeLocked(ctx context.Context) (ev chat.Event, done bool, 
 		caps := k.caps
 		ev.Capabilities = &caps
 	}
-	ev.Raw = json.RawMessage(`{"statusCode":0}`)
+	ev.Raw = chat.JSON(`{"statusCode":0}`)
 	return ev, reached || len(ev.Messages) > 0 || ev.Ended || ev.Session != nil || ev.Capabilities != nil, wait, nil
 }
 

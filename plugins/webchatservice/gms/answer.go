@@ -32,8 +32,8 @@ type Answer struct {
 	Asked      int64          // the position that the answer was asked for, set by the one who asked; 0 when it was not asked for one
 	Messages   []chat.Message // in the order of their indices
 	Errors     []chat.ServerError
-	Idle       json.RawMessage
-	Raw        json.RawMessage // the object without its secrets
+	Idle       chat.JSON
+	Raw        chat.JSON // the object without its secrets
 }
 
 var errNotObject = errors.New("answer is JSON, but no response object")
@@ -284,12 +284,12 @@ func readAttributes(attributes []byte) (content *chat.Content, text *string, bot
 		s := wirejson.Scalar(t)
 		text = &s
 	}
-	return &chat.Content{Items: []json.RawMessage{item}}, text, bot
+	return &chat.Content{Items: []chat.JSON{item}}, text, bot
 }
 
 // idleAlert reads what an alert says of the server's idle timer; countdown is the answer's, which counts if the alert
 // does not tell the time (wire-gms A.3).
-func idleAlert(m *chat.Message, countdown json.RawMessage) *chat.IdleAlert {
+func idleAlert(m *chat.Message, countdown chat.JSON) *chat.IdleAlert {
 	seconds, err := strconv.ParseFloat(member(m.UserData, "next-idle-timer-secs"), 64)
 	if err != nil {
 		seconds, err = strconv.ParseFloat(wirejson.Scalar(countdown), 64)

@@ -1,7 +1,6 @@
 package gms
 
 import (
-	"encoding/json"
 	"math"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -55,7 +54,7 @@ func (t *Transcript) Asks() int64 { return t.takeover.asks(t.Next) }
 
 // Take takes in what an answer brought, whose lines are then the event's. raw is the envelope for the event; with one
 // there is always an event, without only if there is something to tell.
-func (t *Transcript) Take(a Answer, raw json.RawMessage) (ev chat.Event, ok bool) {
+func (t *Transcript) Take(a Answer, raw chat.JSON) (ev chat.Event, ok bool) {
 	if t.Over {
 		return chat.Event{}, false
 	}

@@ -1,7 +1,6 @@
 package gmscometd
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -12,8 +11,8 @@ import (
 // delivery is an answer on its way into the transcript.
 type delivery struct {
 	answer gms.Answer
-	raw    json.RawMessage // the answer as it came, if it is worth an event whatever is in it
-	asked  bool            // it answers a request
+	raw    chat.JSON // the answer as it came, if it is worth an event whatever is in it
+	asked  bool      // it answers a request
 }
 
 // errOtherChat is the error of a delivery whose chatId is another chat's: it is none of ours, whoever mixed them up.

@@ -30,9 +30,9 @@ type pending struct {
 
 	// What became of it.
 	settled   bool
-	confirmed bool            // the server itself has settled it, well
-	answer    json.RawMessage // of the delivery that did
-	last      int64           // with tail: the index of the last line
+	confirmed bool      // the server itself has settled it, well
+	answer    chat.JSON // of the delivery that did
+	last      int64     // with tail: the index of the last line
 	done      chan *chat.Error
 }
 

@@ -1,7 +1,6 @@
 package gmscometd_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -40,9 +39,9 @@ func TestQueueMergesLinesAlone(t *testing.T) {
 			case 1:
 				ev.Session = &chat.Session{Alias: "2"}
 			case 2:
-				ev.Raw = json.RawMessage("{}")
+				ev.Raw = chat.JSON("{}")
 			case 3:
-				ev.IdleCountdown = json.RawMessage("5")
+				ev.IdleCountdown = chat.JSON("5")
 			case 4:
 				ev.Errors = []chat.ServerError{{Code: "1"}}
 			case 5:

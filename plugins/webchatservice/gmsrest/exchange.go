@@ -2,7 +2,6 @@ package gmsrest
 
 import (
 	"context"
-	"encoding/json"
 	"net/url"
 	"slices"
 
@@ -159,7 +158,7 @@ func (c *conn) settleLocked(a gms.Answer, e *chat.Error, poll bool) *chat.Error 
 
 // takeLocked takes in what an answer brought, and queues it if it is worth an event. raw is the
 // envelope for the event; with one there is always an event.
-func (c *conn) takeLocked(a gms.Answer, raw json.RawMessage) {
+func (c *conn) takeLocked(a gms.Answer, raw chat.JSON) {
 	ev, ok := c.transcript.Take(a, raw)
 	if !ok {
 		return

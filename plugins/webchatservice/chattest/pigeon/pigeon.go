@@ -56,7 +56,7 @@ func (d *Driver) Open(ctx context.Context, r chat.Request) (chat.Conn, error) {
 
 type answer struct {
 	Chat, Key string
-	Lines     []json.RawMessage
+	Lines     []chat.JSON
 	Over      *chat.EndReason
 	Errors    []chat.ServerError
 }
