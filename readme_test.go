@@ -48,3 +48,27 @@ func flat(code string) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// TestShortWay: the way in stays short. Counted are lines of code, without imports and checks of errors.
+func TestShortWay(t *testing.T) {
+	checks := regexp.MustCompile(`(?m)^\t*if err != nil \{\n.*\n\t*\}\n`)
+	inline := regexp.MustCompile(`if (.*); err != nil \{\n.*\n\t*\}\n`)
+	for file, most := range map[string]int{"example_plugin_test.go": 45, "example_chat_test.go": 26} {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		_, code, found := strings.Cut(string(b), "\n)\n")
+		require.True(t, found)
+		code, _, found = strings.Cut(code, "\t// Output:")
+		require.True(t, found)
+		code = flat(inline.ReplaceAllString(checks.ReplaceAllString(code, ""), "$1\n"))
+		assert.LessOrEqual(t, strings.Count(code, "\n")+1, most, "%s:\n%s", file, code)
+	}
+	b, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, talk, found := strings.Cut(string(b), "\n## A chat\n")
+	require.True(t, found)
+	_, talk, _ = strings.Cut(talk, "```go\n")
+	talk, _, _ = strings.Cut(talk, "```")
+	talk = flat(inline.ReplaceAllString(checks.ReplaceAllString(talk, ""), "$1\n"))
+	assert.LessOrEqual(t, strings.Count(talk, "\n")+1, 15, talk)
+}

@@ -121,7 +121,7 @@ func (s *screen) show(e bus.Event[any]) {
 
 // showLine shows a line of the transcript; after are those of the batch that follow it.
 func (s *screen) showLine(m webchatservice.Message, after []webchatservice.Message) {
-	own := m.From.Type == chat.RoleClient
+	own := m.Own()
 	switch m.Type {
 	case chat.KindTypingStarted:
 		past := slices.ContainsFunc(after, func(later webchatservice.Message) bool { return later.From == m.From })
@@ -209,10 +209,6 @@ func (e *lostError) Error() string {
 // returns nil when the chat has ended or is to be ended, errInterrupted when ctx has ended, a *lostError when nobody
 // wanted the end.
 func (v *visitor) talk(ctx context.Context, lines lineReader) error {
-	send, err := webchatservice.SendMessage.Bind(v.stack.client)
-	if err != nil {
-		return err
-	}
 	stop := make(chan struct{})
 	defer close(stop)
 	typed := readLines(lines, stop)
@@ -257,7 +253,7 @@ func (v *visitor) talk(ctx context.Context, lines lineReader) error {
 				v.screen.note("unknown command %s; %s ends the chat, and a line that begins with // is sent", l.text, endCommand)
 			case strings.TrimSpace(text) != "":
 				unsettled++
-				v.say(ctx, send, text, settled)
+				v.say(ctx, text, settled)
 			}
 		case <-ctx.Done():
 			return errInterrupted
@@ -280,8 +276,8 @@ func (v *visitor) look() <-chan struct{} {
 
 // say sends a line, after those before it, and does not wait for that; the visitor is told if it failed.
 // Every command settles, so that there is an end to sending; settled is told, and has room.
-func (v *visitor) say(ctx context.Context, send *bus.Caller[webchatservice.SendMessageIn, webchatservice.SendMessageOut], text string, settled chan<- struct{}) {
-	sent := send.Go(ctx, webchatservice.SendMessageIn{Message: text})
+func (v *visitor) say(ctx context.Context, text string, settled chan<- struct{}) {
+	sent := webchatservice.SendMessage.Go(ctx, v.stack.client, webchatservice.SendMessageIn{Message: text})
 	v.sending.Go(func() {
 		if _, err := sent.Result(context.WithoutCancel(ctx)); err != nil {
 			v.notSent(text, err)

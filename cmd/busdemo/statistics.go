@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"unicode/utf8"
@@ -50,8 +51,7 @@ type AnsweredData struct {
 // Statistics counts what is said in the chats of WebChatService. It keeps its figures when it is stopped and
 // started again, on the same bus or another.
 type Statistics struct {
-	client   *bus.Client
-	answered *bus.Publisher[AnsweredData]
+	client *bus.Client
 
 	mu       sync.Mutex // guards the rest: events and commands may overlap
 	figures  Figures
@@ -69,24 +69,12 @@ func (s *Statistics) Start(_ context.Context, c *bus.Client) error {
 	if s.speakers == nil { // else it goes on counting, on another bus
 		s.speakers = map[webchatservice.From]*Speaker{}
 	}
-	var err error
-	if s.answered, err = Answered.Bind(c); err != nil {
-		return err
-	}
-	if err := bus.Handle(c, Report, s.report); err != nil {
-		return err
-	}
-	if _, err := bus.Subscribe(c, webchatservice.MessageReceived, s.onMessages); err != nil {
-		return err
-	}
-	if _, err := bus.Subscribe(c, webchatservice.ClientConnected, s.onVisitor); err != nil {
-		return err
-	}
-	if _, err := bus.Subscribe(c, webchatservice.AgentConnected, s.onAgent); err != nil {
-		return err
-	}
-	_, err = bus.Subscribe(c, webchatservice.Ended, s.onEnded)
-	return err
+	_, declared := Answered.Bind(c)
+	_, lines := bus.Subscribe(c, webchatservice.MessageReceived, s.onMessages)
+	_, visitors := bus.Subscribe(c, webchatservice.ClientConnected, s.onVisitor)
+	_, agents := bus.Subscribe(c, webchatservice.AgentConnected, s.onAgent)
+	_, ends := bus.Subscribe(c, webchatservice.Ended, s.onEnded)
+	return errors.Join(declared, lines, visitors, agents, ends, bus.Handle(c, Report, s.report))
 }
 
 func (s *Statistics) report(ctx context.Context, _ struct{}) (Figures, error) {
@@ -116,7 +104,7 @@ func (s *Statistics) onMessages(ctx context.Context, e bus.Event[webchatservice.
 		if a, ok := s.count(m); ok {
 			// The mutex is free again: whoever is called may ask for a report. A handler's own
 			// context never waits, so there is nothing to do about an error but to miss one event.
-			_ = s.answered.Publish(ctx, a)
+			_ = Answered.Publish(ctx, s.client, a)
 		}
 	}
 }
@@ -134,7 +122,7 @@ func (s *Statistics) count(m webchatservice.Message) (AnsweredData, bool) {
 	sp.Characters += utf8.RuneCountInString(m.Text)
 
 	switch {
-	case m.From.Type == chat.RoleClient && s.asked == 0:
+	case m.Own() && s.asked == 0:
 		s.asked = m.Timestamp
 	case m.From.Type == chat.RoleAgent && s.asked != 0:
 		a := AnsweredData{Agent: m.From.Name, AfterMs: max(0, m.Timestamp-s.asked)}

@@ -162,13 +162,8 @@ func (t *trace) event(e bus.Event[any]) {
 
 // call calls a command for c and traces it.
 func call[In, Out any](ctx context.Context, t *trace, c *bus.Client, d bus.CommandOf[In, Out], in In) (Out, error) {
-	k, err := d.Bind(c)
-	if err != nil {
-		var none Out
-		return none, err
-	}
 	t.add(entry{Kind: kindCommand, Name: d.Name(), By: c.Namespace(), Data: in})
-	out, err := k.Call(ctx, in)
+	out, err := d.Call(ctx, c, in)
 	e := entry{Kind: kindResult, Name: d.Name(), By: namespaceOf(d.Name()), Error: err}
 	if err == nil {
 		e.Data = out

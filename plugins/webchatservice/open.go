@@ -31,16 +31,12 @@ type Chat struct {
 // The chat is over when [Chat.Lines] ends. A program that is done before calls [Chat.End]. Restored sessions are not
 // opened: they have the commands and events.
 func Open(ctx context.Context, client *bus.Client, in StartChatIn) (*Chat, error) {
-	start, err := StartChat.Bind(client)
-	if err != nil {
-		return nil, err
-	}
 	c := &Chat{client: client, changed: make(chan struct{})}
 	if err := c.subscribe(); err != nil {
 		c.unsubscribe()
 		return nil, fmt.Errorf("open a chat: %w", err)
 	}
-	if _, err := start.Call(ctx, in); err != nil {
+	if _, err := StartChat.Call(ctx, client, in); err != nil {
 		c.unsubscribe()
 		return nil, err
 	}
@@ -175,11 +171,7 @@ func (c *Chat) Say(ctx context.Context, text string) error {
 	if over { // another chat may have begun since
 		return failure(ErrNoSession, "sendMessage", nil, "")
 	}
-	send, err := SendMessage.Bind(c.client)
-	if err != nil {
-		return err
-	}
-	_, err = send.Call(ctx, SendMessageIn{Message: text})
+	_, err := SendMessage.Call(ctx, c.client, SendMessageIn{Message: text})
 	return err
 }
 
@@ -192,11 +184,8 @@ func (c *Chat) End(ctx context.Context) error {
 	if over { // another chat may have begun since
 		return nil
 	}
-	end, err := EndChat.Bind(c.client)
-	if err != nil {
-		return err
-	}
-	if _, err = end.Call(ctx, struct{}{}); errors.Is(err, ErrNoSession) {
+	_, err := EndChat.Call(ctx, c.client, struct{}{})
+	if errors.Is(err, ErrNoSession) {
 		return nil
 	}
 	return err
