@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"math"
 	"slices"
@@ -96,6 +97,10 @@ type Options struct {
 	// section of its namespace; into keeps its values where the section is
 	// silent. It serves [Client.Configure]. nil leaves into as it is.
 	Configure func(namespace string, into any) error
+	// Closers are what the plugins stand on: stores, connections, a simulator. [Bus.Close] closes them, the last one first,
+	// when it has taken the plugins down, so that nobody has to keep the ends in order. A Close that panics or fails is
+	// part of Bus.Close's error, and hinders no other. It must not close the bus.
+	Closers []io.Closer
 }
 
 // New returns an empty bus. opts may be nil and is not changed.
@@ -103,6 +108,7 @@ func New(opts *Options) *Bus {
 	b := &Bus{clients: map[string]*Client{}, closed: make(chan struct{})}
 	if opts != nil {
 		b.opts = *opts
+		b.opts.Closers = slices.Clone(opts.Closers)
 	}
 	o := &b.opts
 	setDefault(&o.MailboxSoft, 1024)

@@ -36,10 +36,11 @@ func (c *Client) declare(member, doc string, k kind) (*eventRoute, error) {
 	return t.routeFor(c), nil
 }
 
-// declaredRoute returns the route of an own event that is declared with that payload type, or nil.
+// declaredRoute returns the route of an own event that is declared with that payload type, or nil. Whether the client may
+// still publish, the route itself asks.
 func (c *Client) declaredRoute(member string, k kind) *eventRoute {
 	o := c.events.get(member)
-	if o == nil || c.state.Load() >= stateStopping {
+	if o == nil {
 		return nil
 	}
 	t := o.topic()

@@ -15,7 +15,7 @@ import (
 // that handlers still publish, ends every handler's context, lets the mailboxes run empty and waits for the handlers.
 // Handlers that keep each other busy with events come to an end: a plugin whose mailbox does not run empty within 1,024 batches can
 // publish no more.
-// Whatever comes later gets [ErrClosed].
+// Whatever comes later gets [ErrClosed]. Last, it closes [Options.Closers].
 //
 // If ctx ends first, Close returns [ErrStillRunning] with a list of what has
 // not stopped; no further handler starts. Called with a handler's own context
@@ -42,7 +42,7 @@ func (b *Bus) Close(ctx context.Context) error {
 	b.mu.Unlock()
 	slices.Reverse(order)
 	b.end()
-	err := errors.Join(b.shutDown(ctx, order, ErrClosed), b.waitLoader(ctx))
+	err := errors.Join(b.shutDown(ctx, order, ErrClosed), b.waitLoader(ctx), b.closeOwn(ctx))
 	b.mu.Lock()
 	b.closeErr = err
 	b.watchdog.stopLocked()
@@ -53,6 +53,34 @@ func (b *Bus) Close(ctx context.Context) error {
 	b.mu.Unlock()
 	close(b.closed)
 	return err
+}
+
+// closeOwn closes what was given to the bus to close, also when something still runs. A Close that does not return while
+// ctx lives is left behind.
+func (b *Bus) closeOwn(ctx context.Context) error {
+	if len(b.opts.Closers) == 0 {
+		return nil
+	}
+	ctx, cancel := waitContext(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		var errs []error
+		for _, c := range slices.Backward(b.opts.Closers) {
+			if err := runApart("Close", c.Close); err != nil {
+				errs = append(errs, fmt.Errorf("close %T: %w", c, err))
+			}
+		}
+		done <- errors.Join(errs...)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		e := ErrStillRunning.because("close", context.Cause(ctx), "a Close must return")
+		e.Text = "still running: Close of Options.Closers"
+		return e
+	}
 }
 
 // Unload takes the plugin with that namespace off the running bus. It lets the

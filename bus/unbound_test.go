@@ -155,3 +155,30 @@ func TestUnboundAllocations(t *testing.T) {
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = addNote.Call(context.Background(), c, note{}) }), 1.0, "the handle")
 	require.NoError(t, err)
 }
+
+// What is still in the mailbox when the bus closes is handled, and its handler publishes by the description as by a handle.
+func TestUnboundWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bus.New(nil)
+		greeter, err := b.Register("Greeter")
+		require.NoError(t, err)
+		_, err = Thanks.Bind(greeter)
+		require.NoError(t, err)
+		app, err := b.Register("App")
+		require.NoError(t, err)
+		asked := bus.NewEvent[string]("App.asked", "Somebody asked.")
+		_, err = bus.Subscribe(greeter, asked, func(ctx context.Context, e bus.Event[string]) {
+			<-ctx.Done() // the bus closes
+			assert.NoError(t, Thanks.Publish(ctx, greeter, e.Data))
+			assert.ErrorIs(t, Thanks.Publish(context.Background(), greeter, "nobody's"), bus.ErrClosed)
+		})
+		require.NoError(t, err)
+		var got []string
+		_, err = bus.Subscribe(app, Thanks, func(_ context.Context, e bus.Event[string]) { got = append(got, e.Data) })
+		require.NoError(t, err)
+		require.NoError(t, asked.Publish(t.Context(), app, "one"))
+		require.NoError(t, asked.Publish(t.Context(), app, "two"))
+		require.NoError(t, b.Close(t.Context()))
+		assert.Equal(t, []string{"one", "two"}, got)
+	})
+}
