@@ -14,7 +14,7 @@ import (
 // run. A whole program differs from its example in the names of package and function alone.
 func TestReadme(t *testing.T) {
 	var examples []string
-	for _, file := range []string{"example_plugin_test.go", "example_chat_test.go", "example_configure_test.go"} {
+	for _, file := range []string{"example_plugin_test.go", "example_chat_test.go", "example_configure_test.go", "thanks_test.go"} {
 		b, err := os.ReadFile(file)
 		require.NoError(t, err)
 		src := strings.NewReplacer("package cxbus_test", "package main", "func Example() {", "func main() {").Replace(string(b))
