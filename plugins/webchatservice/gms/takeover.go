@@ -127,13 +127,19 @@ func (t *takeover) other(m *chat.Message) bool {
 	return s != nil && s.text != m.Text && !s.time.Equal(m.Time) && !m.Time.IsZero() && !s.time.IsZero()
 }
 
+// later reports whether a line was said after all that are remembered: then it cannot have come before them. A line that
+// is said to be older may be one that came long ago, and is not remembered any more.
+func (t *takeover) later(m *chat.Message) bool {
+	return !m.Time.IsZero() && !slices.ContainsFunc(t.lines, func(s spoken) bool { return !s.time.Before(m.Time) })
+}
+
 // same reports whether a line is the one that came with its index, as far as one can see.
 func (t *takeover) same(m *chat.Message) bool { return t.remembered(m) != nil && !t.other(m) }
 
 // judge returns the index from which on the lines are others, if m, whose index was given out before, shows that; else 0.
 func (t *takeover) judge(m *chat.Message) int64 {
 	switch other := t.other(m); {
-	case t.ends > 0 && m.Index >= t.ends && (other || t.remembered(m) == nil):
+	case t.ends > 0 && m.Index >= t.ends && (other || t.remembered(m) == nil && t.later(m)):
 		return t.ends
 	case other:
 		return m.Index

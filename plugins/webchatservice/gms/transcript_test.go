@@ -2,6 +2,7 @@ package gms_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,4 +148,21 @@ func TestTakeoversLoseNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A server that answers with a nextPosition far back, and then with everything from there, has not taken over: what
+// came long ago, and is not remembered line by line, does not come again.
+func TestStaleNextPosition(t *testing.T) {
+	for _, next := range []int64{2, 50, 99} {
+		book := gms.NewTranscript(chat.Session{}, 1, chat.Position{})
+		var all []chat.Message
+		for i := range int64(100) {
+			all = append(all, line(i+1, fmt.Sprint("line ", i+1)))
+		}
+		assert.Len(t, take(&book, 1, 101, slices.Clone(all)...).Messages, 100)
+		assert.Empty(t, take(&book, 101, next).Messages)
+		again := slices.Clone(all[next-1:])
+		assert.Empty(t, take(&book, next, 101, again...).Messages, "from %d", next)
+		assert.Len(t, take(&book, 101, 102, line(101, "new")).Messages, 1)
+	}
 }
