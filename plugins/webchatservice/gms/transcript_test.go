@@ -150,7 +150,7 @@ func TestTakeoversLoseNothing(t *testing.T) {
 	})
 }
 
-// A server that answers with a nextPosition far back, and then with everything from there, has not taken over: what
+// A server that answers with a nextPosition far back, and then with lines from there, has not taken over: what
 // came long ago, and is not remembered line by line, does not come again.
 func TestStaleNextPosition(t *testing.T) {
 	for _, next := range []int64{2, 50, 99} {
@@ -161,8 +161,9 @@ func TestStaleNextPosition(t *testing.T) {
 		}
 		assert.Len(t, take(&book, 1, 101, slices.Clone(all)...).Messages, 100)
 		assert.Empty(t, take(&book, 101, next).Messages)
-		again := slices.Clone(all[next-1:])
-		assert.Empty(t, take(&book, next, 101, again...).Messages, "from %d", next)
+		for part := range slices.Chunk(slices.Clone(all[next-1:]), 10) {
+			assert.Empty(t, take(&book, next, 101, part...).Messages, "from %d", next)
+		}
 		assert.Len(t, take(&book, 101, 102, line(101, "new")).Messages, 1)
 	}
 }
