@@ -94,8 +94,8 @@ func (w *watch) see(r chatsim.Request) bool {
 	return true
 }
 
-// A server that is down for a minute is asked 12 times at most by each of a thousand sessions, with messages to send, and
-// they neither ask in the same moment nor come back in the same moment.
+// A server that is down for a minute is asked 12 times at most by each of a thousand sessions, with messages to send,
+// and they neither ask in the same moment nor come back in the same moment.
 func TestNoStormOfAThousand(t *testing.T) {
 	t.Parallel()
 	const sessions = 1000

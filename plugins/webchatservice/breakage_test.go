@@ -92,8 +92,8 @@ func TestResetWhileStarting(t *testing.T) {
 	}
 }
 
-// A network that gives each byte by itself changes nothing, and neither does a server that sends a control frame between
-// the fragments of a message.
+// A network that gives each byte by itself changes nothing, and neither does a server that sends a control frame
+// between the fragments of a message.
 func TestByteByByte(t *testing.T) {
 	onEachWire(t, func(t *testing.T, f *field) {
 		f.cable.slice()

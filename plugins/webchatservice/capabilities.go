@@ -38,8 +38,9 @@ func ability[T any](conn chat.Conn, has func(chat.Capabilities) bool) (methods T
 	return methods, ok
 }
 
-// cannot is the answer to a command that asks for what the wire cannot do: the vendor's text for that, or the wire's own words.
-// op is what the wire would have done, as in [chat.Explainer]. The error matches what [chat.Unsupported] returns, too.
+// cannot is the answer to a command that asks for what the wire cannot do: the vendor's text for that, or the wire's
+// own words. op is what the wire would have done, as in [chat.Explainer]. The error matches what [chat.Unsupported]
+// returns, too.
 func cannot(conn chat.Conn, sentinel *bus.Error, command, op string) *bus.Error {
 	e := failure(sentinel, command, chat.Unsupported(op), "")
 	if x, ok := conn.(chat.Explainer); ok {

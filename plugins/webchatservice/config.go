@@ -14,9 +14,9 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// Config is the webchat section of a configuration, with the vendor's names (webchatservice 2.1 to 2.9), as plain data, so
-// that an existing object can be pasted as YAML or JSON. Times are numbers of milliseconds. The service's own options are
-// fields; those of the wires are in Wire.
+// Config is the webchat section of a configuration, with the vendor's names (webchatservice 2.1 to 2.9), as plain data,
+// so that an existing object can be pasted as YAML or JSON. Times are numbers of milliseconds. The service's own
+// options are fields; those of the wires are in Wire.
 //
 // The zero value of a field means its default, which [DefaultConfig] shows; a nil *bool too. Files
 // are read over DefaultConfig, and there a number out of its range is an error, also 0.
@@ -105,9 +105,9 @@ func (k *Key) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// DefaultConfig returns the default of every option of the service. The caller owns it. What is read into it from a file and
-// the environment (package busconfig) may have the options of these factories; without any, those of the vendor's
-// transports, in files alone, and their values are not looked at.
+// DefaultConfig returns the default of every option of the service. The caller owns it. What is read into it from a
+// file and the environment (package busconfig) may have the options of these factories; without any, those of the
+// vendor's transports, in files alone, and their values are not looked at.
 func DefaultConfig(factories ...chat.Factory) Config {
 	c := Config{
 		PollExceptionLimit: 5,
@@ -138,10 +138,10 @@ func (c Config) withDefaults() Config {
 // serviceOptions returns the options that are fields of Config. Nobody changes them.
 var serviceOptions = sync.OnceValue(func() []chat.Option { return chat.OptionsOf(reflect.TypeFor[Config]()) })
 
-// Validate returns nil, or an error that matches [ErrInvalidConfig] and names every option that is unknown, of the wrong type
-// or out of range, each with its full path (webchat.pollRateMin); one of transport.type, or of a selection that none of the
-// factories matches, matches [ErrInvalidTransport]. Zero values are judged as what they stand for. Without factories, the
-// options in Wire are judged by their names alone.
+// Validate returns nil, or an error that matches [ErrInvalidConfig] and names every option that is unknown, of the
+// wrong type or out of range, each with its full path (webchat.pollRateMin); one of transport.type, or of a selection
+// that none of the factories matches, matches [ErrInvalidTransport]. Zero values are judged as what they stand for.
+// Without factories, the options in Wire are judged by their names alone.
 func (c Config) Validate(factories ...chat.Factory) error {
 	_, err := c.judge(factories)
 	return err

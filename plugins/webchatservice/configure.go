@@ -39,9 +39,9 @@ func (o *Options) check() error {
 		"give these to the driver, in its chat.Options")
 }
 
-// accept makes cfg the configuration, from the next session on. maxMessageLength and masks count at once: they judge one
-// text at a time, and nothing in a session depends on what they were. whole says that cfg must do to begin a session
-// with: a missing address is an error then. After an error all is as it was.
+// accept makes cfg the configuration, from the next session on. maxMessageLength and masks count at once: they judge
+// one text at a time, and nothing in a session depends on what they were. whole says that cfg must do to begin a
+// session with: a missing address is an error then. After an error all is as it was.
 func (s *Service) accept(cfg Config, whole bool) error {
 	w, err := cfg.judge(s.opts.Drivers)
 	if err != nil {
@@ -114,7 +114,8 @@ func (c *Config) selecting() (names []string) {
 	return names
 }
 
-// drivers makes the driver of a service, anew for each configuration. The service's mu guards the fields but opts and log.
+// drivers makes the driver of a service, anew for each configuration. The service's mu guards the fields but opts and
+// log.
 type drivers struct {
 	opts *Options
 	log  *slog.Logger
@@ -124,8 +125,8 @@ type drivers struct {
 	idle    []chat.IdleCloser // drivers made so far, with connections to be cleaned up
 }
 
-// prepareDriver sees to it that there is a driver for the configuration. It makes one with no lock held, since factories
-// are other people's code.
+// prepareDriver sees to it that there is a driver for the configuration. It makes one with no lock held, since
+// factories are other people's code.
 func (s *Service) prepareDriver() error {
 	s.mu.Lock()
 	current, cfg, client := s.drivers.current, s.cfg, s.drivers.client
@@ -153,8 +154,8 @@ func (d *drivers) useLocked(driver chat.Driver) {
 	}
 }
 
-// make makes a driver for cfg, which has its defaults. What is in Wire is read for the occasion: it may hold a password,
-// which nothing that lasts should have in clear.
+// make makes a driver for cfg, which has its defaults. What is in Wire is read for the occasion: it may hold a
+// password, which nothing that lasts should have in clear.
 func (d *drivers) make(cfg *Config, client *http.Client) (chat.Driver, error) {
 	w, err := cfg.judge(d.opts.Drivers)
 	if err != nil {

@@ -43,8 +43,8 @@ func patiently(t *testing.T) context.Context {
 	return ctx
 }
 
-// Inline handlers run in the goroutine that publishes. What they do in the place of returning ends nothing: every command
-// settles, what was said is sent, and the chat ends in order.
+// Inline handlers run in the goroutine that publishes. What they do in the place of returning ends nothing: every
+// command settles, what was said is sent, and the chat ends in order.
 func TestInlineHandlersEndNothing(t *testing.T) {
 	onMisdeeds(t, func(t *testing.T, misbehave func()) {
 		m := chattest.NewMemory(nil)

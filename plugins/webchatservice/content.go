@@ -9,7 +9,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// Postback answers the structured content of a line, in [SendMessageIn]. Which fields count depends on the type of the message.
+// Postback answers the structured content of a line, in [SendMessageIn]. Which fields count depends on the type of the
+// message.
 type Postback struct {
 	// ID is the line that is answered, for datePicker, listPicker and form.
 	ID string `json:"id,omitempty"`
@@ -27,8 +28,8 @@ type Postback struct {
 // replyKinds are the types of messages that a postback may go with.
 var replyKinds = [...]chat.ReplyKind{chat.ReplyQuickReply, chat.ReplyCard, chat.ReplyDatePicker, chat.ReplyListPicker, chat.ReplyForm}
 
-// reply makes the reply of a message of that type, and reports whether it is one. It looks only at whether there is something
-// to send: the content may be of a line that this transcript does not have.
+// reply makes the reply of a message of that type, and reports whether it is one. It looks only at whether there is
+// something to send: the content may be of a line that this transcript does not have.
 func (p *Postback) reply(kind string) (*chat.Reply, bool) {
 	r := &chat.Reply{
 		Kind: chat.ReplyKind(kind), ID: p.ID, Text: p.Text, Payload: p.Payload, Options: p.SelectedOptions,
@@ -103,7 +104,8 @@ func structured(c *chat.Content) *Structured {
 	return s
 }
 
-// safeURL leaves a URL out that a click, or a page that shows it, could run: of those that are published, the schemes are these.
+// safeURL leaves a URL out that a click, or a page that shows it, could run: of those that are published, the schemes
+// are these.
 func safeURL(address *string) {
 	u, err := url.Parse(*address)
 	if err != nil || !slices.Contains([]string{"https", "http", "mailto", "tel"}, strings.ToLower(u.Scheme)) {

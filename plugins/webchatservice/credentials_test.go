@@ -74,8 +74,8 @@ func (k *keeper) Resume(ctx context.Context, r chat.ResumeRequest) (chat.Conn, e
 	return k.Driver.(chat.Resumer).Resume(ctx, r)
 }
 
-// TestSessionIsKeptWhole: what a driver says of a session comes back to it after a restart, also when the session expires and
-// how it is renewed. Neither key shows in what is published.
+// TestSessionIsKeptWhole: what a driver says of a session comes back to it after a restart, also when the session
+// expires and how it is renewed. Neither key shows in what is published.
 func TestSessionIsKeptWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &keeper{Driver: chattest.NewMemory(nil).Driver()}

@@ -33,7 +33,8 @@ func (f *field) front(t *testing.T, handler http.Handler, config *tls.Config) {
 	t.Helper()
 	l, err := f.sim.Network().Listen(frontAddress)
 	require.NoError(t, err)
-	srv := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: config} //nolint:gosec // of a test
+	// of a test
+	srv := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: config} //nolint:gosec
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if config == nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 )
 
-// overAll runs a test over each way to the server, in a bubble with a simulator that has nobody at its desk, with a chat
-// in which Ann is. Nobody is subscribed to anything.
+// overAll runs a test over each way to the server, in a bubble with a simulator that has nobody at its desk, with a
+// chat in which Ann is. Nobody is subscribed to anything.
 func overAll(t *testing.T, f func(t *testing.T, r *rig, ann *chatsim.Seat)) {
 	for name, options := range map[string]func(*chatsim.Server) *webchatservice.Options{
 		"REST":      onSim,
@@ -60,8 +60,8 @@ func (r *rig) hear(namespace string, h func(ctx context.Context, text string)) *
 	return c
 }
 
-// A handler that does not return holds up its own plugin, and nothing else: others hear what comes, in time, and the chat
-// goes on. This holds whichever plugin subscribed first, and also for the only one that is subscribed.
+// A handler that does not return holds up its own plugin, and nothing else: others hear what comes, in time, and the
+// chat goes on. This holds whichever plugin subscribed first, and also for the only one that is subscribed.
 func TestHandlerThatHangs(t *testing.T) {
 	overAll(t, func(t *testing.T, r *rig, ann *chatsim.Seat) {
 		hold, heard := make(chan struct{}), make(chan string, 10)

@@ -158,7 +158,8 @@ func TestManualListsTheData(t *testing.T) {
 	assert.Len(t, rows, changes, "each has its event")
 }
 
-// fieldDocs returns the comments of the fields of all structs of the package, and of structured content, by "Type.Field".
+// fieldDocs returns the comments of the fields of all structs of the package, and of structured content, by
+// "Type.Field".
 func fieldDocs(t *testing.T) map[string]string {
 	t.Helper()
 	docs := map[string]string{}

@@ -88,8 +88,8 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// TestTranscript: whatever doubles come, and wherever the driver puts late lines, each line is there once, in order, and
-// lines without a place stay behind the line that they followed or before a later one.
+// TestTranscript: whatever doubles come, and wherever the driver puts late lines, each line is there once, in order,
+// and lines without a place stay behind the line that they followed or before a later one.
 func TestTranscript(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		indices := rapid.SliceOf(rapid.Int64Range(0, 20)).Draw(t, "indices")

@@ -72,7 +72,8 @@ func pems(t *testing.T, c *tls.Certificate) (certFile, keyFile string) {
 	return certFile, keyFile
 }
 
-// chatWith starts a chat by a configuration file with that webchat section, sends a line and ends it, over real sockets.
+// chatWith starts a chat by a configuration file with that webchat section, sends a line and ends it, over real
+// sockets.
 func chatWith(t *testing.T, opts webchatservice.Options, section map[string]any) error {
 	t.Helper()
 	section["ajaxTimeout"] = 600_000 // a busy machine takes its time

@@ -19,8 +19,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 )
 
-// JSON that is odd, or that nobody wants to read, costs no line: what can be read is read, and what is refused is asked for
-// again.
+// JSON that is odd, or that nobody wants to read, costs no line: what can be read is read, and what is refused is asked
+// for again.
 func TestOddJSON(t *testing.T) {
 	nested := func(n int) string { return `"x":` + strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for name, c := range map[string]struct {
@@ -98,8 +98,8 @@ func TestIDThatIsALargeNumber(t *testing.T) {
 	})
 }
 
-// Text that no keyboard makes arrives as it was written, both ways; a surrogate that stands alone, which no text can have, is one
-// character that says so.
+// Text that no keyboard makes arrives as it was written, both ways; a surrogate that stands alone, which no text can
+// have, is one character that says so.
 func TestOddText(t *testing.T) {
 	onEachWire(t, func(t *testing.T, f *field) {
 		r, a := f.begin(t)
@@ -160,8 +160,8 @@ func heap() (used, allocated int64) {
 	return int64(m.HeapAlloc), int64(m.TotalAlloc) //nolint:gosec // not that large
 }
 
-// An answer that claims to be long, or becomes long, costs no memory beyond the limit of answers, and no line. It does not
-// run beside other tests, which use memory too.
+// An answer that claims to be long, or becomes long, costs no memory beyond the limit of answers, and no line. It does
+// not run beside other tests, which use memory too.
 func TestAnswersThatAreBombs(t *testing.T) {
 	var bomb bytes.Buffer
 	w, err := gzip.NewWriterLevel(&bomb, gzip.BestCompression)

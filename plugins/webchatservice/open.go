@@ -2,6 +2,7 @@ package webchatservice
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -11,8 +12,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// Chat is one chat of the visitor as a value, made of the commands and events of the service and of nothing else: what it
-// does, any plugin could do. Its methods may be called at once from many goroutines, Lines by one at a time.
+// Chat is one chat of the visitor as a value, made of the commands and events of the service and of nothing else: what
+// it does, any plugin could do. Its methods may be called at once from many goroutines, Lines by one at a time.
 type Chat struct {
 	client *bus.Client
 
@@ -22,11 +23,11 @@ type Chat struct {
 	over    bool       // nothing more comes
 	err     error      // why, if that was not in order
 	changed chan struct{}
-	subs    []*bus.Subscription
+	sub     *bus.Subscription
 }
 
-// Open starts a chat and returns once the server has accepted it. client is the program's own, of any namespace. The error
-// is that of [StartChat], or that of subscribing. Cancelling ctx after Open has returned does nothing.
+// Open starts a chat and returns once the server has accepted it. client is the program's own, of any namespace. The
+// error is that of [StartChat], or that of subscribing. Cancelling ctx after Open has returned does nothing.
 //
 // The chat is over when [Chat.Lines] ends. A program that is done before calls [Chat.End]. Restored sessions are not
 // opened: they have the commands and events.
@@ -43,81 +44,97 @@ func Open(ctx context.Context, client *bus.Client, in StartChatIn) (*Chat, error
 	return c, nil
 }
 
-// subscribe follows the events of the session. Their handlers share the mailbox of the client, so they run in the order
-// in which the events were published.
+// subscribe follows the events of the session, in one subscription, so in the order in which they were published. It
+// has a mailbox of its own: a handler of the client may wait for the chat's lines.
 func (c *Chat) subscribe() error {
-	return errors.Join(
-		follow(c, Started, func(e StartedData) {
-			if c.session == "" {
-				c.session = e.SessionID
-			}
-		}),
-		follow(c, MessageReceived, func(e MessageReceivedData) {
-			if e.OldMessages || c.session == "" || e.SessionData.SessionID != c.session {
-				return
-			}
-			for _, m := range e.Messages {
-				if m.Type == chat.KindMessage || m.Type == chat.KindPushURL {
-					c.lines = append(c.lines, m)
-				}
-			}
-		}),
-		follow(c, SessionMoved, func(struct{}) { c.finish(ErrSessionMoved) }),
-		follow(c, Ended, func(e EndedData) {
-			switch e.Reason {
-			case EndLost, EndExpired:
-				c.finish(fmt.Errorf("chat ended with reason %s: %w", e.Reason, chat.ErrEnded))
-			default:
-				c.finish(nil)
-			}
-		}),
-	)
-}
-
-// follow has f, with the chat's lock held, take in what an event of it says.
-func follow[T any](c *Chat, event bus.EventOf[T], f func(T)) error {
-	sub, err := bus.Subscribe(c.client, event, func(_ context.Context, e bus.Event[T]) {
-		c.mu.Lock()
-		if !c.over {
-			f(e.Data)
-			close(c.changed)
-			c.changed = make(chan struct{})
-		}
-		over := c.over
-		c.mu.Unlock()
-		if over {
-			c.unsubscribe()
-		}
-	})
-	if err == nil {
-		c.mu.Lock()
-		c.subs = append(c.subs, sub)
-		c.mu.Unlock()
+	sub, err := c.client.Subscribe(Namespace+".*", func(_ context.Context, e bus.Event[any]) { c.take(e) }, bus.OwnMailbox())
+	if err != nil {
+		return err
 	}
-	return err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sub = sub
+	return nil
 }
 
-// finish notes that nothing more comes. The lock is held. An end before the start is that of another session.
-func (c *Chat) finish(err error) {
-	if c.session != "" {
+// take takes in what an event says.
+func (c *Chat) take(e bus.Event[any]) {
+	c.mu.Lock()
+	switch e.Name() {
+	case Started.Name():
+		if c.session == "" {
+			c.session = payloadOf[StartedData](e).SessionID
+		}
+	case MessageReceived.Name():
+		c.addLocked(payloadOf[MessageReceivedData](e))
+	case SessionMoved.Name():
+		c.finishLocked(ErrSessionMoved)
+	case Ended.Name():
+		var err error
+		if reason := payloadOf[EndedData](e).Reason; reason == EndLost || reason == EndExpired {
+			err = fmt.Errorf("chat ended with reason %s: %w", reason, chat.ErrEnded)
+		}
+		c.finishLocked(err)
+	}
+	over := c.over
+	c.mu.Unlock()
+	if over {
+		c.unsubscribe()
+	}
+}
+
+// payloadOf returns what e carries. What came from elsewhere may be plain data.
+func payloadOf[T any](e bus.Event[any]) (v T) {
+	v, ok := e.Data.(T)
+	if !ok {
+		if raw, err := json.Marshal(e.Data); err == nil {
+			_ = json.Unmarshal(raw, &v) // what does not fit says nothing
+		}
+	}
+	return v
+}
+
+// addLocked takes in the lines of an event.
+func (c *Chat) addLocked(d MessageReceivedData) {
+	if c.over || d.OldMessages || c.session == "" || d.SessionData.SessionID != c.session {
+		return
+	}
+	for _, m := range d.Messages {
+		if m.Type == chat.KindMessage || m.Type == chat.KindPushURL {
+			c.lines = append(c.lines, m)
+		}
+	}
+	c.notifyLocked()
+}
+
+// finishLocked notes that nothing more comes. An end before the start is that of another session.
+func (c *Chat) finishLocked(err error) {
+	if c.session != "" && !c.over {
 		c.over, c.err = true, err
+		c.notifyLocked()
 	}
+}
+
+// notifyLocked wakes those who wait for a change.
+func (c *Chat) notifyLocked() {
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
 func (c *Chat) unsubscribe() {
 	c.mu.Lock()
-	subs := c.subs
-	c.subs = nil
+	sub := c.sub
+	c.sub = nil
 	c.mu.Unlock()
-	for _, s := range subs {
-		s.Unsubscribe()
+	if sub != nil {
+		sub.Unsubscribe()
 	}
 }
 
-// Lines gives what is said in the chat, by others and by the visitor ([Message.Own]), in the order of the transcript, each
-// line once: lines of the kinds Message and PushUrl. It begins with what no Lines has given yet, waits for more, and ends
-// when the chat is over, when ctx ends, or with the loop. [Chat.Err] tells why. Lines that wait are kept in memory, as the
-// transcript is.
+// Lines gives what is said in the chat, by others and by the visitor ([Message.Own]), in the order of the transcript,
+// each line once: lines of the kinds Message and PushUrl. It begins with what no Lines has given yet, waits for more,
+// and ends when the chat is over, when ctx ends, or with the loop. [Chat.Err] tells why. Lines that wait are kept in
+// memory, as the transcript is.
 func (c *Chat) Lines(ctx context.Context) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
 		for {
@@ -153,9 +170,9 @@ func (c *Chat) Lines(ctx context.Context) iter.Seq[Message] {
 	}
 }
 
-// Err returns nil while the chat goes on and after it was ended in order, by either side. It returns an error that matches
-// [chat.ErrEnded] when server and visitor had lost each other, [ErrSessionMoved] when another service has taken the
-// session up, and [bus.ErrStopped] when the client was unloaded before the end.
+// Err returns nil while the chat goes on and after it was ended in order, by either side. It returns an error that
+// matches [chat.ErrEnded] when server and visitor had lost each other, [ErrSessionMoved] when another service has taken
+// the session up, and [bus.ErrStopped] when the client was unloaded before the end.
 func (c *Chat) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

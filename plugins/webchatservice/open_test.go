@@ -157,3 +157,30 @@ func TestOpenedAndLeftAlone(t *testing.T) {
 		assert.Equal(t, before, subscriptions())
 	})
 }
+
+// A handler may open a chat and wait for its lines: the chat does not need the goroutine of the client's handlers.
+func TestOpenInAHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		r := newRig(t, onMemory(m))
+		defer r.stop()
+		heard := make(chan []string, 1)
+		_, err := bus.Subscribe(r.app, webchatservice.DataUserData.Changed(), func(ctx context.Context, _ bus.Event[bus.DataChange]) {
+			c, err := webchatservice.Open(ctx, r.app, webchatservice.StartChatIn{Nickname: "Ada"})
+			if !assert.NoError(t, err) {
+				return
+			}
+			m.AgentSay(id, "Bob", "hello")
+			for line := range c.Lines(ctx) {
+				heard <- []string{line.Text}
+				assert.NoError(t, c.End(ctx))
+			}
+			close(heard)
+		})
+		require.NoError(t, err)
+		_, err = call(r, webchatservice.UpdateUserData, map[string]any{"a": "b"})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"hello"}, <-heard)
+		<-heard
+	})
+}

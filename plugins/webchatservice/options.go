@@ -16,8 +16,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// decodeOption reads what stands for an option into v, the option's field. The error says what is wrong, and never holds the
-// value of a text.
+// decodeOption reads what stands for an option into v, the option's field. The error says what is wrong, and never
+// holds the value of a text.
 func decodeOption(o chat.Option, raw json.RawMessage, v reflect.Value) error {
 	fresh := reflect.New(v.Type()).Elem()
 	if err := decodeValue(o.Field.Tag, o, raw, fresh); err != nil {
@@ -160,8 +160,8 @@ func decodeMap(o chat.Option, raw json.RawMessage, v reflect.Value) error {
 	return nil
 }
 
-// decodeFree reads any JSON into nil, bool, string, []any, map[string]any, and for numbers what keeps their digits: int64,
-// else float64, else [json.Number].
+// decodeFree reads any JSON into nil, bool, string, []any, map[string]any, and for numbers what keeps their digits:
+// int64, else float64, else [json.Number].
 func decodeFree(raw json.RawMessage) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()

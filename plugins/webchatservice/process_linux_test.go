@@ -246,7 +246,8 @@ func (v *visitor) leave() {
 	require.NoError(v.t, v.cmd.Wait())
 }
 
-// kept waits until the file holds text, and nothing is written any more: pages are written before what makes them valid.
+// kept waits until the file holds text, and nothing is written any more: pages are written before what makes them
+// valid.
 func kept(t *testing.T, file, text string) {
 	t.Helper()
 	var last []byte

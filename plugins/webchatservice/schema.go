@@ -12,8 +12,9 @@ import (
 )
 
 // Schema returns a struct that has all options of the webchat section, for a service with these factories: those of the
-// service and of each wire, with their defaults. Its type is made for the occasion. Packages busconfig and busschema read it,
-// and so the manual, the environment variables and the JSON Schema of the section say what the factories at hand say.
+// service and of each wire, with their defaults. Its type is made for the occasion. Packages busconfig and busschema
+// read it, and so the manual, the environment variables and the JSON Schema of the section say what the factories at
+// hand say.
 func Schema(factories []chat.Factory) any {
 	all := describe(factories)
 	v := reflect.New(structOf(all, "")).Elem()
@@ -29,8 +30,8 @@ type schema struct {
 	groups map[string]bool // paths of the groups
 }
 
-// newSchema returns what a file may hold for a service with these factories: their options, and the vendor's, which have no
-// environment variables where no factory has them.
+// newSchema returns what a file may hold for a service with these factories: their options, and the vendor's, which
+// have no environment variables where no factory has them.
 func newSchema(factories []chat.Factory) *schema {
 	all := describe(factories)
 	for _, path := range vendorOptions() {
@@ -62,8 +63,8 @@ type described struct {
 	value reflect.Value // the default
 }
 
-// describe returns the options of the wires in the section itself, those of the service, those of the wires in groups, those of
-// the window.
+// describe returns the options of the wires in the section itself, those of the service, those of the wires in groups,
+// those of the window.
 func describe(factories []chat.Factory) []described {
 	var top, grouped, service, window []described
 	defaults := reflect.ValueOf(DefaultConfig())
@@ -107,8 +108,8 @@ func shared(factories []chat.Factory) []*sharedOption {
 	return list
 }
 
-// merged describes the option. Where factories differ about it, the description says what each means, and what each of them
-// allows is allowed.
+// merged describes the option. Where factories differ about it, the description says what each means, and what each of
+// them allows is allowed.
 func (c *sharedOption) merged() described {
 	first := c.all[0]
 	d := described{path: first.Path, typ: shownAs(first.Field), tag: first.Field.Tag, value: reflect.New(first.Field.Type).Elem()}
@@ -159,7 +160,8 @@ func shownAs(f reflect.StructField) reflect.Type {
 	return f.Type
 }
 
-// structOf returns a struct type with the options of the group at path, in their order, and structs for the groups in it.
+// structOf returns a struct type with the options of the group at path, in their order, and structs for the groups in
+// it.
 func structOf(all []described, path string) reflect.Type {
 	var fields []reflect.StructField
 	seen := map[string]bool{}

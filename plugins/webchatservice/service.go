@@ -157,8 +157,9 @@ func or[N int | time.Duration](v, def N) N {
 	return v
 }
 
-// Stop implements [bus.Stopper]. A session is ended on the server; or left to be restored, where there is
-// a [Store], unless it is being ended already or still starting. Stop waits for all goroutines of the service, for as long as ctx lives.
+// Stop implements [bus.Stopper]. A session is ended on the server; or left to be restored, where there is a [Store],
+// unless it is being ended already or still starting. Stop waits for all goroutines of the service, for as long as ctx
+// lives.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true

@@ -165,7 +165,8 @@ func (s *session) release(ctx context.Context) {
 	s.typing.stopLocked(true)
 	s.outbox.stopped = true // what waits in the record is not sent after it was written
 	var err error
-	for s.outbox.unsaved = true; s.outbox.unsaved && err == nil && s.state.live() && s.deps.store.keeps(s); { // what comes meanwhile is kept, too
+	// what comes meanwhile is kept, too
+	for s.outbox.unsaved = true; s.outbox.unsaved && err == nil && s.state.live() && s.deps.store.keeps(s); {
 		s.unlock()
 		err = s.save(ctx)
 		s.lock()

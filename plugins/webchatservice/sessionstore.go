@@ -328,13 +328,21 @@ func (st *sessionStore) forget(ctx context.Context, s *session) error {
 	if !held.held {
 		return nil
 	}
-	if st.claimer == nil {
-		r, _, err := st.read(ctx)
-		if err != nil || r == nil || r.Owner != held.owner || r.Generation != held.generation {
+	revision := held.revision
+	for try := 1; ; try++ {
+		if st.claimer == nil || try > 1 { // a save that was given up may have come through
+			r, now, err := st.read(ctx)
+			if err != nil || r == nil || r.Owner != held.owner && r.Owner != st.owner || r.Generation != held.generation {
+				return err
+			}
+			revision = now
+		}
+		if err := st.remove(ctx, revision); !errors.Is(err, ErrConflict) {
 			return err
+		} else if try == claimTries {
+			return nil // it is another's by now
 		}
 	}
-	return st.remove(ctx, held.revision)
 }
 
 // drop deletes r, a record of another life of the program, unless another service has claimed it since it was loaded.
@@ -352,19 +360,18 @@ func (st *sessionStore) drop(ctx context.Context, r *record) error {
 			return nil
 		}
 	}
-	return st.remove(ctx, r.revision)
+	if err := st.remove(ctx, r.revision); !errors.Is(err, ErrConflict) { // another's by now
+		return err
+	}
+	return nil
 }
 
-// remove deletes the record of that revision. That it is another's by now is no failure.
+// remove deletes the record of that revision.
 func (st *sessionStore) remove(ctx context.Context, revision uint64) error {
-	err := st.call(ctx, func(ctx context.Context) error {
+	return st.call(ctx, func(ctx context.Context) error {
 		if st.claimer == nil {
 			return st.store.Delete(ctx, st.key)
 		}
 		return st.claimer.DeleteRevision(ctx, st.key, revision)
 	})
-	if errors.Is(err, ErrConflict) {
-		return nil
-	}
-	return err
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -325,8 +326,8 @@ func TestChatAfterOneThatMoved(t *testing.T) {
 	})
 }
 
-// What waits when another service takes the session up is in the record, and sent by that one. So here it is not said to
-// be lost.
+// What waits when another service takes the session up is in the record, and sent by that one. So here it is not said
+// to be lost.
 func TestMessageThatWaitsMoves(t *testing.T) {
 	onStores(t, func(t *testing.T, m *chattest.Memory, opts *webchatservice.Options) {
 		first := newRig(t, opts)
@@ -413,4 +414,58 @@ type overtakenStore struct {
 func (s overtakenStore) Load(ctx context.Context, key string) ([]byte, error) {
 	record, err := s.Store.Load(ctx, key)
 	return record, errors.Join(err, s.write(ctx, key))
+}
+
+// lateClaimer takes its time to save, whatever becomes of the context.
+type lateClaimer struct {
+	webchatservice.Claimer
+	slow atomic.Bool
+}
+
+func (s *lateClaimer) SaveRevision(_ context.Context, key string, record []byte, revision uint64) (uint64, error) {
+	if s.slow.Load() {
+		time.Sleep(4 * time.Second)
+	}
+	return s.Claimer.SaveRevision(context.Background(), key, record, revision)
+}
+
+// lateStore is a lateClaimer that is no Claimer.
+type lateStore struct {
+	plainStore
+	slow atomic.Bool
+}
+
+func (s *lateStore) Save(_ context.Context, key string, record []byte) error {
+	if s.slow.Load() {
+		time.Sleep(4 * time.Second)
+	}
+	return s.plainStore.Save(context.Background(), key, record)
+}
+
+// A save may be under way when a chat ends, and come through after it was given up. The record goes all the same.
+func TestRecordOfAnEndedChatGoes(t *testing.T) {
+	claimer, plain := &lateClaimer{Claimer: webchatservice.NewMemoryStore()}, &lateStore{}
+	for name, store := range map[string]struct {
+		webchatservice.Store
+		slow *atomic.Bool
+	}{"claimer": {claimer, &claimer.slow}, "plain": {plain, &plain.slow}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := chattest.NewMemory(nil)
+				opts := onMemory(m)
+				opts.Store = store.Store
+				r := newRig(t, opts)
+				defer r.stop()
+				r.begin()
+				store.slow.Store(true)
+				m.AgentSay(id, "Bob", "is kept")
+				time.Sleep(500 * time.Millisecond)
+				require.NoError(t, end(r))
+				kept, err := opts.Store.Load(t.Context(), opts.SessionKey)
+				require.NoError(t, err)
+				assert.Empty(t, kept)
+				store.slow.Store(false)
+			})
+		})
+	}
 }

@@ -21,16 +21,17 @@ var (
 // StartChatIn are the options of startChat. Fields of Form count where the same one beside it is
 // empty; those that have no other place are attached as user data.
 type StartChatIn struct {
-	Nickname  string         `json:"nickname,omitempty"`  // what the agent calls the visitor
-	FirstName string         `json:"firstname,omitempty"` // the visitor's first name
-	LastName  string         `json:"lastname,omitempty"`  // the visitor's last name
-	Email     string         `json:"email,omitempty"`     // the visitor's address
-	Subject   string         `json:"subject,omitempty"`   // what it is about
-	Form      map[string]any `json:"form,omitempty"`      // the same by the names of a form's fields, and fields of its own
+	Nickname  string `json:"nickname,omitempty"`  // what the agent calls the visitor
+	FirstName string `json:"firstname,omitempty"` // the visitor's first name
+	LastName  string `json:"lastname,omitempty"`  // the visitor's last name
+	Email     string `json:"email,omitempty"`     // the visitor's address
+	Subject   string `json:"subject,omitempty"`   // what it is about
+	// Form is the same by the names of a form's fields, and fields of its own.
+	Form map[string]any `json:"form,omitempty"`
 	// UserData is an object, or a string with the JSON of one. It is merged over what
 	// was configured, and kept for later sessions.
 	UserData any `json:"userData,omitempty"`
-	// Async asks for a session that outlives the program and the agents (wire-gms C), or for one that does
+	// Async is whether a session is asked for that outlives the program and the agents (wire-gms C), or one that does
 	// not; nil means what webchat.async.enabled says.
 	Async *bool `json:"async,omitempty"`
 	// InteractionData is routing and journey data, on wires that have them.
@@ -38,11 +39,16 @@ type StartChatIn struct {
 
 	// The rest overrides what is configured for other transports.
 
-	Headers        map[string]Key `json:"headers,omitempty"`        // pureengage-v3-rest: headers of every request; rejected on other transports
-	DataURL        string         `json:"dataURL,omitempty"`        // pureengage-v3-rest: where to start; rejected on other transports
-	DeploymentKey  string         `json:"deploymentKey,omitempty"`  // purecloud-v2-sockets: deployment id; rejected on other transports
-	OrganizationID string         `json:"organizationId,omitempty"` // purecloud-v2-sockets: organisation; rejected on other transports
-	OrgGUID        string         `json:"orgGuid,omitempty"`        // purecloud-v2-sockets: the same, where organizationId is empty; rejected on other transports
+	// Headers are those of every request of pureengage-v3-rest; rejected on other transports.
+	Headers map[string]Key `json:"headers,omitempty"`
+	// DataURL is where pureengage-v3-rest starts; rejected on other transports.
+	DataURL string `json:"dataURL,omitempty"`
+	// DeploymentKey is the deployment id of purecloud-v2-sockets; rejected on other transports.
+	DeploymentKey string `json:"deploymentKey,omitempty"`
+	// OrganizationID is the organisation of purecloud-v2-sockets; rejected on other transports.
+	OrganizationID string `json:"organizationId,omitempty"`
+	// OrgGUID is the same as OrganizationID, where that is empty; rejected on other transports.
+	OrgGUID string `json:"orgGuid,omitempty"`
 }
 
 // other names the options that are set and for another transport.

@@ -12,8 +12,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice"
 )
 
-// An upload whose connection is reset on the way fails, with a progress that never falls, and can be made again; the chat
-// does not notice.
+// An upload whose connection is reset on the way fails, with a progress that never falls, and can be made again; the
+// chat does not notice.
 func TestUploadThatIsCut(t *testing.T) {
 	const length = 200 << 10
 	content := bytes.Repeat([]byte("0123456789abcdef"), length/16)

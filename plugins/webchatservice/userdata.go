@@ -126,9 +126,9 @@ func parseUserData(v any) (map[string]any, error) {
 // maxDepth is how deep what is attached may be nested: maps that hold themselves have no end.
 const maxDepth = 1000
 
-// plainData returns a copy of what is attached, made of nil, bool, string, numbers, []any and map[string]any. Its owner may
-// write to the original afterwards. Values of other types become what their JSON form says: methods of theirs are code of
-// the program, which must not run under a lock.
+// plainData returns a copy of what is attached, made of nil, bool, string, numbers, []any and map[string]any. Its owner
+// may write to the original afterwards. Values of other types become what their JSON form says: methods of theirs are
+// code of the program, which must not run under a lock.
 func plainData(data map[string]any) (map[string]any, error) {
 	if data == nil {
 		return nil, nil

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// vendorOptions returns the options of all transports that the vendor has (webchatservice 2.1 to 2.8) and that are a wire's
-// business. A configuration may name them whether or not a driver at hand has them, so that the object of a page can be
-// pasted: those without effect are named in the log.
+// vendorOptions returns the options of all transports that the vendor has (webchatservice 2.1 to 2.8) and that are a
+// wire's business. A configuration may name them whether or not a driver at hand has them, so that the object of a page
+// can be pasted: those without effect are named in the log.
 func vendorOptions() []string {
 	return []string{
 		// 2.1, the default transport
@@ -49,8 +49,8 @@ func isVendorSecret(path string) bool {
 	return path == "apikey" || path == "transport.headers"
 }
 
-// vendorTransports returns the values that transport.type has at the vendor (webchatservice 1), besides the empty one of
-// GMS.
+// vendorTransports returns the values that transport.type has at the vendor (webchatservice 1), besides the empty one
+// of GMS.
 func vendorTransports() []string {
 	return []string{"pureengage-v3-rest", "purecloud-v2-sockets", "pureconnect-v4-rest", "pureconnect-v4-chatbots"}
 }

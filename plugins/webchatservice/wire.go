@@ -13,10 +13,10 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 )
 
-// Wire has the options of the wire, by their names, where they stand in the webchat section: those of a group in an object
-// of its own. Some are secrets, and which ones is the business of the factories: so none is shown, in whatever way a Wire is
-// printed, but those that the vendor has and that are no secrets. The zero Wire has none. A Wire is immutable; those with
-// the same content are equal by ==.
+// Wire has the options of the wire, by their names, where they stand in the webchat section: those of a group in an
+// object of its own. Some are secrets, and which ones is the business of the factories: so none is shown, in whatever
+// way a Wire is printed, but those that the vendor has and that are no secrets. The zero Wire has none. A Wire is
+// immutable; those with the same content are equal by ==.
 type Wire struct {
 	sealed chat.Secret // as JSON
 }

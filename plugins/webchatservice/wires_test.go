@@ -21,7 +21,8 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
-// wire is a wire as the tests see it that hold on every wire. A new wire gets a row in wireTable, and with it all these tests.
+// wire is a wire as the tests see it that hold on every wire. A new wire gets a row in wireTable, and with it all these
+// tests.
 type wire struct {
 	name string
 	// on returns the options for a service that talks to sim over this wire. Tests may change them.
@@ -37,8 +38,9 @@ type wire struct {
 	// silence is the longest time after which a link that has become silent is found to be dead, when the visitor says
 	// nothing.
 	silence time.Duration
-	// openRequests and callRequests are how many requests Open and another call make one after the other, each with its own
-	// time-out, if the server does not answer. With CometD a chat that lost its link is attached again before a request.
+	// openRequests and callRequests are how many requests Open and another call make one after the other, each with its
+	// own time-out, if the server does not answer. With CometD a chat that lost its link is attached again before a
+	// request.
 	openRequests, callRequests int
 }
 
@@ -81,8 +83,8 @@ func carrierDriver(carrier string) func(*testing.T, *chatsim.Server, *chat.Optio
 	}
 }
 
-// field is where a test on one wire plays: a simulator whose chats nobody answers and who never sends visitors away, the
-// way to it, and the options for a service on that way.
+// field is where a test on one wire plays: a simulator whose chats nobody answers and who never sends visitors away,
+// the way to it, and the options for a service on that way.
 type field struct {
 	wire
 	sim   *chatsim.Server

@@ -25,8 +25,8 @@ func (c *Config) selection() chat.Selection {
 	return chat.Selection{Transport: c.Transport.Type, CometD: c.CometD.Enabled && c.Transport.Type == ""}
 }
 
-// wiring reads the options of the wire, with those of the factory that c selects, and adds to p what is wrong with them.
-// The error, which matches ErrInvalidTransport, says that there is no such factory.
+// wiring reads the options of the wire, with those of the factory that c selects, and adds to p what is wrong with
+// them. The error, which matches ErrInvalidTransport, says that there is no such factory.
 func (c *Config) wiring(factories []chat.Factory, p *problems) (wiring, error) {
 	var w wiring
 	var own []chat.Option
@@ -105,8 +105,8 @@ func unknownOption(path string, known []string) error {
 	return errors.New("unknown option")
 }
 
-// checkSelection says, by an error that matches ErrInvalidTransport, that c selects a wire for which there is no factory. Without
-// factories it looks only for names that no transport has.
+// checkSelection says, by an error that matches ErrInvalidTransport, that c selects a wire for which there is no
+// factory. Without factories it looks only for names that no transport has.
 func (c *Config) checkSelection(factories []chat.Factory, found *chat.Factory) error {
 	if found != nil {
 		return nil
@@ -168,8 +168,8 @@ func groupsOf(options []string) map[string]bool {
 	return groups
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. Options that b does not name stay as they are. Those of the service must be of
-// the right type; everything else goes to Wire, to be judged by [Config.Validate].
+// UnmarshalJSON implements [json.Unmarshaler]. Options that b does not name stay as they are. Those of the service must
+// be of the right type; everything else goes to Wire, to be judged by [Config.Validate].
 func (c *Config) UnmarshalJSON(b []byte) error {
 	t, err := parseTree(b)
 	if err != nil {
@@ -218,8 +218,8 @@ func withDigits(raw []byte) (v any, err error) {
 	return v, err
 }
 
-// MarshalJSON implements [json.Marshaler]. Options that have their zero value are left out, secrets are hidden, and of Wire
-// there is what [Wire.MarshalJSON] shows.
+// MarshalJSON implements [json.Marshaler]. Options that have their zero value are left out, secrets are hidden, and of
+// Wire there is what [Wire.MarshalJSON] shows.
 func (c Config) MarshalJSON() ([]byte, error) {
 	type fields Config // without the methods
 	raw, err := marshal(fields(c))

@@ -48,8 +48,8 @@ func startLogged(t *testing.T, opts *webchatservice.Options) (log *bytes.Buffer,
 	return log, app, func() { require.NoError(t, b.Close(context.Background())) }, err
 }
 
-// With a driver of the program's own there is nothing for the service to make one of: what says how is a mistake, and each is
-// named.
+// With a driver of the program's own there is nothing for the service to make one of: what says how is a mistake, and
+// each is named.
 func TestDriverStandsAlone(t *testing.T) {
 	for name, set := range map[string]func(o *webchatservice.Options){
 		"Drivers":       func(o *webchatservice.Options) { o.Drivers = wires.All() },
@@ -75,9 +75,9 @@ func TestDriverStandsAlone(t *testing.T) {
 	}
 }
 
-// A configuration changes options of the service alone where the program has made the driver. What is for wires is named, once
-// for each time that it is taken, and has no effect; a misspelt option is an error still. The driver's idle connections are
-// its owner's.
+// A configuration changes options of the service alone where the program has made the driver. What is for wires is
+// named, once for each time that it is taken, and has no effect; a misspelt option is an error still. The driver's idle
+// connections are its owner's.
 func TestConfigureWithADriver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &idler{Driver: chattest.NewMemory(nil).Driver()}
@@ -239,7 +239,8 @@ func TestOptionsReachTheDriver(t *testing.T) {
 	}
 }
 
-// Two wires may have an option of one name: the manual tells what each means, and what the one selected allows is what counts.
+// Two wires may have an option of one name: the manual tells what each means, and what the one selected allows is what
+// counts.
 func TestSharedOption(t *testing.T) {
 	type slow struct {
 		Page int    `json:"page" group:"transport" min:"16" default:"20" doc:"lines"`
@@ -280,7 +281,8 @@ func TestSharedOption(t *testing.T) {
 	}
 }
 
-// The environment has the options of the wires at hand, and no others, where a file may also have those of the vendor's.
+// The environment has the options of the wires at hand, and no others, where a file may also have those of the
+// vendor's.
 func TestVariablesAreThoseOfTheWires(t *testing.T) {
 	decode := func(data string, environ string, factories ...chat.Factory) error {
 		c, err := busconfig.Load(&busconfig.Options{File: "a.json", Data: []byte(data), Environ: []string{environ}})
@@ -296,8 +298,8 @@ func TestVariablesAreThoseOfTheWires(t *testing.T) {
 	assert.ErrorContains(t, decode(`{"webchat": {"dataURL": 17}}`, "A=b", wires.All()...), "a.json:1: webchat.dataURL: is a number")
 }
 
-// Passwords in addresses are in nothing that is printed of a configuration or a service, and what a server echoes of a header
-// is hidden, whatever the header's name.
+// Passwords in addresses are in nothing that is printed of a configuration or a service, and what a server echoes of a
+// header is hidden, whatever the header's name.
 func TestPasswordsAreNotPrinted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const harmless = "CANARY-tenant-4711"

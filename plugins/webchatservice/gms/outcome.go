@@ -111,7 +111,7 @@ func (w *Wire) failure(e *chat.Error, r *Response) {
 	case r.Status == http.StatusInternalServerError, r.Status == http.StatusBadGateway, r.Status == http.StatusGatewayTimeout:
 		// Something behind the one that answers may have done it.
 		e.Outcome, e.Code = chat.Unknown, chat.CodeUnavailable
-		e.Text, e.Hint = fmt.Sprintf("the server failed (HTTP %d)", r.Status), "check the service name in "+w.Option+", and the server's log"
+		e.Text, e.Hint = fmt.Sprintf("the server failed (HTTP %d)", r.Status), serverFailed
 	case r.Status == http.StatusBadRequest:
 		e.Code, e.Text = chat.CodeRefused, "the server refused the request without a reason (HTTP 400)"
 		e.Hint = "check that " + w.Option + " is a GMS chat service"
@@ -119,10 +119,13 @@ func (w *Wire) failure(e *chat.Error, r *Response) {
 		e.Code, e.Text = chat.CodeHTTPStatus, fmt.Sprintf("the server answered HTTP %d", r.Status)
 		e.Hint = "check that " + w.Option + " is a GMS chat service"
 		if r.Status >= 500 {
-			e.Outcome = chat.Unknown
+			e.Outcome, e.Hint = chat.Unknown, serverFailed
 		}
 	}
 }
+
+// serverFailed is what to do about a failure on the server's side. The address may be right.
+const serverFailed = "try again later; the server's log says more"
 
 func wait(e *chat.Error) string {
 	if e.RetryAfter > 0 {

@@ -98,6 +98,9 @@ func TestBadAnswers(t *testing.T) {
 					for _, part := range c.text {
 						assert.Contains(t, err.Error(), part)
 					}
+					if e.Status >= 500 {
+						assert.NotContains(t, err.Error(), "dataURL", "the server's failure says nothing of the address")
+					}
 					assert.NotContains(t, err.Error(), "\n")
 					assert.NotContains(t, err.Error(), "\x1b")
 					assert.Less(t, len(err.Error()), 500)
