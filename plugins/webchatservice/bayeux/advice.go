@@ -25,7 +25,8 @@ const (
 // advice is what the server of one session has advised so far (wire-gms D.5). The reader begins each session with a new
 // one.
 type advice struct {
-	reconnect   string // of the last meta message alone; "" if that did not say
+	reconnect   string        // of the last meta message alone; "" if that did not say
+	delay       time.Duration // the interval that the last meta message itself told; 0 if it did not
 	interval    time.Duration
 	timeout     time.Duration
 	maxInterval time.Duration
@@ -39,7 +40,7 @@ type advice struct {
 
 // merge takes in a meta message: its advice, or nil. A member of the wrong type counts as missing. hosts are ignored.
 func (a *advice) merge(raw []byte) {
-	a.reconnect, a.multiple = "", false
+	a.reconnect, a.delay, a.multiple = "", 0, false
 	interval := a.interval
 	wirejson.EachMember(raw, func(name, value []byte) {
 		switch string(name) {
@@ -50,6 +51,8 @@ func (a *advice) merge(raw []byte) {
 			}
 		case "interval":
 			milliseconds(value, &interval, maxAdvisedInterval)
+			milliseconds(value, &a.delay, maxAdvisedInterval)
+			a.delay = max(a.delay, 0)
 		case "timeout":
 			milliseconds(value, &a.timeout, maxAdvisedTimeout)
 		case "maxInterval":

@@ -65,6 +65,7 @@ type Client struct {
 	broken    int       // websockets in a row that broke early
 	suspended time.Time // until when no websocket is tried
 	pauseTime time.Duration
+	delay     time.Duration // how long the server wants the next handshake to wait
 
 	mu       sync.Mutex // guards everything below
 	state    State

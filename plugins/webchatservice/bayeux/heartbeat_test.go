@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/assert"
@@ -17,6 +18,46 @@ import (
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/bayeux"
 )
+
+// A server that answers its connects every 30 s is not asked besides whether it is there. One that holds them for longer
+// is. A link on which nothing comes any more is found as soon in either case: 35 s after the last word.
+func TestHalfOpenLink(t *testing.T) {
+	for name, hold := range map[string]time.Duration{"Answers": 30 * time.Second, "HoldsLonger": 5 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			run(t, true, func(t *testing.T, s *server, c *client) {
+				s.set(func() {
+					s.answer = func(in, reply fields) {
+						if in["channel"] == handshake {
+							reply["advice"] = fields{"reconnect": "retry", "interval": 0, "timeout": hold.Milliseconds()}
+						}
+					}
+				})
+				begin(t, c)
+				time.Sleep(5*time.Minute + time.Second) // a second ago the server has answered a connect
+				s.mu.Lock()
+				pings := s.pings
+				s.mu.Unlock()
+				if name == "Answers" {
+					assert.Zero(t, pings)
+				} else {
+					assert.GreaterOrEqual(t, pings, 10)
+				}
+				assert.Empty(t, c.take())
+				s.network.Stall()
+				time.Sleep(33 * time.Second)
+				assert.Empty(t, c.take())
+				time.Sleep(2 * time.Second)
+				assert.Len(t, c.take(), 1)
+				c.mu.Lock()
+				assert.Len(t, c.failed, 1)
+				c.mu.Unlock()
+				s.network.Heal()
+				time.Sleep(10 * time.Second)
+				assert.Equal(t, bayeux.StateConnected, c.State())
+			})
+		})
+	}
+}
 
 // A server that pings and does not read makes no memory grow.
 func TestPingsOfTheDeaf(t *testing.T) {

@@ -28,14 +28,17 @@ type listener struct {
 func (c *Client) overSocket(s *socket, op string, m *outgoing, unit []byte, pause, limit time.Duration) (*message, *chat.Error) {
 	l := &listener{c: c, s: s, op: op, id: m.ID, limit: limit}
 	l.hands = m.Channel == metaConnect // during a handshake the reader is needed
-	if pause > 0 {                     // what comes meanwhile is read
-		l.later = time.AfterFunc(pause, func() { s.send(frame{data: unit}) })
-	} else {
-		s.send(frame{data: unit})
-	}
 	s.waits = time.Now().Add(pause + limit)
 	if s.ahead != nil {
 		s.ahead.before = l.beforeNetwork
+	}
+	if l.hands && m.Advice == nil {
+		s.expect(s.waits.Add(-connectSlack))
+	}
+	if pause > 0 { // what comes meanwhile is read
+		l.later = time.AfterFunc(pause, func() { s.send(frame{data: unit}) })
+	} else {
+		s.send(frame{data: unit})
 	}
 	return l.listen()
 }

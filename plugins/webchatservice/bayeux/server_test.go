@@ -41,6 +41,7 @@ type server struct {
 	sessions map[string]*session
 	count    int
 	sockets  []*websocket.Conn
+	pings    int
 	// answer, if set, may change the reply to a message. Status, if it returns one, is answered to a POST.
 	answer func(in, reply fields)
 	status func(in fields) int
@@ -175,6 +176,11 @@ func (s *server) serveSocket(conn *websocket.Conn) {
 	var held sync.WaitGroup
 	defer held.Wait()
 	var writing sync.Mutex
+	pong := conn.PingHandler()
+	conn.SetPingHandler(func(data string) error {
+		s.set(func() { s.pings++ })
+		return pong(data)
+	})
 	write := func(all ...fields) {
 		writing.Lock()
 		defer writing.Unlock()

@@ -79,11 +79,17 @@ func (c *Client) handshake() *chat.Error {
 	c.id, c.stale, c.reset = "", false, nil
 	c.mu.Unlock()
 	c.ack, c.acks, c.proven, c.told = -1, false, false, false
+	delay := c.delay
+	c.delay = 0
 	c.advice = advice{timeout: defaultConnectTimeout} // that of the session before does not count
 	if c.jar != nil {
 		c.jar.Forget()
 	}
 	c.handler.Disconnected()
+	if delay > 0 {
+		c.dropSocket(unknownClient("receive")) // nobody would read meanwhile
+		c.pause(delay)
+	}
 	s, e := c.socket(op)
 	if e != nil {
 		return e
@@ -221,6 +227,9 @@ func (c *Client) connected(op string, s *socket, r *message, e *chat.Error) *cha
 		return e
 	}
 	c.advise(r)
+	if c.advice.reconnect == adviceHandshake {
+		c.delay = c.advice.delay
+	}
 	switch {
 	case r.channel == metaDisconnect: // of the server's own accord
 		c.plan = planHandshake

@@ -29,6 +29,50 @@ func TestForgotten(t *testing.T) {
 	})
 }
 
+// A handshake that the server asks for waits for as long as the same message says, in which nothing else is asked. Retry
+// and Close end the wait.
+func TestHandshakeIsAdvisedForLater(t *testing.T) {
+	both(t, func(t *testing.T, s *server, c *client) {
+		begin(t, c)
+		later := func() {
+			s.set(func() {
+				s.answer = func(in, reply fields) {
+					if in["channel"] == connect {
+						reply["successful"], reply["error"] = false, "402::Unknown client"
+						reply["advice"] = fields{"reconnect": "handshake", "interval": 20000}
+						s.answer = nil
+					}
+				}
+			})
+			s.push("end of the connect")
+			for c.State() != bayeux.StateRehandshaking { // on a websocket it is answered in its time
+				time.Sleep(100 * time.Millisecond)
+			}
+			time.Sleep(19 * time.Second)
+			c.take()
+		}
+		later()
+		handshakes, connects := s.messages(handshake), s.messages(connect)
+		assert.Equal(t, 1, handshakes)
+		assert.Empty(t, c.ClientID())
+		c.Retry()
+		time.Sleep(time.Second)
+		assert.Equal(t, 2, s.messages(handshake), "at once")
+		assert.Equal(t, []string{"connected"}, c.take())
+
+		later()
+		assert.Equal(t, 2, s.messages(handshake))
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, 3, s.messages(handshake))
+		assert.Equal(t, []string{"connected"}, c.take())
+		assert.LessOrEqual(t, s.messages(connect)-connects, 6)
+
+		later()
+		c.Close()
+		assert.Equal(t, 3, s.messages(handshake))
+	})
+}
+
 // The answer 402 to a request makes the session anew, too, and the request is refused.
 func TestForgottenWhilePublishing(t *testing.T) {
 	both(t, func(t *testing.T, s *server, c *client) {

@@ -36,6 +36,7 @@ type socket struct {
 	dead    *chat.Error        // why it is of no use any more; nil: it is of use
 	pending map[string]*waiter // by the id of the message
 	last    time.Time          // when something came last
+	due     time.Time          // when the server has to answer the last connect
 	pinger  *time.Timer
 	task    *listener   // what the reader goes on with when it is back, or who takes its place; nil: it is not away
 	calls   uint64      // for which the reader was away so far

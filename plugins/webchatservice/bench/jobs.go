@@ -13,6 +13,7 @@ type job struct {
 	name    string
 	text    string // of the table
 	unit    string // of the work
+	load    string // what the figure of load is of: all that the job holds; "" if there is no such figure
 	entries []entry
 	bars    []bar
 }
@@ -97,7 +98,7 @@ func jobs() []job {
 			},
 		},
 		{
-			name: "idle buses", text: "10,000 buses with the service and no session", unit: "bus",
+			name: "idle buses", text: "10,000 buses with the service and no session", unit: "bus", load: "10,000 buses",
 			entries: []entry{{"service", 10000, idleBuses}},
 			bars:    []bar{{what: memory, plus: 16 * kilobyte}, {what: goroutines}, {what: load, plus: 0.02}},
 		},
@@ -122,11 +123,11 @@ func jobs() []job {
 			},
 		},
 		{
-			name: "idle sockets", text: "10,000 idle websocket sessions, a bus each", unit: "session",
+			name: "idle sockets", text: "10,000 idle websocket sessions, a bus each", unit: "session", load: "10,000 sessions",
 			entries: []entry{{"service", 10000, serviceSockets}, {"gorilla", 10000, rawSockets}},
 			bars: []bar{
 				{what: memory, plus: 32 * kilobyte}, {what: goroutines, plus: 3}, {what: memory, against: "gorilla", free: true}, {what: stacks, against: "gorilla", free: true},
-				{what: load, plus: 0.02, free: true},
+				{what: load, plus: 0.01},
 			},
 		},
 		{
@@ -191,6 +192,14 @@ func (b bar) verdict(j job, rounds []figures) (ours, base, ratio float64, result
 		result = "**miss**"
 	}
 	return median(all), base, ratio, result
+}
+
+// label says what a bar is about, and of how much work.
+func (j job) label(b bar) string {
+	if b.what == load {
+		return b.what + " of all " + j.load
+	}
+	return b.what + " per " + j.unit
 }
 
 // limit says what the bar is.

@@ -80,10 +80,11 @@ func (m *meter) full(n int) sample {
 	}
 }
 
-// idle returns the load of this process while nothing happens.
-func (m *meter) idle() float64 {
+// idle returns the load of this process while nothing happens. It looks for so many times the time to settle: sessions
+// that began together do what they do from time to time together, too, so the look has to be as long as their round.
+func (m *meter) idle(times int) float64 {
 	begun, spent := time.Now(), cpuTime()
-	time.Sleep(m.settle / 2)
+	time.Sleep(time.Duration(times) * m.settle)
 	return float64(cpuTime()-spent) / float64(time.Since(begun))
 }
 

@@ -260,7 +260,7 @@ func servicePolling(ctx context.Context, m *meter, to peers, n int) (sample, err
 		return sample{}, err
 	}
 	s := m.full(n)
-	s.Load = m.idle()
+	s.Load = m.idle(1)
 	return s, p.close()
 }
 
@@ -302,7 +302,7 @@ func rawPolling(ctx context.Context, m *meter, to peers, n int) (sample, error) 
 		})
 	}
 	s := m.full(n)
-	s.Load = m.idle()
+	s.Load = m.idle(1)
 	cancel()
 	wg.Wait()
 	transport.CloseIdleConnections()
@@ -320,6 +320,6 @@ func idleBuses(ctx context.Context, m *meter, to peers, n int) (sample, error) {
 		return sample{}, err
 	}
 	s := m.full(n)
-	s.Load = m.idle()
+	s.Load = m.idle(1)
 	return s, p.close()
 }

@@ -38,7 +38,10 @@ func ask(ctx context.Context, to peers, what string) error {
 
 func onSocket(to *peers, address string) func(*webchatservice.Config, map[string]any) {
 	to.CometD = address
-	return func(c *webchatservice.Config, _ map[string]any) { c.CometD.Enabled = true }
+	return func(c *webchatservice.Config, wire map[string]any) {
+		c.CometD.Enabled = true
+		delete(wire, "dataURL") // which is for another transport
+	}
 }
 
 // serviceFlood takes lines off a websocket as fast as they come.
@@ -183,6 +186,9 @@ func closeAll(sockets []*rawSocket) {
 	})
 }
 
+// connectRounds is how many times the time to settle a round of connects takes, which the simulator holds for 30 s.
+const connectRounds = 6
+
 // serviceSockets holds websocket sessions to which nothing happens.
 func serviceSockets(ctx context.Context, m *meter, to peers, n int) (sample, error) {
 	m.empty()
@@ -194,7 +200,7 @@ func serviceSockets(ctx context.Context, m *meter, to peers, n int) (sample, err
 		return sample{}, err
 	}
 	s := m.full(n)
-	s.Load = m.idle()
+	s.Load = m.idle(connectRounds)
 	return s, p.close()
 }
 
@@ -205,7 +211,7 @@ func rawSockets(ctx context.Context, m *meter, to peers, n int) (sample, error) 
 		return sample{}, err
 	}
 	s := m.full(n)
-	s.Load = m.idle()
+	s.Load = m.idle(connectRounds)
 	closeAll(sockets)
 	return s, nil
 }
@@ -243,6 +249,7 @@ func serviceLongPolling(ctx context.Context, m *meter, to peers, n int) (sample,
 	count := newTally(each * pollSessions)
 	noSocket := func(c *webchatservice.Config, wire map[string]any) {
 		c.CometD.Enabled = true
+		delete(wire, "dataURL")
 		wire["cometD"].(map[string]any)["websocketEnabled"] = false
 	}
 	p, err := newParty(ctx, pollSessions, to, noSocket, nil, func(d *webchatservice.MessageReceivedData) {

@@ -22,7 +22,7 @@ func printTable(w io.Writer, all []job, rounds []figures) {
 			if b.against != "" {
 				with, times = b.against+" "+amount(b.what, base), fmt.Sprintf("%.2f", ratio)
 			}
-			fmt.Fprintf(w, "| %s | %s per %s | %s | %s | %s | %s | %s |\n", text, b.what, j.unit, amount(b.what, ours), with, times, b.limit(), result)
+			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s |\n", text, j.label(b), amount(b.what, ours), with, times, b.limit(), result)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package gmscometd
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
@@ -84,7 +85,18 @@ func notBegun(op string, trouble *chat.Error) *chat.Error {
 	if e.Outcome == chat.Unknown {
 		e.Outcome = chat.NotSent
 	}
+	e.Code = linkCode(trouble)
 	return &e
+}
+
+// linkCode is the code of a request for which there was no Bayeux session. A status from 500 on says that the fault is the
+// server's (RFC 9110 15.6), so the next handshake may succeed. That holds for numbers that no standard knows, too, which
+// gateways have. Two of them say that the server will never do it.
+func linkCode(trouble *chat.Error) string {
+	if s := trouble.Status; s >= 500 && s != http.StatusNotImplemented && s != http.StatusHTTPVersionNotSupported {
+		return chat.CodeUnavailable
+	}
+	return trouble.Code
 }
 
 // attachLocked begins to attach the chat again, if there is one.

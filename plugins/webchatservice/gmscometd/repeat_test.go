@@ -18,7 +18,7 @@ import (
 // An HTTP status that does not say "never" invites to repeat: at a handshake each of these, since nothing was asked of the
 // chat server yet.
 func TestHandshakeThatFailsMayBeRepeated(t *testing.T) {
-	for _, status := range []int{408, 425, 429, 500, 502, 503, 504} {
+	for _, status := range []int{408, 425, 429, 500, 502, 503, 504, 507, 520, 529, 599} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
 				s.Faults().Add(always(chatsim.Fault{Op: "upgrade", Status: 403})) // so that both carriers come to the handshake by HTTP
@@ -34,6 +34,23 @@ func TestHandshakeThatFailsMayBeRepeated(t *testing.T) {
 				assert.Zero(t, s.Chats())
 				s.open(t.Context())
 				assert.Equal(t, 1, s.Chats())
+			})
+		})
+	}
+}
+
+// A server that cannot do it will not be able to later.
+func TestHandshakeThatFailsForGood(t *testing.T) {
+	for _, status := range []int{404, 501, 505} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			bubble(t, chatsim.Options{}, func(t *testing.T, s *server) {
+				s.Faults().Add(always(chatsim.Fault{Op: "upgrade", Status: 403}))
+				s.Faults().Add(chatsim.Fault{Op: handshake, Status: status})
+				_, err := s.Driver().Open(t.Context(), chat.Request{Nickname: "Ada"})
+				var e *chat.Error
+				require.ErrorAs(t, err, &e)
+				assert.False(t, e.Retryable(), err)
+				assert.Equal(t, status, e.Status)
 			})
 		})
 	}
@@ -66,7 +83,7 @@ func TestRequestThatFails(t *testing.T) {
 
 // A request that is made while attempts to connect fail so may be repeated, too.
 func TestRequestWithoutALink(t *testing.T) {
-	for _, status := range []int{408, 425, 500, 502, 503} {
+	for _, status := range []int{408, 425, 500, 502, 503, 520} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			bubbleOn(t, longPolling, chatsim.Options{}, func(t *testing.T, s *server) {
 				conn := s.open(t.Context())

@@ -45,7 +45,7 @@ func (c *conn) ready(ctx context.Context, op string) (chat.Session, *chat.Error)
 			return c.transcript.Session, nil
 		case c.trouble != nil && c.losses > losses:
 			e := *c.trouble
-			e.Op, e.Outcome = op, chat.NotSent
+			e.Op, e.Outcome, e.Code = op, chat.NotSent, linkCode(c.trouble)
 			return chat.Session{}, &e
 		}
 		changed := c.changed
