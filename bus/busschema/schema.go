@@ -1,4 +1,4 @@
-// Package busschema derives JSON Schemas from the Go types of commands and events.
+// Package busschema derives JSON Schemas from the Go types of what travels on a bus.
 //
 // What a schema admits is what [encoding/json] makes of a value of the type, and what a command takes
 // that is called with a map or with raw JSON. A field without omitempty or omitzero is required; members

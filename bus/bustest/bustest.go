@@ -1,4 +1,5 @@
-// Package bustest makes buses for tests and checks what is published on them.
+// Package bustest is for tests of plugins. [New] makes a bus that ends with its test, [Record] writes down its events, and
+// [Recorder.Expect] checks them.
 //
 //	b := bustest.New(t)
 //	rec := bustest.Record(t, b)              // before the plugins under test

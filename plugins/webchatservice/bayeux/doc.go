@@ -1,4 +1,4 @@
-// Package bayeux keeps a session with a Bayeux server, such as CometD, and knows nothing of what is said in it.
+// Package bayeux keeps a session with a Bayeux server, such as CometD. It knows nothing of what is said in the session.
 //
 // A [Client] makes the session ([Client.Start]), keeps it, and makes another one when it is lost. [Client.Publish] sends;
 // what the server pushes goes to a [Handler]. The messages travel on a websocket where that works, else by long-polling.

@@ -1,5 +1,5 @@
-// Package chattest proves drivers of package chat: a suite that every driver passes, and a driver
-// in memory that passes it, for tests of what stands above drivers.
+// Package chattest proves drivers of package chat by a suite that every driver passes. For tests of what stands above
+// drivers it has a driver in memory ([Memory]), which passes it too.
 //
 // A driver's own test says how to get a server for it and runs the suite:
 //

@@ -1,4 +1,4 @@
-// Package gmscometd carries chats over the GMS Chat API version 2 in its CometD form: requests are published on a
+// Package gmscometd carries chats over the GMS Chat API version 2 in its CometD form. Requests are published on a
 // Bayeux channel, and everything that the server says is pushed to it (wire-gms B).
 //
 // Each connection has a Bayeux session of its own: package bayeux keeps it, on a websocket where that works, else by

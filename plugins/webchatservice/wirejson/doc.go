@@ -1,4 +1,4 @@
-// Package wirejson reads JSON that strangers wrote, without changing it, and without showing the secrets in it.
+// Package wirejson reads JSON that strangers wrote, without changing it. What it shows of it has no secrets.
 //
 // A text is looked at twice. [Value] or [Valid] finds out whether it is JSON in valid UTF-8: exactly what encoding/json
 // and unicode/utf8 say together. The functions that scan ([EachMember], [EachElement], [Dig], [Scalar]) then trust that,

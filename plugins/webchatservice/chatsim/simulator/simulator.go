@@ -1,4 +1,4 @@
-// Package simulator makes simulated chat servers that speak every wire, for programs and tests that just want one.
+// Package simulator makes simulated chat servers that speak every wire, for whoever just wants one.
 //
 //	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody})
 //	defer sim.Close()

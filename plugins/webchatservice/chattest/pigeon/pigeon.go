@@ -1,4 +1,4 @@
-// Package pigeon is an example of a driver, of a wire that is invented: a pigeon flies to a loft with a note, and back.
+// Package pigeon is an example of a driver. Its wire is invented: a pigeon flies to a loft with a note, and back.
 package pigeon
 
 import (
