@@ -27,7 +27,8 @@ type Chat struct {
 }
 
 // Open starts a chat and returns once the server has accepted it. client is the program's own, of any namespace. The
-// error is that of [StartChat], or that of subscribing. Cancelling ctx after Open has returned does nothing.
+// error is that of [StartChat], or that of subscribing. Cancelling ctx after Open has returned does nothing. A handler
+// of client may open a chat and wait for its lines: they do not pass the mailbox of the client's handlers.
 //
 // The chat is over when [Chat.Lines] ends. A program that is done before calls [Chat.End]. Restored sessions are not
 // opened: they have the commands and events.
