@@ -56,11 +56,38 @@ func (r *replay) Open(context.Context, chat.Request) (chat.Conn, error) {
 
 // replayed is a chat of which all is known.
 type replayed struct {
-	r    *replay
-	book gms.Transcript
-	next int
-	once sync.Once
-	over chan struct{}
+	r     *replay
+	book  gms.Transcript
+	next  int
+	once  sync.Once
+	over  chan struct{}
+	alarm *time.Timer // rings when the next poll is due; nil: none was due yet
+}
+
+// Await implements [chat.Waker] as the driver of this wire does: a timer starts the goroutine that polls. The timer has
+// nothing to wait for here.
+func (c *replayed) Await(f func()) bool {
+	switch {
+	case c.next == 0: // the answer to the start
+		return false
+	case c.next == 1, c.next > len(c.r.bodies):
+		begin := c.r.begin
+		if c.next > 1 {
+			begin = nil
+		}
+		go func() {
+			select {
+			case <-begin:
+			case <-c.over:
+			}
+			f()
+		}()
+	case c.alarm == nil:
+		c.alarm = time.AfterFunc(0, f)
+	default:
+		c.alarm.Reset(0) // f is the same at each call
+	}
+	return true
 }
 
 // Receive implements [chat.Conn].
