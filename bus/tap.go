@@ -118,7 +118,6 @@ type watched struct {
 	w     *watch
 	rec   Record
 	start time.Time
-	left  bool // leave was called, or will be
 }
 
 // look begins to watch a call. It returns the context to go on with.
@@ -135,7 +134,7 @@ func (w *watch) look(ctx context.Context, c *Client, name string) (*watched, con
 		ctx = &carrier{ctx, l}
 	}
 	e := c.bus.traced(ctx, l).envelope()
-	return &watched{w, Record{Name: full, By: c.namespace, ID: id, Correlation: l.chain, Envelope: e, Time: now}, now, false}, ctx
+	return &watched{w, Record{Name: full, By: c.namespace, ID: id, Correlation: l.chain, Envelope: e, Time: now}, now}, ctx
 }
 
 // enter runs the hooks and records the command. It returns the input to go on with.
@@ -152,7 +151,6 @@ func (at *watched) enter(ctx context.Context, c *Client, in any) (any, error) {
 
 // leave records the settlement.
 func (at *watched) leave(out any, err error) {
-	at.left = true
 	r := at.rec
 	r.Kind, r.Data, r.Err = recordResult, out, err
 	r.Time = time.Now()
@@ -160,9 +158,10 @@ func (at *watched) leave(out any, err error) {
 	at.w.record(r)
 }
 
-// ended records the settlement if a hook or a handler has ended the goroutine; it is deferred.
-func (at *watched) ended() {
-	if !at.left {
+// ended records the settlement if a hook or a handler has ended the goroutine: then nobody has, as told says. It is
+// deferred.
+func (at *watched) ended(told *bool) {
+	if !*told {
 		at.leave(nil, ErrPanic.with(at.rec.Name, "a hook or the handler ended the goroutine"))
 	}
 }
@@ -170,10 +169,12 @@ func (at *watched) ended() {
 // callWatched is Call while somebody looks on.
 func (c *Client) callWatched(ctx context.Context, w *watch, name string, in any) (out any, err error) {
 	at, ctx := w.look(ctx, c, name)
-	defer at.ended()
+	told := false
+	defer at.ended(&told)
 	if in, err = at.enter(ctx, c, in); err == nil {
 		out, err = c.callPlain(ctx, name, in)
 	}
+	told = true
 	at.leave(out, err)
 	return out, err
 }
@@ -181,14 +182,16 @@ func (c *Client) callWatched(ctx context.Context, w *watch, name string, in any)
 // goWatched is Go while somebody looks on.
 func (c *Client) goWatched(ctx context.Context, w *watch, name string, in any) *Future[any] {
 	at, ctx := w.look(ctx, c, name)
-	defer at.ended()
+	told := false
+	defer at.ended(&told)
 	in, err := at.enter(ctx, c, in)
 	if err != nil {
+		told = true
 		at.leave(nil, err)
 		return failedFuture[any](err)
 	}
 	f := c.goPlain(ctx, name, in)
-	at.left = true // from here on f tells
+	told = true // from here on f does
 	f.f.onSettle(at.leave)
 	return f
 }
