@@ -161,8 +161,8 @@ func (a *agent) goHome(ctx context.Context) {
 	a.options.join = false
 	in := func(c *agentChat) bool { return c.joined }
 	for _, c := range a.order {
-		if c.joined && a.desk.do(ctx, deskOrder{Chat: c.id, Do: "leave"}) != nil {
-			return // the end of the presence does it
+		if c.joined { // it may have ended meanwhile, of which nothing has come yet: that comes
+			_ = a.desk.do(ctx, deskOrder{Chat: c.id, Do: "leave"})
 		}
 	}
 	for slices.ContainsFunc(a.order, in) && a.screen.failed() == nil {

@@ -209,6 +209,21 @@ func TestAgent(t *testing.T) {
 	agent.ends(exitOK)
 }
 
+// TestAgentPiped: all orders are there at once, and what came of them is shown, although the last one ends the chat.
+func TestAgentPiped(t *testing.T) {
+	desk, config := openDesk(t)
+	agent := open(t, "agent", "--desk", desk)
+	agent.enter("/join", "Good day.", "A moment, please.", "/end")
+	agent.stdin.close()
+	visitor := open(t, "chat", "--config", config, "--name", "Vera")
+	visitor.see("the chat has ended (agent)")
+	visitor.ends(exitOK)
+	agent.ends(exitOK)
+	for _, want := range []string{"#1 Ann: Good day.", "#1 Ann: A moment, please.", "#1 Ann left"} {
+		assert.Contains(t, agent.all(), want)
+	}
+}
+
 // TestAgentTransfer hands a chat to another terminal, which says the last word with Ctrl-C.
 func TestAgentTransfer(t *testing.T) {
 	desk, config := openDesk(t)
