@@ -281,6 +281,82 @@ func TestConduct(t *testing.T) {
 	}
 }
 
+// wallClock has the places where the wall clock decides something, or where a time loses its monotonic reading, and why that is
+// well. A wall clock may be set at any moment, so time-outs must not depend on it.
+var wallClock = map[string]string{
+	"plugins/webchatservice/boltstore/boltstore.go": "stamps of records, which the next process reads",
+	"plugins/webchatservice/gms/answer.go":          "times of lines, for display",
+	"plugins/webchatservice/gms/attempt.go":         "a date of Retry-After, held against the server's own clock",
+	"plugins/webchatservice/message.go":             "times in payloads and records",
+	"plugins/webchatservice/record.go":              "times in records, which the next process reads",
+	"cmd/busdemo/text.go":                           "times of lines, for display",
+	"cmd/busdemo/trace.go":                          "times of events, for display",
+}
+
+// TestWallClock holds that no other place looks at the wall clock. What is only for tests and measurements does not count.
+func TestWallClock(t *testing.T) {
+	used := map[string]bool{}
+	for _, root := range []string{"bus", "plugins", "cmd"} {
+		err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && (d.Name() == "testdata" || d.Name() == "bench" || d.Name() == "chatsim" || d.Name() == "chattest"):
+				return fs.SkipDir
+			case d.IsDir(), filepath.Ext(file) != ".go", strings.HasSuffix(file, "_test.go"):
+				return nil
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				return err
+			}
+			for _, call := range wallCalls(f) {
+				file := filepath.ToSlash(file)
+				used[file] = true
+				assert.Contains(t, wallClock, file, "it calls %s", call)
+			}
+			return nil
+		})
+		require.NoError(t, err)
+	}
+	for file := range wallClock {
+		assert.True(t, used[file], "%s does not look at the wall clock any more", file)
+	}
+}
+
+// wallCalls returns the calls of a file that make a time without a monotonic reading, or a number of one.
+func wallCalls(f *ast.File) (calls []string) {
+	functions := map[string][]string{
+		"time": {"Unix", "UnixMilli", "UnixMicro", "Date", "Parse", "ParseInLocation"}, "http": {"ParseTime"},
+	}
+	methods := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "AddDate"}
+	packages := map[string]bool{}
+	for _, i := range f.Imports {
+		p, _ := strconv.Unquote(i.Path.Value)
+		packages[path.Base(p)] = true
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		switch x, _ := sel.X.(*ast.Ident); {
+		case x != nil && packages[x.Name]:
+			if slices.Contains(functions[x.Name], sel.Sel.Name) {
+				calls = append(calls, x.Name+"."+sel.Sel.Name)
+			}
+		case slices.Contains(methods, sel.Sel.Name):
+			calls = append(calls, sel.Sel.Name)
+		}
+		return true
+	})
+	return calls
+}
+
 // bubblesOf returns the functions of the files that open a synctest bubble, also by calling one of the others.
 func bubblesOf(files map[string]*ast.File) map[string]bool {
 	found := map[string]bool{}

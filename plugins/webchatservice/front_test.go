@@ -58,16 +58,17 @@ func (f *field) secure(t *testing.T, config *tls.Config) {
 	transport := &http.Transport{DialContext: f.cable.DialContext, TLSClientConfig: config, ForceAttemptHTTP2: true}
 	f.opts.Dial, f.opts.HTTPClient = nil, &http.Client{Transport: transport}
 	t.Cleanup(transport.CloseIdleConnections)
-	f.opts.Config.Wire = webchatservice.NewWire(withHTTPS(f.opts.Config.Wire.Reveal()).(map[string]any))
+	f.opts.Config.Wire = webchatservice.NewWire(replaced(f.opts.Config.Wire.Reveal(), "http://", "https://").(map[string]any))
 }
 
-func withHTTPS(v any) any {
+// replaced returns a JSON value with old replaced by new in all of its texts.
+func replaced(v any, old, new string) any {
 	switch v := v.(type) {
 	case string:
-		return strings.Replace(v, "http://", "https://", 1)
+		return strings.ReplaceAll(v, old, new)
 	case map[string]any:
 		for name := range v {
-			v[name] = withHTTPS(v[name])
+			v[name] = replaced(v[name], old, new)
 		}
 	}
 	return v

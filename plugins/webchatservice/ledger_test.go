@@ -45,9 +45,17 @@ func restFault(rng *rand.Rand) chatsim.Fault {
 // ledger plays one script.
 func ledger(t *testing.T, seed uint64, f *field) {
 	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // it must be the same every time
-	sim := f.sim
 	r, a := f.begin(t)
-	for begun := time.Now(); time.Since(begun) < 10*time.Minute; {
+	f.chaos(t, rng, a, 10*time.Minute)
+	time.Sleep(3 * time.Minute)
+	a.balance(t)
+	require.NoError(t, end(r))
+}
+
+// chaos lets both sides talk for a while, in which requests and the network fail at random.
+func (f *field) chaos(t *testing.T, rng *rand.Rand, a *account, d time.Duration) {
+	t.Helper()
+	for begun := time.Now(); time.Since(begun) < d; {
 		time.Sleep(time.Duration(rng.IntN(5000)) * time.Millisecond)
 		switch rng.IntN(10) {
 		case 0, 1:
@@ -59,16 +67,16 @@ func ledger(t *testing.T, seed uint64, f *field) {
 		case 2, 3:
 			a.hear(t, fmt.Sprint("agent ", time.Since(begun)))
 		case 4:
-			start(r, t.Context(), webchatservice.SendTyping, webchatservice.SendTypingIn{Message: "vis"})
+			start(a.rig, t.Context(), webchatservice.SendTyping, webchatservice.SendTypingIn{Message: "vis"})
 		case 5:
 			_, err := a.ann.Type("")
 			require.NoError(t, err)
 		case 6, 7:
-			sim.Faults().Add(f.fault(rng))
+			f.sim.Faults().Add(f.fault(rng))
 		case 8:
-			sim.Restart(true)
+			f.sim.Restart(true)
 		case 9:
-			switch n := sim.Network(); rng.IntN(4) {
+			switch n := f.sim.Network(); rng.IntN(4) {
 			case 0:
 				n.Reset()
 			case 1:
@@ -79,12 +87,8 @@ func ledger(t *testing.T, seed uint64, f *field) {
 				n.Refuse()
 			}
 			time.Sleep(time.Duration(rng.IntN(20000)) * time.Millisecond)
-			sim.Network().Heal()
+			f.sim.Network().Heal()
 		}
 	}
-	sim.Faults().Clear()
-	time.Sleep(3 * time.Minute)
-
-	a.balance(t)
-	require.NoError(t, end(r))
+	f.sim.Faults().Clear()
 }

@@ -27,18 +27,25 @@ import (
 	"github.com/cxbus/cxbus/plugins/webchatservice/chat"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
+	"github.com/cxbus/cxbus/plugins/webchatservice/gmscometd"
 	"github.com/cxbus/cxbus/plugins/webchatservice/gmsrest"
 )
 
 // The variables of the environment that make this program a visitor's: a process of its own, which can be killed.
 const (
-	visitorURL  = "CXBUS_TEST_VISITOR_URL"
+	visitorWire = "CXBUS_TEST_VISITOR_WIRE" // a visitorConfig
 	visitorFile = "CXBUS_TEST_VISITOR_FILE"
 )
 
+// visitorConfig is the configuration of such a process.
+type visitorConfig struct {
+	CometD bool           `json:"cometD"`
+	Wire   map[string]any `json:"wire"`
+}
+
 func TestMain(m *testing.M) {
-	if url := os.Getenv(visitorURL); url != "" {
-		if err := beVisitor(url, os.Getenv(visitorFile)); err != nil {
+	if wire := os.Getenv(visitorWire); wire != "" {
+		if err := beVisitor(wire, os.Getenv(visitorFile)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -61,15 +68,22 @@ type order struct {
 }
 
 // patient is a configuration for a machine that takes its time: no limit of the service's own is what ends something.
-func patient(url string) *webchatservice.Config {
+func patient(c visitorConfig) *webchatservice.Config {
+	c.Wire["ajaxTimeout"] = 600_000
 	return &webchatservice.Config{
-		RestoreTimeout: 3_600_000,
-		Wire:           webchatservice.NewWire(map[string]any{"dataURL": url, "ajaxTimeout": 600_000}),
+		RestoreTimeout: 3_600_000, CometD: webchatservice.CometD{Enabled: c.CometD}, Wire: webchatservice.NewWire(c.Wire),
 	}
 }
 
+// overREST is a configuration for the chat service at this address.
+func overREST(url string) visitorConfig { return visitorConfig{Wire: map[string]any{"dataURL": url}} }
+
 // beVisitor runs a bus with the service until stdin ends.
-func beVisitor(url, file string) (err error) {
+func beVisitor(wire, file string) (err error) {
+	var c visitorConfig
+	if err := json.Unmarshal([]byte(wire), &c); err != nil {
+		return err
+	}
 	store, err := boltstore.Open(file, nil)
 	if err != nil {
 		return err
@@ -100,7 +114,7 @@ func beVisitor(url, file string) (err error) {
 		return err
 	}
 	if err := b.Start(context.Background(), webchatservice.New(&webchatservice.Options{
-		Drivers: []chat.Factory{gmsrest.Factory()}, Config: patient(url), Store: store, SessionKey: "Ada",
+		Drivers: []chat.Factory{gmsrest.Factory(), gmscometd.Factory()}, Config: patient(c), Store: store, SessionKey: "Ada",
 	})); err != nil {
 		return err
 	}
@@ -145,8 +159,15 @@ type visitor struct {
 
 func newVisitor(t *testing.T, url, file string) *visitor {
 	t.Helper()
+	return newVisitorOn(t, overREST(url), file)
+}
+
+func newVisitorOn(t *testing.T, c visitorConfig, file string) *visitor {
+	t.Helper()
+	wire, err := json.Marshal(c)
+	require.NoError(t, err)
 	v := &visitor{t: t, cmd: exec.Command(os.Args[0]), lines: make(chan told, 1000)}
-	v.cmd.Env = append(os.Environ(), visitorURL+"="+url, visitorFile+"="+file)
+	v.cmd.Env = append(os.Environ(), visitorWire+"="+string(wire), visitorFile+"="+file)
 	v.cmd.Stderr = os.Stderr
 	stdin, err := v.cmd.StdinPipe()
 	require.NoError(t, err)
@@ -364,6 +385,75 @@ func TestKilledProcessGoesOn(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
+// stopped stops the process, as SIGSTOP does, and waits until it is.
+func (v *visitor) stopped() {
+	v.t.Helper()
+	require.NoError(v.t, v.cmd.Process.Signal(syscall.SIGSTOP))
+	require.Eventually(v.t, func() bool {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", v.cmd.Process.Pid))
+		return err == nil && bytes.Contains(status, []byte(") T "))
+	}, 20*time.Second, time.Millisecond)
+}
+
+// A process that is stopped, and goes on later, has lost its connections meanwhile: it connects once again, and has missed
+// nothing. In the suite the server breaks the connections, so that no minute has to pass; in the long run a minute does.
+func TestStoppedProcessGoesOn(t *testing.T) {
+	for _, w := range wireTable {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+			t.Cleanup(func() { require.NoError(t, sim.Close()) })
+			front := httptest.NewServer(sim.Handler())
+			t.Cleanup(front.Close)
+			config := w.on(sim).Config
+			wire := replaced(config.Wire.Reveal(), "http://sim.test", front.URL).(map[string]any)
+			v := newVisitorOn(t, visitorConfig{CometD: config.CometD.Enabled, Wire: wire}, filepath.Join(t.TempDir(), "sessions.db"))
+			v.call("startChat", map[string]any{"nickname": "Ada"})
+			c := only(t, sim)
+			ann, err := c.Join("Ann", chatsim.RoleAgent)
+			require.NoError(t, err)
+			v.call("sendMessage", map[string]any{"message": "one"})
+			say(t, ann, "two")
+			v.await("messageReceived", `"two"`)
+
+			v.stopped()
+			say(t, ann, "three")
+			if soak() {
+				<-time.After(time.Minute)
+			} else {
+				front.CloseClientConnections()
+			}
+			say(t, ann, "four")
+			require.NoError(t, v.cmd.Process.Signal(syscall.SIGCONT))
+			v.await("messageReceived", `"four"`)
+			v.call("sendMessage", map[string]any{"message": "five"})
+			v.await("messageReceived", `"five"`)
+			v.call("endChat", nil)
+			v.await("ended", "visitor")
+			v.leave()
+
+			var got []string
+			for _, line := range v.seen {
+				if line.Name != "messageReceived" {
+					continue
+				}
+				var d webchatservice.MessageReceivedData
+				require.NoError(t, json.Unmarshal(line.Data, &d))
+				for _, m := range d.Messages {
+					if m.Type == chat.KindMessage {
+						got = append(got, m.Text)
+					}
+				}
+			}
+			assert.Equal(t, []string{"one", "two", "three", "four", "five"}, got, "each once, in order")
+			assert.Equal(t, []string{"one", "five"}, c.Snapshot().Lines(chatsim.Client))
+			assert.LessOrEqual(t, v.count("disconnected", ""), 1)
+			assert.Equal(t, v.count("disconnected", ""), v.count("reconnected", ""))
+			assert.Zero(t, v.count("sessionLost", ""))
+		})
+	}
+}
+
 // While the disk is full a chat goes on, with one event; and once there is room, the session is kept again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
@@ -406,7 +496,7 @@ func TestNothingIsLeft(t *testing.T) {
 		require.NoError(t, err)
 		app.Ready()
 		require.NoError(t, b.Start(t.Context(), webchatservice.New(&webchatservice.Options{
-			Drivers: []chat.Factory{gmsrest.Factory()}, Config: patient(url), Store: store,
+			Drivers: []chat.Factory{gmsrest.Factory()}, Config: patient(overREST(url)), Store: store,
 		})))
 		for _, c := range []struct {
 			name string

@@ -219,6 +219,7 @@ func (s *session) reload(r *record) {
 	defer s.mu.Unlock()
 	s.async, s.place = r.Async, r.Position
 	s.outbox.idPrefix = rand.Text()[:10]
+	now := time.Now()
 	for _, stored := range r.Outbox {
 		m := &outgoing{
 			id: stored.ID,
@@ -226,7 +227,7 @@ func (s *session) reload(r *record) {
 				Kind: chat.ActionMessage, Text: stored.Text, MessageType: stored.Type, ParentID: stored.ParentID,
 				ClientID: stored.ID,
 			},
-			created:  time.UnixMilli(stored.Created),
+			created:  now.Add(-max(0, now.Sub(time.UnixMilli(stored.Created)))), // from here on the wall clock does not count
 			state:    MessageState(stored.State),
 			doubtful: !r.lastWord(),
 			stored:   true,

@@ -30,6 +30,7 @@ type rig struct {
 	app *bus.Client
 
 	ears *bus.Subscription // of the application, to all events
+	real bool              // it does not run in a bubble
 
 	mu     sync.Mutex
 	events []bus.Event[any]
@@ -38,7 +39,18 @@ type rig struct {
 // newRig must be called in a bubble. stop ends the bus; the bubble checks that nothing is left.
 func newRig(t *testing.T, opts *webchatservice.Options) *rig {
 	t.Helper()
-	r := &rig{t: t, bus: bus.New(nil), svc: webchatservice.New(opts)}
+	return openRig(t, opts, false)
+}
+
+// newRigInRealTime is newRig for tests that need real time. take then has what has come so far.
+func newRigInRealTime(t *testing.T, opts *webchatservice.Options) *rig {
+	t.Helper()
+	return openRig(t, opts, true)
+}
+
+func openRig(t *testing.T, opts *webchatservice.Options, realTime bool) *rig {
+	t.Helper()
+	r := &rig{t: t, bus: bus.New(nil), svc: webchatservice.New(opts), real: realTime}
 	var err error
 	r.app, err = r.bus.Register("App")
 	require.NoError(t, err)
@@ -76,7 +88,9 @@ func (r *rig) told() []string {
 
 // take returns the events so far and forgets them.
 func (r *rig) take() []bus.Event[any] {
-	synctest.Wait()
+	if !r.real {
+		synctest.Wait()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	events := r.events

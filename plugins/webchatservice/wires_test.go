@@ -97,30 +97,40 @@ func onEachWire(t *testing.T, f func(t *testing.T, f *field)) {
 	for _, w := range wireTable {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			onWire(t, w, f)
+			synctest.Test(t, func(t *testing.T) { f(t, newField(t, w)) })
 		})
 	}
 }
 
 // onWire runs f on one wire, in a bubble.
 func onWire(t *testing.T, w wire, f func(t *testing.T, f *field)) {
-	synctest.Test(t, func(t *testing.T) {
-		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1, Seed: 1})
-		t.Cleanup(func() { require.NoError(t, sim.Close()) })
-		e := &field{wire: w, sim: sim, cable: newCable(sim.DialContext), opts: w.on(sim)}
-		e.opts.Dial = e.cable.DialContext
-		f(t, e)
-	})
+	synctest.Test(t, func(t *testing.T) { f(t, newField(t, w)) })
+}
+
+// newField makes a field that ends with the test.
+func newField(t *testing.T, w wire) *field {
+	t.Helper()
+	sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1, Seed: 1, Keep: 50})
+	t.Cleanup(func() { require.NoError(t, sim.Close()) })
+	f := &field{wire: w, sim: sim, cable: newCable(sim.DialContext), opts: w.on(sim)}
+	f.opts.Dial = f.cable.DialContext
+	return f
 }
 
 // begin starts a service and a chat, in which there is an agent.
 func (f *field) begin(t *testing.T) (*rig, *account) {
 	t.Helper()
 	r := newRig(t, f.opts)
+	return r, f.beginOn(t, r)
+}
+
+// beginOn starts a chat on a rig, which ends with the test.
+func (f *field) beginOn(t *testing.T, r *rig) *account {
+	t.Helper()
 	t.Cleanup(r.stop)
 	_, err := call(r, webchatservice.StartChat, webchatservice.StartChatIn{Nickname: "Ada"})
 	require.NoError(t, err)
-	return r, f.account(t, r)
+	return f.account(t, r)
 }
 
 // account opens the account of the chat that was started last, and lets an agent in.

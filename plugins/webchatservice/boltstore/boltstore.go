@@ -29,7 +29,8 @@ var ErrLocked = errors.New("boltstore: file is in use by another process")
 // Options changes a [Store]. The zero value of each field is its default.
 type Options struct {
 	// Expiry is the age at which a record is forgotten. 0 means 24 h, negative never. No service
-	// restores a session that old; this keeps the file from growing.
+	// restores a session that old; this keeps the file from growing. The wall clock tells the age of records that an
+	// earlier process has saved, and of no others.
 	Expiry time.Duration
 }
 
@@ -54,15 +55,17 @@ const unnumbered = 1 << 63
 type Store struct {
 	db     *bbolt.DB
 	expiry time.Duration
+	wall   func() time.Time // the clock that stamps records
 
-	mu    sync.Mutex // guards swept
+	mu    sync.Mutex // guards the rest
 	swept time.Time
+	saved map[string]time.Time // when records were saved here, by the name in the file: for these the wall clock does not count
 }
 
 // Open opens the file at path, and makes it if there is none. It forgets what has expired, as Save does from
 // time to time. nil means the zero Options. Close the store.
 func Open(path string, opts *Options) (*Store, error) {
-	s := &Store{expiry: defaultExpiry}
+	s := &Store{expiry: defaultExpiry, wall: time.Now, saved: map[string]time.Time{}}
 	if opts != nil && opts.Expiry != 0 {
 		s.expiry = opts.Expiry
 	}
@@ -97,24 +100,49 @@ func (s *Store) sweep(now time.Time) error {
 		}
 		var dead [][]byte
 		err = b.ForEach(func(k, v []byte) error {
-			if s.expired(v, now) {
+			if s.expired(k, v) {
 				dead = append(dead, append([]byte(nil), k...))
 			}
 			return nil
 		})
 		for _, k := range dead {
 			err = errors.Join(err, b.Delete(k), numbers.Delete(k))
+			s.forget(k)
 		}
 		return err
 	})
 }
 
-func (s *Store) expired(v []byte, now time.Time) bool {
+// expired reports whether a record is too old. The age of one that was saved here is measured, that of another one is told by
+// the wall clock, which may have been set meanwhile.
+func (s *Store) expired(name, v []byte) bool {
 	if len(v) < stampSize {
 		return true // not ours
 	}
-	saved := time.UnixMilli(int64(binary.BigEndian.Uint64(v))) //nolint:gosec // what Save wrote
-	return s.expiry >= 0 && now.Sub(saved) >= s.expiry
+	if s.expiry < 0 {
+		return false
+	}
+	s.mu.Lock()
+	at, here := s.saved[string(name)]
+	s.mu.Unlock()
+	if here {
+		return time.Since(at) >= s.expiry
+	}
+	stamp := time.UnixMilli(int64(binary.BigEndian.Uint64(v))) //nolint:gosec // what Save wrote
+	return s.wall().Sub(stamp) >= s.expiry
+}
+
+// note notes that a record was saved now, forget that there is none any more.
+func (s *Store) note(name []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saved[string(name)] = time.Now()
+}
+
+func (s *Store) forget(name []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.saved, string(name))
 }
 
 // name is the key in the file: bbolt has no empty ones.
@@ -123,7 +151,7 @@ func name(key string) []byte { return []byte("k" + key) }
 // revisionOf returns the revision of a record, 0 where there is none.
 func (s *Store) revisionOf(tx *bbolt.Tx, key string) uint64 {
 	v := tx.Bucket(bucket).Get(name(key))
-	if v == nil || s.expired(v, time.Now()) {
+	if v == nil || s.expired(name(key), v) {
 		return 0
 	}
 	if n := tx.Bucket(revisions).Get(name(key)); len(n) == 8 {
@@ -156,7 +184,7 @@ func (s *Store) save(ctx context.Context, key string, record []byte, check func(
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	v := binary.BigEndian.AppendUint64(make([]byte, 0, stampSize+len(record)), uint64(time.Now().UnixMilli())) //nolint:gosec // after 1970
+	v := binary.BigEndian.AppendUint64(make([]byte, 0, stampSize+len(record)), uint64(s.wall().UnixMilli())) //nolint:gosec // what expired reads
 	v = append(v, record...)
 	err = s.db.Batch(func(tx *bbolt.Tx) (err error) {
 		if err := check(tx); err != nil {
@@ -174,6 +202,7 @@ func (s *Store) save(ctx context.Context, key string, record []byte, check func(
 	if err != nil {
 		return 0, err
 	}
+	s.note(name(key))
 	if now := time.Now(); s.due(now) {
 		return revision, s.sweep(now)
 	}
@@ -225,12 +254,16 @@ func (s *Store) remove(ctx context.Context, key string, check func(*bbolt.Tx) er
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.db.Batch(func(tx *bbolt.Tx) error {
+	err := s.db.Batch(func(tx *bbolt.Tx) error {
 		if err := check(tx); err != nil {
 			return err
 		}
 		return errors.Join(tx.Bucket(bucket).Delete(name(key)), tx.Bucket(revisions).Delete(name(key)))
 	})
+	if err == nil {
+		s.forget(name(key))
+	}
+	return err
 }
 
 // Close waits for calls under way and lets go of the file.

@@ -105,7 +105,7 @@ func (a *attempt) do(address, contentType string, body io.Reader, length int64, 
 func (a *attempt) read(resp *http.Response) (*Response, *chat.Error) {
 	defer resp.Body.Close() //nolint:errcheck // nothing was written to it
 	w := a.w
-	out := &Response{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	out := &Response{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
 	if !a.auth.IsZero() {
 		out.secrets = credentials(a.auth)
 	}
@@ -210,17 +210,23 @@ func strip(err error) error {
 	return err
 }
 
-// retryAfter reads the header: seconds, or a date. 0 when there is nothing to read.
-func retryAfter(header string) time.Duration {
+// retryAfter reads the header: seconds, or a date, which is held against the server's own clock if it tells that. 0 when
+// there is nothing to read.
+func retryAfter(h http.Header) time.Duration {
 	const most = 24 * time.Hour // what says more, says nothing
-	if header = strings.TrimSpace(header); header == "" {
+	header := strings.TrimSpace(h.Get("Retry-After"))
+	if header == "" {
 		return 0
 	}
 	if n, err := strconv.ParseInt(header, 10, 32); err == nil {
 		return min(max(time.Duration(n)*time.Second, 0), most)
 	}
 	if t, err := http.ParseTime(header); err == nil {
-		return min(max(time.Until(t), 0), most)
+		now, err := http.ParseTime(h.Get("Date"))
+		if err != nil {
+			now = time.Now()
+		}
+		return min(max(t.Sub(now), 0), most)
 	}
 	return 0
 }

@@ -172,6 +172,23 @@ func TestRetryAfterIsRead(t *testing.T) {
 	}
 }
 
+// A date in Retry-After is held against the server's clock: that of this machine may be wrong.
+func TestRetryAfterGoesByTheServersClock(t *testing.T) {
+	for _, date := range []string{"Sun, 01 Jan 2040 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer(t, &chatsim.Options{Script: chatsim.Nobody})
+			t.Cleanup(s.Close)
+			now, err := http.ParseTime(date)
+			require.NoError(t, err)
+			s.Faults().Add(body(503, "", "Retry-After", now.Add(90*time.Second).Format(http.TimeFormat), "Date", date))
+			_, err = s.Driver().Open(t.Context(), chat.Request{Nickname: "Ada"})
+			var e *chat.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, 90*time.Second, e.RetryAfter)
+		})
+	}
+}
+
 // A dial that gets no answer is given up after the time-out, and nothing was sent.
 func TestDialWithoutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
