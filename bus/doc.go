@@ -7,7 +7,7 @@
 //	c, err := b.Register("Greeter")            // a namespace and its client
 //	bus.Handle(c, Hello, func(ctx context.Context, in HelloIn) (HelloOut, error) { ... })
 //	c.Ready()                                  // others' commands may come
-//	out, err := other.Call(ctx, "Greeter.hello", HelloIn{Name: "Ada"})
+//	out, err := Hello.Call(ctx, other, HelloIn{Name: "Ada"})
 //
 // Commands and events are described once, as package variables ([NewCommand],
 // [NewEvent]), and used through typed handles: [Handle], [CommandOf.Bind],
@@ -71,7 +71,7 @@
 // asking: pass them on.
 //
 // The end. [Bus.Close] lets plugins stop in reverse order, lets mailboxes run
-// empty, waits for handlers, and returns an error that lists what still runs if
+// empty, waits for handlers, closes [Options.Closers], and returns an error that lists what still runs if
 // its context ends first. Afterwards everything returns [ErrClosed].
 //
 // Payloads are shared, not copied: they are immutable once published.

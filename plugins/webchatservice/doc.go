@@ -8,6 +8,13 @@
 //	...
 //	b := bus.New(nil)
 //	err = b.Start(ctx, webchatservice.New(&webchatservice.Options{Driver: driver}))
+//	...
+//	vera, err := webchatservice.Open(ctx, client, webchatservice.StartChatIn{Nickname: "Vera"})
+//	for m := range vera.Lines(ctx) {
+//		fmt.Println(m.From.Name+":", m.Text)
+//	}
+//
+// [Open] gives a chat as a value; beneath it are the commands and events, which do all that the vendor's do.
 //
 // A program whose users choose the wire gives Options.Drivers, and the configuration selects one and has its options.
 //
