@@ -339,8 +339,7 @@ func TestStopsThatUnloadEachOther(t *testing.T) {
 func TestLoaderThatCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var inner error
-		var b *bus.Bus
-		b = bus.New(&bus.Options{Loader: func(ctx context.Context, b *bus.Bus, ns string) error {
+		b := bus.New(&bus.Options{Loader: func(ctx context.Context, b *bus.Bus, ns string) error {
 			if ns == "Self" {
 				c, err := b.Register("Other")
 				if err != nil {
