@@ -44,6 +44,10 @@ type record struct {
 	// Outbox are the messages whose fate was open.
 	Outbox []storedItem `json:"outbox,omitempty"`
 
+	// Unseen are the last messages that were sent and whose lines are not before Position: those lines are theirs, and not
+	// of messages with the same text that wait.
+	Unseen []storedItem `json:"unseen,omitempty"`
+
 	revision uint64 // of the record in a Claimer
 	final    bool   // it is the last word on the session
 }
@@ -173,13 +177,40 @@ func (s *session) recordLocked() *record {
 		case m.underWay:
 			state = MessageUnknown
 		}
-		r.Outbox = append(r.Outbox, storedItem{
-			ID: m.id, Text: m.action.Text, Type: m.action.MessageType, ParentID: m.action.ParentID,
-			Postback: postbackOf(m.action.Reply),
-			State:    string(state), Created: stamp(m.created),
-		})
+		r.Outbox = append(r.Outbox, m.item(state))
+	}
+	for _, m := range s.outbox.awaitingEcho {
+		if m.state == MessageSent {
+			r.Unseen = append(r.Unseen, m.item(m.state))
+		}
 	}
 	return r
+}
+
+// item is the message in a record.
+func (m *outgoing) item(state MessageState) storedItem {
+	return storedItem{
+		ID: m.id, Text: m.action.Text, Type: m.action.MessageType, ParentID: m.action.ParentID,
+		Postback: postbackOf(m.action.Reply),
+		State:    string(state), Created: stamp(m.created),
+	}
+}
+
+// message is the message of a record, as it was.
+func (i *storedItem) message(now time.Time) *outgoing {
+	m := &outgoing{
+		id: i.ID,
+		action: chat.Action{
+			Kind: chat.ActionMessage, Text: i.Text, MessageType: i.Type, ParentID: i.ParentID, ClientID: i.ID,
+		},
+		created: now.Add(-max(0, now.Sub(time.UnixMilli(i.Created)))), // from here on the wall clock does not count
+		state:   MessageState(i.State),
+		stored:  true,
+	}
+	if i.Postback != nil {
+		m.action.Reply, _ = i.Postback.reply(i.Type)
+	}
+	return m
 }
 
 // outboxChangedLocked notes that the outbox has changed, and sees to it that the store learns of it soon.
@@ -220,21 +251,12 @@ func (s *session) reload(r *record) {
 	s.async, s.place = r.Async, r.Position
 	s.outbox.idPrefix = rand.Text()[:10]
 	now := time.Now()
-	for _, stored := range r.Outbox {
-		m := &outgoing{
-			id: stored.ID,
-			action: chat.Action{
-				Kind: chat.ActionMessage, Text: stored.Text, MessageType: stored.Type, ParentID: stored.ParentID,
-				ClientID: stored.ID,
-			},
-			created:  now.Add(-max(0, now.Sub(time.UnixMilli(stored.Created)))), // from here on the wall clock does not count
-			state:    MessageState(stored.State),
-			doubtful: !r.lastWord(),
-			stored:   true,
-		}
-		if stored.Postback != nil {
-			m.action.Reply, _ = stored.Postback.reply(stored.Type)
-		}
+	for i := range r.Unseen {
+		s.outbox.awaitingEcho = append(s.outbox.awaitingEcho, r.Unseen[i].message(now))
+	}
+	for i := range r.Outbox {
+		m := r.Outbox[i].message(now)
+		m.doubtful = !r.lastWord()
 		switch m.state {
 		case MessagePending:
 			s.outbox.queue = append(s.outbox.queue, m)

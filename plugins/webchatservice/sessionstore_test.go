@@ -469,3 +469,28 @@ func TestRecordOfAnEndedChatGoes(t *testing.T) {
 		})
 	}
 }
+
+// A line of the transcript is that of the message that was sent and not seen yet, and not of another one with the same text
+// that waits.
+func TestSameTextTwiceOverAKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := chattest.NewMemory(nil)
+		opts := onMemory(m)
+		before := newRig(t, opts)
+		defer before.stop()
+		before.begin()
+		require.NoError(t, send(before, "same"))
+
+		opts.Store = webchatservice.NewMemoryStore()
+		require.NoError(t, opts.Store.Save(t.Context(), "", []byte(`{"version":2,"owner":"killed","generation":1,
+			"sessionID":"chat-1","userId":"user-1","alias":"1","secureKey":"memory-secure-key-1","heard":946684800000,"position":{"index":2},
+			"outbox":[{"id":"a-2","text":"same","state":"pending","created":946684800000}],
+			"unseen":[{"id":"a-1","text":"same","state":"sent","created":946684800000}]}`)))
+		r := newRig(t, opts)
+		defer r.stop()
+		_, err := call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"same", "same"}, m.VisitorLines(id))
+	})
+}
