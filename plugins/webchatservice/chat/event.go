@@ -15,10 +15,10 @@ type Event struct {
 	// Earlier is set on the first event of a connection that does not begin at the beginning of the chat: the lines
 	// before can be had from a [Historian].
 	Earlier bool
-	// Errors is the server's list of errors; it goes with an end that was an error.
-	Errors []ServerError
 	// Ended: the chat is over. It is the last event; io.EOF follows.
 	Ended bool
+	// Errors is the server's list of errors; it goes with an end that was an error.
+	Errors []ServerError
 	// EndedBy says who ended it, as far as the wire tells.
 	EndedBy EndReason
 	// Session is set when the server changed a key of the chat with this batch (another alias, a new
@@ -106,8 +106,6 @@ type Message struct {
 	// Missing is set when there are lines between this one and the one before it that the server did not
 	// give: a [Refetcher] may have them. Where Behind is set, the line before it is that one.
 	Missing *Gap
-	// Known: the reader had the line before the chat was taken up again: see [ResumeRequest.Known].
-	Known bool
 
 	// Index is the number of the line, from 1, for people to read; 0 on wires that do not number lines. Numbers may
 	// have gaps, and be given anew when another server takes over.
@@ -118,9 +116,11 @@ type Message struct {
 	ClientID string
 	// Own: the line is this side's, as far as the wire tells. Other devices of the same visitor
 	// count as this side.
-	Own  bool
-	Kind MessageKind
-	From Party
+	Own bool
+	// Known: the reader had the line before the chat was taken up again: see [ResumeRequest.Known].
+	Known bool
+	Kind  MessageKind
+	From  Party
 	// Text is what to show: the text of structured content if there is one, else the plain text.
 	// For typing it is the preview, for PushUrl the URL.
 	Text string

@@ -52,6 +52,16 @@ func (t *Transcript) place(index int64) chat.Position {
 // Asks is the index from which on the server should be asked for lines.
 func (t *Transcript) Asks() int64 { return t.takeover.asks(t.Next) }
 
+// AnyNew reports whether there is a line among these that has not come out of Take or Extract yet.
+func (t *Transcript) AnyNew(lines []chat.Message) bool {
+	for i := range lines {
+		if t.New(&lines[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 // Take takes in what an answer brought, whose lines are then the event's. raw is the envelope for the event; with one
 // there is always an event, without only if there is something to tell.
 func (t *Transcript) Take(a Answer, raw chat.JSON) (ev chat.Event, ok bool) {
@@ -243,8 +253,8 @@ func (t *Transcript) Older(lines []chat.Message, first int64) chat.Page {
 }
 
 // New reports whether a line has not come out of Take or Extract yet.
-func (t *Transcript) New(m chat.Message) bool {
-	return m.Index == 0 || m.Index >= t.from && !t.seen.has(m.Index) || t.takeover.other(&m)
+func (t *Transcript) New(m *chat.Message) bool {
+	return m.Index == 0 || m.Index >= t.from && !t.seen.has(m.Index) || t.takeover.other(m)
 }
 
 // keys overwrites the session's keys with those that the answer has (wire-gms A.2), and reports whether the alias is another.

@@ -101,7 +101,7 @@ func (c *conn) unreadableLocked(err error) {
 // takeLocked takes what an answer brought into the transcript, and queues it if it is worth an event.
 func (c *conn) takeLocked(d delivery) {
 	over := c.transcript.Over
-	if lines := d.answer.Messages; !c.quiet && len(lines) > 0 && !slices.ContainsFunc(lines, c.transcript.New) {
+	if lines := d.answer.Messages; !c.quiet && len(lines) > 0 && !c.transcript.AnyNew(lines) {
 		d.raw = nil // it was said before: to say it again tells nothing
 	}
 	asks := c.transcript.Asks()

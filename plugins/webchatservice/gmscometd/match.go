@@ -15,7 +15,7 @@ const abandonedFor = 30 * time.Second
 // says that the answer is the one to something else. taken reports that nothing is left of the answer to take in.
 func (c *conn) matchLocked(p *pending, a *gms.Answer, other bool) (mine, taken bool) {
 	e := gms.Outcome(p.op, *a, channelOption)
-	shown := p.match != nil && slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.Own && c.transcript.New(m) && p.match(m) })
+	shown := p.match != nil && slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.Own && c.transcript.New(&m) && p.match(m) })
 	switch {
 	case other && !shown:
 		return false, false

@@ -36,8 +36,8 @@ func (b *reorderBuffer) stop() {
 
 // firstNewLocked returns the lowest index of a line that has not come out yet, 0 if there is none.
 func (c *conn) firstNewLocked(a *gms.Answer) int64 {
-	for _, m := range a.Messages {
-		if m.Index != 0 && c.transcript.New(m) {
+	for i := range a.Messages {
+		if m := &a.Messages[i]; m.Index != 0 && c.transcript.New(m) {
 			return m.Index
 		}
 	}

@@ -129,7 +129,7 @@ func (c *conn) Refetch(ctx context.Context, from, to chat.Position) ([]chat.Mess
 			to = c.read
 		}
 		end := gms.First(to)
-		if slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.Index != 0 && !m.Own && c.transcript.New(m) }) {
+		if slices.ContainsFunc(a.Messages, func(m chat.Message) bool { return m.Index != 0 && !m.Own && c.transcript.New(&m) }) {
 			c.pace.reset()
 		}
 		found = c.transcript.Extract(a, first, end)
