@@ -18,6 +18,8 @@ import (
 
 	"github.com/cxbus/cxbus/bus"
 	"github.com/cxbus/cxbus/plugins/webchatservice"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim"
+	"github.com/cxbus/cxbus/plugins/webchatservice/chatsim/simulator"
 	"github.com/cxbus/cxbus/plugins/webchatservice/chattest"
 )
 
@@ -474,23 +476,35 @@ func TestRecordOfAnEndedChatGoes(t *testing.T) {
 // that waits.
 func TestSameTextTwiceOverAKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := chattest.NewMemory(nil)
-		opts := onMemory(m)
+		sim := simulator.New(&chatsim.Options{Script: chatsim.Nobody, SilenceLimit: -1})
+		defer func() { require.NoError(t, sim.Close()) }()
+		opts := onSim(sim)
+		opts.Store = webchatservice.NewMemoryStore()
 		before := newRig(t, opts)
-		defer before.stop()
 		before.begin()
 		require.NoError(t, send(before, "same"))
+		time.Sleep(10 * time.Second)
+		b, err := opts.Store.Load(t.Context(), "")
+		require.NoError(t, err)
+		before.stop()
 
-		opts.Store = webchatservice.NewMemoryStore()
-		require.NoError(t, opts.Store.Save(t.Context(), "", []byte(`{"version":2,"owner":"killed","generation":1,
-			"sessionID":"chat-1","userId":"user-1","alias":"1","secureKey":"memory-secure-key-1","heard":946684800000,"position":{"index":2},
-			"outbox":[{"id":"a-2","text":"same","state":"pending","created":946684800000}],
-			"unseen":[{"id":"a-1","text":"same","state":"sent","created":946684800000}]}`)))
-		r := newRig(t, opts)
-		defer r.stop()
-		_, err := call(r, webchatservice.Restore, webchatservice.RestoreIn{})
+		// What a process that is killed right after the answer leaves behind, with a second message that waits.
+		var r map[string]any
+		require.NoError(t, json.Unmarshal(b, &r))
+		r["owner"], r["position"] = "killed", map[string]any{"index": 2}
+		item := func(id, state string) []any {
+			return []any{map[string]any{"id": id, "text": "same", "state": state, "created": time.Now().UnixMilli()}}
+		}
+		r["unseen"], r["outbox"] = item("a-1", "sent"), item("a-2", "pending")
+		b, err = json.Marshal(r)
+		require.NoError(t, err)
+		require.NoError(t, opts.Store.Save(t.Context(), "", b))
+
+		after := newRig(t, opts)
+		defer after.stop()
+		_, err = call(after, webchatservice.Restore, webchatservice.RestoreIn{})
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
-		assert.Equal(t, []string{"same", "same"}, m.VisitorLines(id))
+		assert.Equal(t, []string{"same", "same"}, sim.Chats()[0].Lines(chatsim.Client))
 	})
 }
